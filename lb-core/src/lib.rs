@@ -19,12 +19,12 @@
 //! (answer, error, panic, dropped future) it counts it out again.
 //!
 //! ```
-//! use lb_core::{Backend, Cluster, Membership, Outcome, PickCx, Tick};
+//! use lb_core::{Backend, Cluster, Membership, Outcome, PickCx, Tick, sample::mix};
 //!
 //! let backends = ["10.0.0.1:3000", "10.0.0.2:3000"].map(Backend::new);
 //! let cluster = Cluster::builder("api").membership(Membership::new(backends)?).build();
 //! let mut handle = cluster.handle(); // one per thread
-//! let lease = handle.acquire(&PickCx::new(Tick::ZERO, 7))?;
+//! let lease = handle.acquire(&PickCx::new(Tick::ZERO, mix(7)))?;
 //! println!("send the request to {}", lease.backend().address());
 //! lease.complete(Outcome::Status(200), Tick::from_nanos(1_000));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -11,7 +11,8 @@ use std::{
 };
 
 use lb_core::{
-    Backend, Cluster, Membership, Outcome, PickCx, Tick, Tried, sample::mix, strategy::StrategyKind,
+    Backend, Cluster, Membership, Outcome, PickCx, Tick, Tried, Weight, sample::mix,
+    strategy::StrategyKind,
 };
 
 struct Counting;
@@ -47,6 +48,8 @@ fn allocations(run: impl FnOnce()) -> u64 {
 fn cluster(kind: StrategyKind, size: usize, ceiling: Option<NonZeroU32>) -> Cluster {
     let backends = (0..size).map(|index| {
         let backend = Backend::new(format!("10.0.{}.{}:80", index / 256, index % 256));
+        let weight = Weight::new(1 + u32::try_from(index).unwrap() % 7).unwrap();
+        let backend = backend.weighted(weight);
         match ceiling {
             Some(ceiling) => backend.with_max_in_flight(ceiling),
             None => backend,
@@ -67,11 +70,14 @@ fn acquire_and_complete_allocate_nothing() {
     for kind in StrategyKind::ALL {
         for size in [1, 4, 9, 100, 1000] {
             let cluster = cluster(*kind, size, None);
+            let preferred = "10.0.0.0:80";
             let mut handle = cluster.handle();
             let mut held = Vec::with_capacity(64);
             let count = allocations(|| {
                 for request in 0..PICKS {
                     let cx = PickCx::new(Tick::ZERO, mix(request));
+                    let bound = request.is_multiple_of(4);
+                    let cx = if bound { cx.preferring(preferred) } else { cx };
                     let mut lease = handle.acquire(&cx).unwrap();
                     lease.first_byte(Tick::from_nanos(request));
                     lease.backend_done(Outcome::Status(200), Tick::ZERO);

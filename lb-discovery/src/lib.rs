@@ -2,9 +2,8 @@
 //!
 //! A [`Source`] reports which backends exist: always the whole set, in order. It
 //! never picks one, and never serves a request; what is done with the sets is up
-//! to whoever polls it. Each source has a crate feature's worth of code at most,
-//! split into a *pure* half (bytes to membership) and a *shell* half (sockets,
-//! timers).
+//! to whoever polls it. A source has a *pure* half (bytes to membership), which can
+//! be tested without a network, and a *shell* half (sockets, timers).
 //!
 //! * [`Fixed`]: the list a person wrote down
 

@@ -74,27 +74,43 @@ impl Load {
         &self.seat
     }
 
+    /// Whether a request would be counted in.
+    pub(crate) fn look(
+        &self,
+        admission: Admission,
+        limit: Option<NonZeroU32>,
+    ) -> Result<(), Refused> {
+        verdict(self.word.load(Ordering::Acquire), admission, limit)
+    }
+
     /// Counts one request in, as busy and as held.
+    ///
+    /// Without a ceiling, that is one addition, taken back if the backend is
+    /// closed. With one, a request that does not fit must not be counted even for
+    /// a moment, or it would look full to a third request when it is not.
     pub(crate) fn reserve(
         &self,
         admission: Admission,
         limit: Option<NonZeroU32>,
     ) -> Result<(), Refused> {
-        let before = self.word.fetch_add(BUSY | HELD, Ordering::AcqRel);
-        let refused = match admission {
-            Admission::New if before & (CLOSED | CLOSED_TO_NEW) != 0 => Some(Refused::Closed),
-            Admission::Bound if before & CLOSED != 0 => Some(Refused::Closed),
-            _ if limit.is_some_and(|limit| before & COUNT >= u64::from(limit.get())) => {
-                Some(Refused::Full)
+        if limit.is_some() {
+            let counted_in =
+                |word| verdict(word, admission, limit).is_ok().then_some(word + BUSY + HELD);
+            if let Err(word) =
+                self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, counted_in)
+            {
+                self.give_back();
+                return verdict(word, admission, limit);
             }
-            _ => None,
-        };
-        if let Some(refused) = refused {
-            self.finish(BUSY | HELD);
-            return Err(refused);
+        } else {
+            let before = self.word.fetch_add(BUSY | HELD, Ordering::AcqRel);
+            if let Err(refused) = verdict(before, admission, limit) {
+                self.finish(BUSY | HELD);
+                return Err(refused);
+            }
         }
         if self.seat.is_tracked() && self.seat.is_idle() {
-            self.seat.clear_idle();
+            self.seat.claim();
         }
         Ok(())
     }
@@ -107,6 +123,13 @@ impl Load {
             "busy is counted out more often than in"
         );
         if phases & BUSY != 0 && before & COUNT == BUSY && self.seat.is_tracked() {
+            self.seat.set_idle();
+        }
+    }
+
+    /// Undoes the claim of an idle bit that came to nothing.
+    fn give_back(&self) {
+        if self.seat.is_tracked() && self.busy() == 0 {
             self.seat.set_idle();
         }
     }
@@ -174,6 +197,21 @@ impl Load {
     }
 }
 
+/// Whether a request that finds `word` is let in.
+fn verdict(word: u64, admission: Admission, limit: Option<NonZeroU32>) -> Result<(), Refused> {
+    let closed = match admission {
+        Admission::New => CLOSED | CLOSED_TO_NEW,
+        Admission::Bound => CLOSED,
+    };
+    if word & closed != 0 {
+        Err(Refused::Closed)
+    } else if limit.is_some_and(|limit| word & COUNT >= u64::from(limit.get())) {
+        Err(Refused::Full)
+    } else {
+        Ok(())
+    }
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -235,7 +273,7 @@ mod tests {
     fn a_refused_claim_gives_the_idle_bit_back() {
         let load = load();
         load.admit(AdminState::Disabled, Tick::ZERO);
-        load.seat.clear_idle();
+        load.seat.claim();
         assert_eq!(load.reserve(Admission::New, None), Err(Refused::Closed));
         assert!(load.seat.is_idle());
     }
@@ -272,8 +310,8 @@ mod races {
     }
 
     /// What the idle-first picker and a lease do.
-    fn claim_and_serve(load: &Load, block: &super::super::seat::Block) {
-        if block.idle() & 1 != 0 && block.claim(0) {
+    fn claim_and_serve(load: &Load) {
+        if load.seat().is_idle() && load.seat().claim() {
             load.reserve(Admission::New, None).unwrap();
             load.finish(BUSY);
             load.finish(HELD);
@@ -283,11 +321,10 @@ mod races {
     #[test]
     fn an_idle_backend_never_stays_marked_busy() {
         loom::model(|| {
-            let (seats, load) = tracked();
-            let blocks = seats.blocks();
+            let (_seats, load) = tracked();
             let other = {
-                let (load, block) = (Arc::clone(&load), Arc::clone(&blocks[0]));
-                thread::spawn(move || claim_and_serve(&load, &block))
+                let load = Arc::clone(&load);
+                thread::spawn(move || claim_and_serve(&load))
             };
             // A pick that did not go through the bitmap.
             load.reserve(Admission::New, None).unwrap();
@@ -301,14 +338,13 @@ mod races {
     #[test]
     fn two_claims_of_one_bit_and_a_refusal_leave_it_set() {
         loom::model(|| {
-            let (seats, load) = tracked();
-            let blocks = seats.blocks();
+            let (_seats, load) = tracked();
             let limit = NonZeroU32::new(1);
             let other = {
-                let (load, block) = (Arc::clone(&load), Arc::clone(&blocks[0]));
-                thread::spawn(move || claim_and_serve(&load, &block))
+                let load = Arc::clone(&load);
+                thread::spawn(move || claim_and_serve(&load))
             };
-            if blocks[0].claim(0) && load.reserve(Admission::New, limit).is_ok() {
+            if load.seat().claim() && load.reserve(Admission::New, limit).is_ok() {
                 load.finish(BUSY | HELD);
             }
             other.join().unwrap();
@@ -349,6 +385,36 @@ mod races {
     }
 
     #[test]
+    fn a_new_life_on_an_old_seat_is_idle() {
+        loom::model(|| {
+            let (mut seats, load) = tracked();
+            let last = thread::spawn(move || drop(load));
+            let next = Load::new(seats.take());
+            last.join().unwrap();
+            assert!(next.seat().is_idle(), "who left the seat took the idle bit along");
+        });
+    }
+
+    #[test]
+    fn a_sweep_repairs_what_was_missed_before_the_bits_were_kept() {
+        loom::model(|| {
+            let mut seats = Seats::default();
+            let load = Arc::new(Load::new(seats.take()));
+            load.seat().claim();
+            load.reserve(Admission::New, None).unwrap();
+            let other = {
+                let load = Arc::clone(&load);
+                thread::spawn(move || load.finish(BUSY | HELD))
+            };
+            seats.track(true);
+            load.sweep();
+            other.join().unwrap();
+            load.sweep();
+            assert!(load.seat().is_idle());
+        });
+    }
+
+    #[test]
     fn a_seat_is_reused_only_when_its_last_request_is_counted_out() {
         loom::model(|| {
             let (mut seats, load) = tracked();
@@ -367,6 +433,8 @@ mod races {
                 assert!(!next.seat().is_idle());
                 worker.join().unwrap();
                 assert!(!next.seat().is_idle(), "an ended request marked its successor idle");
+                next.finish(BUSY | HELD);
+                assert!(next.seat().is_idle(), "an ended life keeps its successor busy");
             } else {
                 worker.join().unwrap();
             }

@@ -52,12 +52,6 @@ impl Block {
     pub(crate) fn idle(&self) -> u64 {
         self.idle.load(Ordering::Relaxed)
     }
-
-    /// Clears one idle bit and says whether it was set.
-    pub(crate) fn claim(&self, bit: u32) -> bool {
-        let mask = 1 << bit;
-        self.idle.fetch_and(!mask, Ordering::AcqRel) & mask != 0
-    }
 }
 
 /// One seat, occupied as long as this lives.
@@ -88,14 +82,15 @@ impl Seat {
         self.block.idle.fetch_or(self.mask(), Ordering::AcqRel);
     }
 
-    pub(crate) fn clear_idle(&self) {
-        self.block.claim(self.number % u64::BITS);
+    /// Clears the idle bit and says whether it was set.
+    pub(crate) fn claim(&self) -> bool {
+        self.block.idle.fetch_and(!self.mask(), Ordering::AcqRel) & self.mask() != 0
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.clear_idle();
+        self.claim();
         self.block.vacant.fetch_or(self.mask(), Ordering::Release);
     }
 }

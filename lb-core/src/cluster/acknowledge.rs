@@ -5,6 +5,7 @@
 //! workers are woken to say it, and an operator's answer waits until all have.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     future::Future,
     pin::Pin,
@@ -28,21 +29,28 @@ pub(super) struct Worker {
 #[derive(Default)]
 pub(super) struct Workers {
     list: Mutex<Vec<Weak<Worker>>>,
-    waiting: Mutex<Vec<Waker>>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    next: u64,
+    wakers: BTreeMap<u64, Waker>,
 }
 
 impl Workers {
-    pub(super) fn register(&self, wake: Wake, publication: u64) -> Arc<Worker> {
-        let worker = Arc::new(Worker { publication: AtomicU64::new(publication), wake });
+    /// A worker that has acknowledged nothing yet.
+    pub(super) fn register(&self, wake: Wake) -> Arc<Worker> {
+        let worker = Arc::new(Worker { publication: AtomicU64::new(0), wake });
         let mut list = lock(&self.list);
         list.retain(|worker| worker.strong_count() > 0);
         list.push(Arc::downgrade(&worker));
         worker
     }
 
+    /// Wakes the workers that have not got `publication`, and whoever waits.
     pub(super) fn wake_all(&self, publication: u64) {
-        let workers: Vec<_> = lock(&self.list).iter().filter_map(Weak::upgrade).collect();
-        for worker in workers {
+        for worker in self.present() {
             if worker.publication.load(Ordering::Relaxed) < publication {
                 (worker.wake)();
             }
@@ -56,15 +64,19 @@ impl Workers {
     }
 
     fn wake_waiting(&self) {
-        let waiting = std::mem::take(&mut *lock(&self.waiting));
-        for waker in waiting {
+        let wakers = std::mem::take(&mut lock(&self.waiting).wakers);
+        for waker in wakers.into_values() {
             waker.wake();
         }
     }
 
+    fn present(&self) -> Vec<Arc<Worker>> {
+        lock(&self.list).iter().filter_map(Weak::upgrade).collect()
+    }
+
     fn all_have(&self, publication: u64) -> bool {
-        let workers: Vec<_> = lock(&self.list).iter().filter_map(Weak::upgrade).collect();
-        workers.iter().all(|worker| worker.publication.load(Ordering::Acquire) >= publication)
+        let has = |worker: Arc<Worker>| worker.publication.load(Ordering::Acquire) >= publication;
+        self.present().into_iter().all(has)
     }
 }
 
@@ -76,11 +88,13 @@ pub struct Effective {
     version: Version,
     /// The first publication that contains the version, once known.
     publication: Option<u64>,
+    /// Our place among those who wait.
+    ticket: Option<u64>,
 }
 
 impl Effective {
     pub(super) fn new(shared: Arc<Shared>, version: Version) -> Self {
-        Self { shared, version, publication: None }
+        Self { shared, version, publication: None, ticket: None }
     }
 
     fn is_effective(&mut self) -> bool {
@@ -89,6 +103,15 @@ impl Effective {
             self.publication = (current.version() >= self.version).then(|| current.publication());
         }
         self.publication.is_some_and(|publication| self.shared.workers.all_have(publication))
+    }
+
+    fn wait(&mut self, waker: &Waker) {
+        let mut waiting = lock(&self.shared.workers.waiting);
+        let ticket = *self.ticket.get_or_insert_with(|| {
+            waiting.next += 1;
+            waiting.next
+        });
+        waiting.wakers.insert(ticket, waker.clone());
     }
 }
 
@@ -99,9 +122,18 @@ impl Future for Effective {
         if self.is_effective() {
             return Poll::Ready(());
         }
-        lock(&self.shared.workers.waiting).push(cx.waker().clone());
+        self.wait(cx.waker());
         // It may have become true before the waker was in the list.
         if self.is_effective() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Effective {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            let waker = lock(&self.shared.workers.waiting).wakers.remove(&ticket);
+            drop(waker);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! From what is known to a snapshot.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     Inputs,
@@ -13,7 +13,7 @@ use super::{
     view::View,
 };
 use crate::{
-    backend::{AdminState, Backend, IncarnationId, load::Load, seat::Seats},
+    backend::{AdminState, Backend, IncarnationId, Weight, load::Load, seat::Seats},
     membership::{Diff, Membership},
     strategy::{BuildCx, Strategy},
     sync,
@@ -44,6 +44,12 @@ pub(super) struct Builder {
     next_sweep: Tick,
 }
 
+/// A snapshot, and how many of the inputs' causes it took in.
+pub(super) struct Built {
+    pub(super) snapshot: Snapshot,
+    pub(super) causes: usize,
+}
+
 #[derive(Debug, Clone)]
 struct Life {
     backend: Arc<Backend>,
@@ -53,7 +59,7 @@ struct Life {
 
 impl Builder {
     /// How often idle bits are put right.
-    const SWEEP: std::time::Duration = std::time::Duration::from_secs(1);
+    const SWEEP: Duration = Duration::from_secs(1);
 
     pub(super) fn new(strategy: Box<dyn Strategy>, entropy: u64, panic_threshold: u8) -> Self {
         Self {
@@ -76,24 +82,33 @@ impl Builder {
     }
 
     /// Builds the snapshot of `inputs`. O(n log n), plus what the strategy takes.
-    pub(super) fn build(&mut self, mut inputs: Inputs, now: Tick) -> Snapshot {
+    ///
+    /// The strategy's code runs before anything that lasts is changed: if it
+    /// panics, the next call finds everything as it was.
+    pub(super) fn build(&mut self, mut inputs: Inputs, now: Tick) -> Built {
         if let Some(strategy) = inputs.strategy.take() {
             self.strategy = strategy;
         }
-        self.seats.track(self.strategy.needs().idle_bits);
-        self.record(&mut inputs, now);
-        self.live_on(&inputs.membership);
-        let roster = self.roster(&inputs, now);
-        let view = View::new(&roster);
-        let picker = self.strategy.build(view, &BuildCx::new(self.entropy));
+        let lives = self.lives(&inputs.membership);
+        let roster = self.roster(&inputs, &lives, now);
+        let picker = self.strategy.build(View::new(&roster), &BuildCx::new(self.entropy));
+
+        self.lives = lives;
+        self.next_drain = next_drain(&inputs, now);
+        self.stale = false;
+        self.built = inputs.version;
         self.publications += 1;
-        Snapshot {
+        self.keep_idle_bits();
+        let causes = inputs.causes.len();
+        self.record(inputs, now);
+        let snapshot = Snapshot {
             roster,
             picker,
             stamp: self.stamp,
             version: self.built,
             publication: self.publications,
-        }
+        };
+        Built { snapshot, causes }
     }
 
     /// Notes that a drain has run out; says whether a rebuild is due to time.
@@ -119,29 +134,26 @@ impl Builder {
         }
     }
 
+    /// When the next call is due; `behind`: there are changes not built yet.
     pub(super) fn next_deadline(&self, behind: bool) -> Option<Tick> {
-        let build = behind.then(|| self.pace.not_before());
+        let build = (behind || self.stale).then(|| self.pace.not_before());
         let sweep = self.seats.is_tracked().then_some(self.next_sweep);
-        [build, sweep, self.next_drain].into_iter().flatten().min()
+        // What has run out already waits for the build.
+        let drain = self.next_drain.filter(|_| !self.stale);
+        [build, sweep, drain].into_iter().flatten().min()
     }
 
     pub(super) fn built(&self) -> Version {
         self.built
     }
 
-    pub(super) fn is_stale(&self) -> bool {
-        self.stale
-    }
-
     pub(super) fn generations(&self) -> Vec<Generation> {
         self.journal.to_vec()
     }
 
-    /// Numbers what is about to be built: a generation if something caused it, a
-    /// revision if time did.
-    fn record(&mut self, inputs: &mut Inputs, now: Tick) {
-        self.built = inputs.version;
-        self.stale = false;
+    /// Numbers what was built: a generation if something caused it, a revision if
+    /// time did.
+    fn record(&mut self, inputs: Inputs, now: Tick) {
         if inputs.causes.is_empty() {
             self.stamp.revision += 1;
             return;
@@ -150,23 +162,34 @@ impl Builder {
         self.journal.push(Generation {
             number: self.stamp.generation,
             at: now,
-            causes: std::mem::take(&mut inputs.causes),
+            causes: inputs.causes,
             diff: Diff::between(&self.membership, &inputs.membership),
         });
-        self.membership = inputs.membership.clone();
+        self.membership = inputs.membership;
     }
 
-    /// Carries over the lives that go on, begins new ones, forgets the rest.
-    fn live_on(&mut self, membership: &Membership) {
-        let mut before = std::mem::take(&mut self.lives);
-        for backend in membership.iter() {
-            let going_on = before
-                .remove(backend.name())
-                .filter(|life| life.backend.is_same_incarnation_as(backend))
-                .map(|life| Life { backend: Arc::clone(backend), ..life });
-            let life = going_on.unwrap_or_else(|| self.begin(backend));
-            self.lives.insert(Arc::clone(backend.shared_name()), life);
+    /// Has the idle bits kept if the picker just built reads them. Those that were
+    /// not kept until now are put right with the next sweep, which is due at once.
+    fn keep_idle_bits(&mut self) {
+        let needed = self.strategy.needs().idle_bits;
+        if needed && !self.seats.is_tracked() {
+            self.next_sweep = Tick::ZERO;
         }
+        self.seats.track(needed);
+    }
+
+    /// The lives of `membership`: those that go on, and new ones.
+    fn lives(&mut self, membership: &Membership) -> BTreeMap<Arc<str>, Life> {
+        let mut lives = BTreeMap::new();
+        for backend in membership.iter() {
+            let before = self.lives.get(backend.name());
+            let life = match before.filter(|life| life.backend.is_same_incarnation_as(backend)) {
+                Some(life) => Life { backend: Arc::clone(backend), ..life.clone() },
+                None => self.begin(backend),
+            };
+            lives.insert(Arc::clone(backend.shared_name()), life);
+        }
+        lives
     }
 
     fn begin(&mut self, backend: &Arc<Backend>) -> Life {
@@ -178,27 +201,14 @@ impl Builder {
         }
     }
 
-    fn roster(&mut self, inputs: &Inputs, now: Tick) -> Roster {
-        let lives: Vec<&Life> =
-            inputs.membership.iter().filter_map(|backend| self.lives.get(backend.name())).collect();
-        let facts: Vec<Facts> = lives
-            .iter()
-            .map(|life| Facts {
-                admin: inputs.admin_state(life.backend.name()),
-                tier: life.backend.tier(),
-                health: inputs.health.get(&life.incarnation).copied().unwrap_or_default(),
-            })
-            .collect();
-        self.next_drain = facts.iter().filter_map(|facts| pending_drain(facts.admin, now)).min();
+    fn roster(&self, inputs: &Inputs, lives: &BTreeMap<Arc<str>, Life>, now: Tick) -> Roster {
+        let name = |backend: &Arc<Backend>| lives.get(backend.name());
+        let lives: Vec<&Life> = inputs.membership.iter().filter_map(name).collect();
+        let facts: Vec<Facts> = lives.iter().map(|life| inputs.facts(life)).collect();
         let judgement = judge(&facts, self.panic_threshold, now);
         let hot = lives.iter().map(|life| Hot {
             load: sync::Arc::clone(&life.load),
-            weight: inputs
-                .weights
-                .get(life.backend.name())
-                .copied()
-                .unwrap_or_else(|| life.backend.weight())
-                .get(),
+            weight: inputs.weight(&life.backend).get(),
             limit: life.backend.max_in_flight(),
         });
         let members = lives.iter().zip(&judgement.standings).map(|(life, standing)| Member {
@@ -206,12 +216,15 @@ impl Builder {
             incarnation: life.incarnation,
             standing: *standing,
         });
-        let mut by_name: Vec<Slot> = (0..lives.len()).map(Slot::new).collect();
+        let mut by_name: Box<[Slot]> = (0..lives.len()).map(Slot::new).collect();
+        let mut by_incarnation = by_name.clone();
         by_name.sort_by_key(|slot| lives[slot.index()].backend.name());
+        by_incarnation.sort_by_key(|slot| lives[slot.index()].incarnation);
         Roster {
             hot: hot.collect(),
             members: members.collect(),
-            by_name: by_name.into(),
+            by_name,
+            by_incarnation,
             new: judgement.new,
             bound: judgement.bound,
             blocks: self.seats.blocks(),
@@ -219,9 +232,25 @@ impl Builder {
     }
 }
 
-fn pending_drain(state: AdminState, now: Tick) -> Option<Tick> {
-    match state {
-        AdminState::Draining { until: Some(until) } if until > now => Some(until),
-        _ => None,
+impl Inputs {
+    fn facts(&self, life: &Life) -> Facts {
+        Facts {
+            admin: self.admin_state(life.backend.name()),
+            tier: life.backend.tier(),
+            health: self.health.get(&life.incarnation).copied().unwrap_or_default(),
+        }
     }
+
+    fn weight(&self, backend: &Backend) -> Weight {
+        self.weights.get(backend.name()).copied().unwrap_or_else(|| backend.weight())
+    }
+}
+
+/// When the first of the drains that go on at `now` ends.
+fn next_drain(inputs: &Inputs, now: Tick) -> Option<Tick> {
+    let ends = inputs.admin.values().filter_map(|state| match state {
+        AdminState::Draining { until: Some(until) } => Some(*until),
+        _ => None,
+    });
+    ends.filter(|end| *end > now).min()
 }

@@ -66,7 +66,7 @@ impl ClusterBuilder {
     /// tier are used. 0, the default: only when none is left, and then those that
     /// an active check holds down stay out.
     pub fn panic_threshold(mut self, percent: u8) -> Self {
-        self.panic_threshold = percent;
+        self.panic_threshold = percent.min(100);
         self
     }
 
@@ -78,7 +78,9 @@ impl ClusterBuilder {
             ..Inputs::default()
         };
         let mut builder = Builder::new(self.strategy, self.entropy, self.panic_threshold);
-        let first = builder.build(inputs.take(), Tick::ZERO);
+        let built = builder.build(inputs.take(), Tick::ZERO);
+        inputs.forget(&built);
+        let first = built.snapshot;
         Cluster {
             shared: Arc::new(Shared {
                 name: self.name,

@@ -110,7 +110,8 @@ struct Tier {
 
 impl Tier {
     /// The first tier with a usable backend; failing that, the first that panic
-    /// can bring back.
+    /// can bring back: rather one whose backends failed some requests than one
+    /// whose backends fail their checks.
     fn active(facts: &[Facts], panic_threshold: u8) -> Option<Self> {
         let enabled = || facts.iter().filter(|facts| facts.admin.admits_new());
         let first = |wanted: fn(Health) -> bool| {
@@ -127,9 +128,9 @@ impl Tier {
             return Some(Self { number, readmits_ejected: panic, readmits_down: panic });
         }
         let readmits_down = panic_threshold > 0;
-        let wanted: fn(Health) -> bool =
-            if readmits_down { |_| true } else { |health| health == Health::Ejected };
-        first(wanted).map(|number| Self { number, readmits_ejected: true, readmits_down })
+        let ejected = first(|health| health == Health::Ejected);
+        let number = ejected.or_else(|| first(|_| true).filter(|_| readmits_down))?;
+        Some(Self { number, readmits_ejected: true, readmits_down })
     }
 }
 
@@ -215,6 +216,14 @@ mod tests {
         assert_eq!(at(34), [Standing::In, Standing::Panic, Standing::Panic, Standing::Disabled]);
         let all_down = judge(&[down, disabled], 1, Tick::ZERO);
         assert_eq!(*all_down.standings, [Standing::Panic, Standing::Disabled]);
+    }
+
+    #[test]
+    fn an_ejected_backend_is_rather_used_than_one_that_is_down() {
+        let down = Facts { health: Health::Down, ..UP };
+        let ejected = Facts { tier: 1, health: Health::Ejected, ..UP };
+        let judgement = judge(&[down, ejected], 50, Tick::ZERO);
+        assert_eq!(*judgement.standings, [Standing::Down, Standing::Panic]);
     }
 
     #[test]

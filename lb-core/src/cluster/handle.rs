@@ -8,7 +8,7 @@ use std::{
 use super::{
     Shared, Wake,
     acknowledge::Worker,
-    lease::{Lease, Pinned},
+    lease::{Hold, Lease},
     pick_error::PickError,
     slots::Slot,
     snapshot::Snapshot,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     backend::load::{Admission, Refused},
     sample,
-    strategy::{Choice, PickCx, Reason},
+    strategy::{Choice, PickCx, Reason, Tried},
 };
 
 /// Picks backends for one worker. It caches the snapshot, hence `&mut self`; make
@@ -24,30 +24,31 @@ use crate::{
 pub struct ClusterHandle {
     shared: Arc<Shared>,
     worker: Arc<Worker>,
-    /// What leases hold on to. One per handle and snapshot, so that counting a
-    /// lease's reference touches no cache line of another worker.
-    pinned: Arc<Pinned>,
+    snapshot: Arc<Snapshot>,
+    /// By slot: what leases hold on to.
+    holds: Box<[Arc<Hold>]>,
 }
 
 impl ClusterHandle {
     pub(super) fn new(shared: Arc<Shared>, wake: Wake) -> Self {
         // Registered with nothing acknowledged, so that no publication can fall
         // between loading the snapshot and being known as a worker.
-        let worker = shared.workers.register(wake, 0);
-        let pinned = Arc::new(Pinned::new(shared.current.load_full()));
-        shared.workers.acknowledge(&worker, pinned.snapshot().publication());
-        Self { shared, worker, pinned }
+        let worker = shared.workers.register(wake);
+        let snapshot = shared.current.load_full();
+        let holds = snapshot.holds(&[]);
+        shared.workers.acknowledge(&worker, snapshot.publication());
+        Self { shared, worker, snapshot, holds }
     }
 
     /// Takes up the latest snapshot and thereby acknowledges it; says whether it
     /// is another one than before. One atomic load when it is not.
     pub fn refresh(&mut self) -> bool {
         let published = self.shared.publication.load(Ordering::Acquire);
-        if published == self.snapshot().publication() {
-            return false;
+        let news = published > self.snapshot.publication();
+        if news {
+            self.take_up();
         }
-        self.take_up();
-        true
+        news
     }
 
     /// Picks a backend and counts the request in on it. Takes no lock and
@@ -55,8 +56,8 @@ impl ClusterHandle {
     ///
     /// A [preferred](PickCx::preferring) backend is taken if it admits clients
     /// bound to it. Otherwise the strategy picks; where its choice turns out to
-    /// be closed or full, it picks again without it. As long as one backend can
-    /// take the request, one is found.
+    /// be closed or full, it picks again without it, and in the end everybody is
+    /// asked. A backend that could take the request all the while is found.
     ///
     /// # Errors
     ///
@@ -68,8 +69,7 @@ impl ClusterHandle {
         {
             return Ok(lease);
         }
-        let snapshot = self.pinned.snapshot();
-        match snapshot.picker.pick(snapshot.view(), cx) {
+        match self.snapshot.picker.pick(self.snapshot.view(), cx) {
             Some(choice) => match self.reserve(choice, Admission::New, cx) {
                 Ok(lease) => Ok(lease),
                 Err(_) => self.acquire_avoiding(choice.slot(), cx),
@@ -82,34 +82,39 @@ impl ClusterHandle {
     /// [`refresh`](Self::refresh) or [`acquire`](Self::acquire).
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
-        self.pinned.snapshot()
+        &self.snapshot
     }
 
     #[cold]
     fn take_up(&mut self) {
-        self.pinned = Arc::new(Pinned::new(self.shared.current.load_full()));
-        self.shared.workers.acknowledge(&self.worker, self.snapshot().publication());
+        self.snapshot = self.shared.current.load_full();
+        self.holds = self.snapshot.holds(&self.holds);
+        self.shared.workers.acknowledge(&self.worker, self.snapshot.publication());
     }
 
     fn reserve_preferred(&self, name: &str, cx: &PickCx<'_>) -> Option<Lease> {
-        let view = self.snapshot().view();
-        let slot = self.snapshot().find(name)?;
+        let view = self.snapshot.view();
+        let slot = self.snapshot.find(name)?;
         let may = view.bound_set().contains(slot) && !view.was_tried(slot, cx);
         let choice = Choice::new(slot, Reason::Preferred);
         may.then(|| self.reserve(choice, Admission::Bound, cx).ok()).flatten()
     }
 
     /// Picks again while choices are refused: a few times by the strategy, then
-    /// by looking at everybody.
+    /// by asking everybody.
     #[cold]
-    fn acquire_avoiding(&self, refused: Slot, cx: &PickCx<'_>) -> Result<Lease, PickError> {
-        let snapshot = self.snapshot();
+    fn acquire_avoiding(&self, mut refused: Slot, cx: &PickCx<'_>) -> Result<Lease, PickError> {
+        const AGAIN: usize = 3;
+        // What was refused is left out like what was tried; but never so that the
+        // set forgets something the request really tried.
         let mut tried = *cx.tried();
-        let mut refused = refused;
-        for attempt in 1..=3 {
-            tried.add(snapshot.view().incarnation(refused));
-            let again = cx.again(&tried, attempt);
-            let Some(choice) = snapshot.picker.pick(snapshot.view(), &again) else { break };
+        let room = Tried::KEPT.saturating_sub(tried.len());
+        for attempt in 1..=AGAIN.min(room) {
+            tried.add(self.snapshot.view().incarnation(refused));
+            let again = cx.again(&tried, attempt as u64);
+            let Some(choice) = self.snapshot.picker.pick(self.snapshot.view(), &again) else {
+                break;
+            };
             match self.reserve(choice, Admission::New, cx) {
                 Ok(lease) => return Ok(lease),
                 Err(_) => refused = choice.slot(),
@@ -118,23 +123,29 @@ impl ClusterHandle {
         self.acquire_any(cx)
     }
 
-    /// Asks everybody, starting anywhere.
+    /// Asks everybody, starting anywhere. Looks before it counts, so that a full
+    /// cluster is not written to by every request that it can't take.
     #[cold]
     fn acquire_any(&self, cx: &PickCx<'_>) -> Result<Lease, PickError> {
-        let view = self.snapshot().view();
+        let view = self.snapshot.view();
         let slots = view.new_set().as_slice();
-        if !slots.is_empty() {
-            let (before, after) = slots.split_at(sample::index(cx.entropy(), slots.len()));
-            for slot in after.iter().chain(before).copied() {
-                if !view.was_tried(slot, cx)
-                    && let Ok(lease) =
-                        self.reserve(Choice::new(slot, Reason::LastResort), Admission::New, cx)
-                {
-                    return Ok(lease);
-                }
+        let start = if slots.is_empty() { 0 } else { sample::index(cx.entropy(), slots.len()) };
+        let mut full = 0;
+        for slot in slots[start..].iter().chain(&slots[..start]).copied() {
+            if view.was_tried(slot, cx) {
+                continue;
+            }
+            let hot = &self.snapshot.roster.hot[slot.index()];
+            let reserved = hot.load.look(Admission::New, hot.limit).and_then(|()| {
+                self.reserve(Choice::new(slot, Reason::LastResort), Admission::New, cx)
+            });
+            match reserved {
+                Ok(lease) => return Ok(lease),
+                Err(Refused::Full) => full += 1,
+                Err(Refused::Closed) => {}
             }
         }
-        Err(PickError::explain(view, cx))
+        Err(PickError::explain(view, cx, full))
     }
 
     fn reserve(
@@ -144,13 +155,13 @@ impl ClusterHandle {
         cx: &PickCx<'_>,
     ) -> Result<Lease, Refused> {
         let slot = choice.slot();
-        let hot = &self.snapshot().roster.hot[slot.index()];
+        let hot = &self.snapshot.roster.hot[slot.index()];
         debug_assert!(
-            admission == Admission::Bound || self.snapshot().view().is_candidate(slot, cx),
+            admission == Admission::Bound || self.snapshot.view().is_candidate(slot, cx),
             "the strategy picked a backend that it may not pick"
         );
         hot.load.reserve(admission, hot.limit)?;
-        Ok(Lease::new(Arc::clone(&self.pinned), choice, cx.now()))
+        Ok(Lease::new(Arc::clone(&self.holds[slot.index()]), choice, cx.now()))
     }
 }
 
@@ -165,7 +176,7 @@ impl fmt::Debug for ClusterHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClusterHandle")
             .field("cluster", &self.shared.name)
-            .field("snapshot", &self.snapshot().stamp())
+            .field("snapshot", &self.snapshot.stamp())
             .finish_non_exhaustive()
     }
 }

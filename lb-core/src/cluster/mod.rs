@@ -45,7 +45,7 @@ use arc_swap::ArcSwap;
 
 pub use acknowledge::Effective;
 use acknowledge::Workers;
-use build::Builder;
+use build::{Builder, Built};
 pub use builder::ClusterBuilder;
 pub use change::{Change, ChangeError, Version};
 pub use eligibility::Standing;
@@ -116,17 +116,33 @@ impl Cluster {
     /// [`ChangeError`] when the change names a backend that is not there; nothing
     /// was changed then.
     pub fn apply(&self, change: Change, cause: Cause) -> Result<Version, ChangeError> {
+        self.apply_all([change], cause)
+    }
+
+    /// Records several changes with one cause: all of them, or none. No snapshot
+    /// has some of them and not the others.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply`](Self::apply). A change may name backends of a
+    /// [`Change::Membership`] before it in the list.
+    pub fn apply_all(
+        &self,
+        changes: impl IntoIterator<Item = Change>,
+        cause: Cause,
+    ) -> Result<Version, ChangeError> {
+        let changes: Vec<Change> = changes.into_iter().collect();
         let version = {
             let mut inputs = self.shared.inputs();
-            self.shared.record(&mut inputs, change)?;
+            self.shared.check(&inputs, &changes)?;
+            for change in changes {
+                self.shared.record(&mut inputs, change);
+            }
             inputs.causes.push(cause);
             inputs.version = inputs.version.next();
             inputs.version
         };
-        let driver = lock(&self.shared.driver).clone();
-        if let Some(wake) = driver {
-            wake();
-        }
+        self.shared.wake_driver();
         Ok(version)
     }
 
@@ -135,33 +151,38 @@ impl Cluster {
     /// woke it, and when the returned time has come. A call too many does no
     /// harm; `clock` is read before and after a build.
     pub fn drive(&self, clock: &dyn Fn() -> Tick) -> Option<Tick> {
-        let mut builder = lock(&self.shared.builder);
-        let now = clock();
-        let due = builder.expire_drains(now) || self.shared.inputs().version != builder.built();
-        if due && builder.may_build(now) {
-            let snapshot = builder.build(self.shared.inputs().take(), now);
-            self.shared.publish(snapshot, now);
-            builder.pace(now, clock());
+        let (published, deadline) = {
+            let mut builder = lock(&self.shared.builder);
+            let published = self.shared.build_if_due(&mut builder, clock);
+            builder.sweep(&self.shared.current.load(), clock());
+            let behind = self.shared.inputs().version != builder.built();
+            (published, builder.next_deadline(behind))
+        };
+        // Others' code, called under none of our locks.
+        if let Some((publication, before)) = published {
+            self.shared.workers.wake_all(publication);
+            drop(before);
         }
-        builder.sweep(&self.shared.current.load(), now);
-        let behind = self.shared.inputs().version != builder.built() || builder.is_stale();
-        builder.next_deadline(behind)
+        deadline
     }
 
     /// Has `wake` called after each change, for whoever calls
-    /// [`drive`](Self::drive). One at a time: replaces the one before.
+    /// [`drive`](Self::drive), and once now. One at a time: replaces the one
+    /// before.
     pub fn on_change(&self, wake: Wake) {
         *lock(&self.shared.driver) = Some(wake);
+        self.shared.wake_driver();
     }
 
     /// Resolves when every worker picks from a snapshot that contains this
-    /// version. Needs no particular runtime, and somebody who drives. Dropping it
-    /// is harmless.
+    /// version. Needs no particular runtime, but somebody who drives, and workers
+    /// that pick or are [woken](Self::handle_waking). Dropping it is harmless.
     pub fn effective(&self, version: Version) -> Effective {
         Effective::new(Arc::clone(&self.shared), version)
     }
 
-    /// A handle for one worker.
+    /// A handle for one worker, who picks all the time: a snapshot is acknowledged
+    /// with the next pick.
     #[must_use]
     pub fn handle(&self) -> ClusterHandle {
         self.handle_waking(Arc::new(|| {}))
@@ -208,60 +229,107 @@ impl Shared {
         lock(&self.inputs)
     }
 
-    fn record(&self, inputs: &mut Inputs, change: Change) -> Result<(), ChangeError> {
-        match change {
-            Change::Membership(membership) => inputs.membership = membership,
-            Change::Admin { backend, state } => {
-                inputs.require(&backend)?;
-                // At once, not with the next build: "nothing new from now on".
-                let current = self.current.load();
-                if let Some(slot) = current.find(&backend)
-                    && !state.admits_new()
-                {
-                    current.load(slot).admit(state, Tick::ZERO);
+    /// Whether all of `changes` can be recorded.
+    fn check(&self, inputs: &Inputs, changes: &[Change]) -> Result<(), ChangeError> {
+        let mut membership = &inputs.membership;
+        for change in changes {
+            match change {
+                Change::Membership(new) => membership = new,
+                // What is laid down for an absent backend can be lifted, not added to.
+                Change::Admin { state: AdminState::Enabled, .. }
+                | Change::Weight { weight: None, .. }
+                | Change::Strategy(_) => {}
+                Change::Admin { backend, .. } | Change::Weight { backend, .. } => {
+                    if !membership.iter().any(|member| member.shared_name() == backend) {
+                        return Err(ChangeError::NoSuchBackend(Arc::clone(backend)));
+                    }
                 }
-                inputs.admin.insert(backend, state);
-            }
-            Change::Weight { backend, weight } => {
-                inputs.require(&backend)?;
-                match weight {
-                    Some(weight) => inputs.weights.insert(backend, weight),
-                    None => inputs.weights.remove(&backend),
-                };
-            }
-            Change::Health { incarnation, health } => {
-                if self.current.load().slot_of(incarnation).is_none() {
-                    return Err(ChangeError::NoSuchIncarnation(incarnation));
+                Change::Health { incarnation, .. } => {
+                    if self.current.load().slot_of(*incarnation).is_none() {
+                        return Err(ChangeError::NoSuchIncarnation(*incarnation));
+                    }
                 }
-                inputs.health.insert(incarnation, health);
             }
-            Change::Strategy(strategy) => inputs.strategy = Some(strategy),
         }
         Ok(())
     }
 
-    /// Makes a build the present snapshot. The admin states that count are those
-    /// of this moment, not those of when the build began: a backend disabled in
-    /// between stays closed.
-    fn publish(&self, snapshot: Snapshot, now: Tick) {
-        let publication = {
-            let mut inputs = self.inputs();
-            assert!(snapshot.version() <= inputs.version, "a snapshot from the future");
-            for (backend, load) in snapshot.loads() {
-                load.admit(inputs.admin_state(backend.name()), now);
+    fn record(&self, inputs: &mut Inputs, change: Change) {
+        match change {
+            Change::Membership(membership) => inputs.membership = membership,
+            Change::Admin { backend, state: AdminState::Enabled } => {
+                inputs.admin.remove(&backend);
             }
-            inputs.health.retain(|incarnation, _| snapshot.slot_of(*incarnation).is_some());
-            let publication = snapshot.publication();
-            self.current.store(Arc::new(snapshot));
-            self.publication.store(publication, Ordering::Release);
-            publication
-        };
-        self.workers.wake_all(publication);
+            Change::Admin { backend, state } => {
+                // At once, not with the next build: "nothing new from now on".
+                let current = self.current.load();
+                if let Some(slot) = current.find(&backend) {
+                    current.load(slot).admit(state, Tick::ZERO);
+                }
+                inputs.admin.insert(backend, state);
+            }
+            Change::Weight { backend, weight: None } => {
+                inputs.weights.remove(&backend);
+            }
+            Change::Weight { backend, weight: Some(weight) } => {
+                inputs.weights.insert(backend, weight);
+            }
+            Change::Health { incarnation, health } => {
+                inputs.health.insert(incarnation, health);
+            }
+            Change::Strategy(strategy) => inputs.strategy = Some(strategy),
+        }
+    }
+
+    /// Builds and publishes if something is due; returns the publication's number
+    /// and the snapshot it replaced.
+    fn build_if_due(
+        &self,
+        builder: &mut Builder,
+        clock: &dyn Fn() -> Tick,
+    ) -> Option<(u64, Arc<Snapshot>)> {
+        let now = clock();
+        let due = builder.expire_drains(now) || self.inputs().version != builder.built();
+        if !due || !builder.may_build(now) {
+            return None;
+        }
+        // On its own line: the lock is held for the copy and not for the build.
+        let inputs = self.inputs().take();
+        let built = builder.build(inputs, now);
+        let published = self.publish(built, now);
+        builder.pace(now, clock());
+        Some(published)
+    }
+
+    /// Makes `snapshot` the present one. The admin states that count are those of
+    /// this moment, not those of when the build began: a backend disabled in
+    /// between stays closed.
+    fn publish(&self, built: Built, now: Tick) -> (u64, Arc<Snapshot>) {
+        let mut inputs = self.inputs();
+        inputs.forget(&built);
+        let snapshot = built.snapshot;
+        assert!(snapshot.version() <= inputs.version, "a snapshot from the future");
+        for (backend, load) in snapshot.loads() {
+            load.admit(inputs.admin_state(backend.name()), now);
+        }
+        let publication = snapshot.publication();
+        let before = self.current.swap(Arc::new(snapshot));
+        self.publication.store(publication, Ordering::Release);
+        (publication, before)
+    }
+
+    fn wake_driver(&self) {
+        let driver = lock(&self.driver).clone();
+        if let Some(wake) = driver {
+            wake();
+        }
     }
 }
 
 impl Inputs {
-    /// Takes what one build needs: copies of what lasts, the rest itself.
+    /// What one build needs. Only a new strategy is moved; the rest stays until
+    /// the snapshot made of it is published, so that a build that panics loses
+    /// nothing.
     fn take(&mut self) -> Self {
         Self {
             version: self.version,
@@ -270,15 +338,14 @@ impl Inputs {
             weights: self.weights.clone(),
             health: self.health.clone(),
             strategy: self.strategy.take(),
-            causes: std::mem::take(&mut self.causes),
+            causes: self.causes.clone(),
         }
     }
 
-    fn require(&self, backend: &Arc<str>) -> Result<(), ChangeError> {
-        match self.membership.iter().any(|member| member.name() == &**backend) {
-            true => Ok(()),
-            false => Err(ChangeError::NoSuchBackend(Arc::clone(backend))),
-        }
+    /// Forgets what a build has dealt with.
+    fn forget(&mut self, built: &Built) {
+        self.causes.drain(..built.causes);
+        self.health.retain(|incarnation, _| built.snapshot.slot_of(*incarnation).is_some());
     }
 
     fn admin_state(&self, name: &str) -> AdminState {
@@ -286,8 +353,9 @@ impl Inputs {
     }
 }
 
-/// A panic while one of our short critical sections ran leaves nothing half done
-/// that the next build would not replace.
+/// Our critical sections either only move values, or build, and a build that panics
+/// (a strategy of somebody else's may) has changed nothing that the next one relies
+/// on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

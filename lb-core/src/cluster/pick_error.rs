@@ -26,8 +26,10 @@ pub struct PickError {
 }
 
 impl PickError {
+    /// Counts the reasons; `full` is how many turned out to be full when they
+    /// were asked, which may be over by now.
     #[cold]
-    pub(super) fn explain(view: View<'_>, cx: &PickCx<'_>) -> Self {
+    pub(super) fn explain(view: View<'_>, cx: &PickCx<'_>, full: usize) -> Self {
         let mut error = Self { total: view.len(), ..Self::default() };
         for slot in view.slots() {
             let count = match view.standing(slot) {
@@ -35,8 +37,7 @@ impl PickError {
                 Standing::Ejected => &mut error.ejected,
                 Standing::Standby => &mut error.standby,
                 Standing::In | Standing::Panic if view.was_tried(slot, cx) => &mut error.tried,
-                Standing::In | Standing::Panic if view.is_full(slot) => &mut error.full,
-                // `In` and `Panic`: closed after the snapshot was built.
+                // `In` and `Panic`: full, or closed after the snapshot was built.
                 Standing::Draining
                 | Standing::Drained
                 | Standing::Disabled
@@ -45,6 +46,8 @@ impl PickError {
             };
             *count += 1;
         }
+        error.taken_out -= full;
+        error.full = full;
         error
     }
 

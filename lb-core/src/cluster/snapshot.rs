@@ -1,11 +1,12 @@
 //! The set of backends as pickable now.
 
-use std::{num::NonZeroU32, sync::Arc};
+use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use super::{
     change::Version,
     eligibility::Standing,
     generation::Stamp,
+    lease::Hold,
     slots::{Slot, SlotSet},
     view::View,
 };
@@ -17,7 +18,6 @@ use crate::{
 
 /// All backends of a cluster in order, where each stands, and the picker built
 /// for exactly this set. Immutable; the numbers behind [`View`] are live.
-#[derive(Debug)]
 pub struct Snapshot {
     pub(super) roster: Roster,
     pub(super) picker: Box<dyn Picker>,
@@ -27,26 +27,25 @@ pub struct Snapshot {
 }
 
 /// Who is there. What a picker is built from, and later reads.
-#[derive(Debug)]
 pub(super) struct Roster {
     /// What picks read, close together.
     pub(super) hot: Box<[Hot]>,
     pub(super) members: Box<[Member]>,
     /// Slots sorted by name.
     pub(super) by_name: Box<[Slot]>,
+    /// Slots sorted by incarnation.
+    pub(super) by_incarnation: Box<[Slot]>,
     pub(super) new: SlotSet,
     pub(super) bound: SlotSet,
     pub(super) blocks: Box<[sync::Arc<Block>]>,
 }
 
-#[derive(Debug)]
 pub(super) struct Hot {
     pub(super) load: sync::Arc<Load>,
     pub(super) weight: u32,
     pub(super) limit: Option<NonZeroU32>,
 }
 
-#[derive(Debug)]
 pub(super) struct Member {
     pub(super) backend: Arc<Backend>,
     pub(super) incarnation: IncarnationId,
@@ -75,15 +74,20 @@ impl Snapshot {
     /// The slot of the backend of this name. O(log n).
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Slot> {
-        self.roster.find(name)
+        let name_of = |slot: &Slot| self.roster.members[slot.index()].backend.name();
+        let slots = &self.roster.by_name;
+        let found = slots.binary_search_by(|slot| name_of(slot).cmp(name));
+        found.ok().map(|position| slots[position])
     }
 
-    /// Where this incarnation is. O(n).
+    /// Where this incarnation is. O(log n).
     #[must_use]
     pub fn slot_of(&self, incarnation: IncarnationId) -> Option<Slot> {
-        let position =
-            self.roster.members.iter().position(|member| member.incarnation == incarnation);
-        position.map(Slot::new)
+        let slots = &self.roster.by_incarnation;
+        let found = slots.binary_search_by_key(&incarnation, |slot| {
+            self.roster.members[slot.index()].incarnation
+        });
+        found.ok().map(|position| slots[position])
     }
 
     pub(super) fn publication(&self) -> u64 {
@@ -95,18 +99,40 @@ impl Snapshot {
     }
 
     pub(super) fn loads(&self) -> impl Iterator<Item = (&Backend, &Load)> {
-        self.roster
-            .members
-            .iter()
-            .zip(&self.roster.hot)
-            .map(|(member, hot)| (&*member.backend, &*hot.load))
+        let pairs = self.roster.members.iter().zip(&self.roster.hot);
+        pairs.map(|(member, hot)| (&*member.backend, &*hot.load))
+    }
+
+    /// A worker's holds on all backends: those of `before` where nothing changed.
+    pub(super) fn holds(&self, before: &[Arc<Hold>]) -> Box<[Arc<Hold>]> {
+        let mut before: Vec<&Arc<Hold>> = before.iter().collect();
+        before.sort_unstable_by_key(|hold| hold.incarnation);
+        let hold = |(member, hot): (&Member, &Hot)| {
+            let found = before.binary_search_by_key(&member.incarnation, |hold| hold.incarnation);
+            match found.ok().map(|position| before[position]) {
+                Some(hold) if Arc::ptr_eq(&hold.backend, &member.backend) => Arc::clone(hold),
+                _ => Arc::new(Hold {
+                    backend: Arc::clone(&member.backend),
+                    incarnation: member.incarnation,
+                    load: sync::Arc::clone(&hot.load),
+                }),
+            }
+        };
+        self.roster.members.iter().zip(&self.roster.hot).map(hold).collect()
     }
 }
 
-impl Roster {
-    pub(super) fn find(&self, name: &str) -> Option<Slot> {
-        let name_of = |slot: &Slot| self.members[slot.index()].backend.name();
-        let found = self.by_name.binary_search_by(|slot| name_of(slot).cmp(name));
-        found.ok().map(|position| self.by_name[position])
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("stamp", &self.stamp)
+            .field("backends", &self.roster.members.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Roster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.members.iter().map(|member| member.backend.name())).finish()
     }
 }

@@ -146,11 +146,17 @@ impl<'a> View<'a> {
         self.roster.blocks[block].idle()
     }
 
-    /// Takes an idle backend: clears its bit and says whether it was set. Who
-    /// got `true` must pick that backend; its bit comes back when its last
-    /// request ends.
+    /// Whether its idle bit is set.
     #[must_use]
-    pub fn claim_idle(self, block: usize, bit: u32) -> bool {
-        self.roster.blocks[block].claim(bit)
+    pub fn is_idle(self, slot: Slot) -> bool {
+        self.roster.hot[slot.index()].load.seat().is_idle()
+    }
+
+    /// Takes an idle backend: clears its bit and says whether it was set. Only for
+    /// pickers, and a picker that got `true` must choose that slot: its bit comes
+    /// back when its last request ends.
+    #[must_use]
+    pub fn claim_idle(self, slot: Slot) -> bool {
+        self.roster.hot[slot.index()].load.seat().claim()
     }
 }

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    BuildCx, Choice, Needs, PickCx, Picker, Reason, Strategy,
-    alias::AliasTable,
-    p2c::{least_loaded, less_loaded},
-    round_robin::Cursor,
+    BuildCx, Choice, Needs, PickCx, Picker, Reason, Strategy, draws::Draws, round_robin::Cursor,
     schedule::Schedule,
 };
 use crate::{
@@ -17,26 +14,28 @@ use crate::{
 /// The backend with the fewest requests in flight for its weight.
 ///
 /// Up to eight backends are simply looked at: the smallest in flight ÷ weight
-/// wins, and those that are equal take turns in smooth round-robin order, as in
-/// nginx (HAProxy 2.6 plays an unweighted rotation). So a cluster with nothing to
-/// do is served by weighted round-robin.
+/// wins. When all are equal they take turns in smooth round-robin order, so that a
+/// cluster with nothing to do is served exactly as by nginx's `least_conn`; when
+/// some are, one of those is drawn by weight.
 ///
 /// With more than eight, looking at all of them costs more than it gains.
-/// *Idle-first*: a draw by weight says where to start, and the first idle backend
-/// from there on in a shared bitmap is taken (the idea of Join-Idle-Queue, Lu et
-/// al. 2011, with one bit for the queue). When nobody is idle, the best of four
-/// draws by (in flight + 1) ÷ weight. In simulations with one balancer that is
+/// *Idle-first*: backends are drawn by weight until one is idle, which a shared
+/// bitmap tells; after a few draws, any idle one is taken (the idea of
+/// Join-Idle-Queue, Lu et al. 2011, with one bit for the queue). When nobody is
+/// idle, the least loaded of four draws. In simulations with one balancer that is
 /// within 5 % of the true minimum at the 99th percentile, where the better of two
 /// takes nearly twice as long; and it is O(backends ÷ 64) at worst.
 #[derive(Debug, Default)]
 pub struct LeastConn {
     cursor: Option<Arc<Cursor>>,
+    /// Whether the last picker goes by the idle bits.
+    idle_first: bool,
 }
 
 /// Up to this many backends are compared one by one.
 const SCANNED: usize = 8;
 /// How many are drawn when nobody is idle.
-const DRAWS: u64 = 4;
+const DRAWS: u32 = 4;
 
 impl Strategy for LeastConn {
     fn name(&self) -> &'static str {
@@ -44,24 +43,26 @@ impl Strategy for LeastConn {
     }
 
     fn needs(&self) -> Needs {
-        Needs::idle_bits()
+        if self.idle_first { Needs::idle_bits() } else { Needs::default() }
     }
 
     fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
-        let slots: Box<[Slot]> = view.new_set().as_slice().into();
-        let weights: Vec<u32> = slots.iter().map(|slot| view.weight(*slot)).collect();
-        if slots.len() > SCANNED {
-            return Box::new(IdleFirst::new(view, slots, AliasTable::new(&weights)));
+        self.idle_first = view.new_set().len() > SCANNED;
+        if self.idle_first {
+            return Box::new(IdleFirst::new(view));
         }
+        let slots: Box<[Slot]> = view.new_set().as_slice().into();
+        let weights: Box<[u32]> = slots.iter().map(|slot| view.weight(*slot)).collect();
         let schedule = Schedule::new(&weights);
-        let cursor = Cursor::keep(&mut self.cursor, cx.entropy, schedule.len());
-        Box::new(Scan { slots, schedule, cursor })
+        let cursor = Cursor::keep(&mut self.cursor, cx.entropy);
+        Box::new(Scan { slots, weights, schedule, cursor })
     }
 }
 
 #[derive(Debug)]
 struct Scan {
     slots: Box<[Slot]>,
+    weights: Box<[u32]>,
     schedule: Schedule,
     cursor: Arc<Cursor>,
 }
@@ -75,43 +76,46 @@ impl Picker for Scan {
             if view.was_tried(*slot, cx) {
                 continue;
             }
-            let (other_busy, other_weight) =
-                (u64::from(view.in_flight(*slot)), u64::from(view.weight(*slot)));
-            let (mine, theirs) =
-                (other_busy.saturating_mul(weight), busy.saturating_mul(other_weight));
-            if mine < theirs {
+            let other_busy = u64::from(view.in_flight(*slot));
+            let other_weight = u64::from(self.weights[position]);
+            let (other, best) = (other_busy * weight, busy.saturating_mul(other_weight));
+            if other < best {
                 least = 0;
                 (busy, weight) = (other_busy, other_weight);
             }
-            if mine <= theirs {
+            if other <= best {
                 least |= 1 << position;
             }
         }
-        let position = match least.count_ones() {
+        let position = match least.count_ones() as usize {
             0 => return None,
             1 => least.trailing_zeros() as usize,
-            _ => self.next_of(least),
+            count if count == self.slots.len() => self.schedule.turn(self.cursor.take())?,
+            _ => self.draw_among(least, cx.entropy())?,
         };
         Some(Choice::new(self.slots[position], Reason::LeastLoaded))
     }
 }
 
 impl Scan {
-    /// Whose turn it is among `least`.
-    fn next_of(&self, least: u32) -> usize {
-        let ticket = self.cursor.take();
-        let among = |position: &usize| least >> position & 1 != 0;
-        let first = self.schedule.turn(ticket).into_iter();
-        // A long cycle may hold a long run of somebody who is not among them.
-        let mut turns = first.chain(self.schedule.after(ticket)).take(64);
-        turns.find(among).unwrap_or_else(|| least.trailing_zeros() as usize)
+    /// One of the positions in `among`, by weight. Not by the cursor: the turns of
+    /// those who are not among them would all fall on whoever comes next.
+    fn draw_among(&self, among: u32, entropy: u64) -> Option<usize> {
+        let positions = || (0..self.slots.len()).filter(|position| among >> position & 1 != 0);
+        let total: usize = positions().map(|position| self.weights[position] as usize).sum();
+        let mut left = sample::index(entropy, total);
+        positions().find(|position| {
+            let weight = self.weights[*position] as usize;
+            let found = left < weight;
+            left = left.saturating_sub(weight);
+            found
+        })
     }
 }
 
 #[derive(Debug)]
 struct IdleFirst {
-    slots: Box<[Slot]>,
-    by_weight: AliasTable,
+    draws: Draws,
     /// The slot of each seat; `None` where nobody pickable sits.
     seats: Box<[Option<Slot>]>,
     /// Per block, the seats of pickable backends.
@@ -119,37 +123,52 @@ struct IdleFirst {
 }
 
 impl IdleFirst {
-    fn new(view: View<'_>, slots: Box<[Slot]>, by_weight: AliasTable) -> Self {
+    fn new(view: View<'_>) -> Self {
+        let draws = Draws::new(view);
         let mut seats = vec![None; view.seat_blocks() * 64];
         let mut masks = vec![0_u64; view.seat_blocks()];
-        for slot in &slots {
+        for slot in draws.slots() {
             let seat = view.seat(*slot);
             seats[seat] = Some(*slot);
             masks[seat / 64] |= 1 << (seat % 64);
         }
-        Self { slots, by_weight, seats: seats.into(), masks: masks.into() }
+        Self { draws, seats: seats.into(), masks: masks.into() }
     }
 
-    /// Claims the first idle backend from `seat` on.
-    fn claim(&self, view: View<'_>, cx: &PickCx<'_>, seat: usize) -> Option<Slot> {
-        let (first, rotation) = (seat / 64, seat % 64);
-        let blocks = self.masks.len();
-        for block in (first..blocks).chain(0..first) {
-            // In the first block, begin at the seat itself.
-            let start = if block == first { u32::try_from(rotation).unwrap_or(0) } else { 0 };
-            let mut idle = (view.idle_bits(block) & self.masks[block]).rotate_right(start);
-            while idle != 0 {
-                let lowest = idle.trailing_zeros();
-                idle &= idle - 1;
-                let bit = (lowest + start) % 64;
-                let candidate = self.seats[block * 64 + bit as usize];
-                if let Some(slot) = candidate
-                    && !view.was_tried(slot, cx)
-                    && view.claim_idle(block, bit)
-                {
-                    return Some(slot);
-                }
+    /// Claims an idle backend: by weight while draws hit one, else any.
+    fn claim(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Slot> {
+        let mut entropy = cx.entropy();
+        for _ in 0..DRAWS {
+            let slot = self.draws.draw(entropy)?;
+            if view.is_idle(slot) && !view.was_tried(slot, cx) && view.claim_idle(slot) {
+                return Some(slot);
             }
+            entropy = sample::mix(entropy);
+        }
+        let start = sample::index(entropy, self.masks.len());
+        let entropy = sample::mix(entropy);
+        let mut blocks = (start..self.masks.len()).chain(0..start);
+        blocks.find_map(|block| self.claim_in(view, cx, block, entropy))
+    }
+
+    /// Claims any idle backend of a block, all with the same chance: taking the
+    /// first from some place on would give the shares of those who are busy to
+    /// their neighbours.
+    fn claim_in(
+        &self,
+        view: View<'_>,
+        cx: &PickCx<'_>,
+        block: usize,
+        entropy: u64,
+    ) -> Option<Slot> {
+        let mut idle = view.idle_bits(block) & self.masks[block];
+        while idle != 0 {
+            let bit = nth_bit(idle, sample::index(entropy, idle.count_ones() as usize));
+            let slot = self.seats[block * 64 + bit]?;
+            if !view.was_tried(slot, cx) && view.claim_idle(slot) {
+                return Some(slot);
+            }
+            idle &= !(1 << bit);
         }
         None
     }
@@ -157,18 +176,18 @@ impl IdleFirst {
 
 impl Picker for IdleFirst {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
-        let start = self.slots[self.by_weight.draw(cx.entropy())?];
-        if let Some(slot) = self.claim(view, cx, view.seat(start)) {
+        if let Some(slot) = self.claim(view, cx) {
             return Some(Choice::new(slot, Reason::Idle));
         }
-        let draws = (1..=DRAWS).map(|n| {
-            let entropy = sample::mix(cx.entropy() ^ n);
-            self.slots[sample::index(entropy, self.slots.len())]
-        });
-        let drawn = draws
-            .filter(|slot| !view.was_tried(*slot, cx))
-            .reduce(|one, other| less_loaded(view, one, other));
-        let slot = drawn.or_else(|| least_loaded(view, self.slots.iter().copied(), cx))?;
+        let slot = self.draws.least_of(DRAWS, view, cx)?;
         Some(Choice::new(slot, Reason::LeastLoaded))
     }
+}
+
+/// The position of the `n`th set bit, counted from 0.
+fn nth_bit(mut word: u64, n: usize) -> usize {
+    for _ in 0..n {
+        word &= word - 1;
+    }
+    word.trailing_zeros() as usize
 }

@@ -48,12 +48,14 @@
 
 mod alias;
 mod choice;
+mod draws;
 mod first;
 mod kind;
 mod least_conn;
 mod p2c;
 mod pick_cx;
 mod random;
+mod retry;
 mod round_robin;
 mod schedule;
 mod tried;
@@ -78,7 +80,8 @@ pub trait Strategy: Debug + Send {
     /// Its name, as in configuration files.
     fn name(&self) -> &'static str;
 
-    /// What it needs to be kept up for it.
+    /// What the picker it built last needs to be kept up for it. Asked after each
+    /// build.
     fn needs(&self) -> Needs {
         Needs::default()
     }

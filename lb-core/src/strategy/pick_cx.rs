@@ -14,7 +14,8 @@ pub struct PickCx<'a> {
 }
 
 impl<'a> PickCx<'a> {
-    /// A pick at this time with 64 random bits.
+    /// A pick at this time with 64 random bits: from a generator, or
+    /// [`mix`](crate::sample::mix) of a counter. The counter itself would not do.
     #[must_use]
     pub fn new(now: Tick, entropy: u64) -> Self {
         Self { now, entropy, preferred: None, tried: Tried::NOTHING }
@@ -46,9 +47,9 @@ impl<'a> PickCx<'a> {
         self.entropy
     }
 
-    /// The name of the backend that is asked for.
-    #[must_use]
-    pub fn preferred(&self) -> Option<&'a str> {
+    /// The name of the backend that is asked for. Looked up before the strategy is
+    /// asked, so a picker needs not know.
+    pub(crate) fn preferred(&self) -> Option<&'a str> {
         self.preferred
     }
 
@@ -59,7 +60,10 @@ impl<'a> PickCx<'a> {
     }
 
     /// The same pick once more, with other random bits and more to leave out.
-    pub(crate) fn again<'b>(&self, tried: &'b Tried, attempt: u64) -> PickCx<'b> {
-        PickCx::new(self.now, sample::mix(self.entropy ^ attempt)).avoiding(tried)
+    pub(crate) fn again<'b>(&self, tried: &'b Tried, attempt: u64) -> PickCx<'b>
+    where
+        'a: 'b,
+    {
+        PickCx { entropy: sample::mix(self.entropy ^ attempt), tried, ..*self }
     }
 }

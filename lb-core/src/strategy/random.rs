@@ -1,10 +1,7 @@
 //! A draw, by weight.
 
-use super::{BuildCx, Choice, PickCx, Picker, Reason, Strategy, alias::AliasTable};
-use crate::{
-    cluster::{Slot, View},
-    sample,
-};
+use super::{BuildCx, Choice, PickCx, Picker, Reason, Strategy, draws::Draws};
+use crate::cluster::View;
 
 /// A random backend, each with the chance of its weight.
 ///
@@ -17,10 +14,7 @@ use crate::{
 pub struct Random;
 
 #[derive(Debug)]
-struct Draws {
-    slots: Box<[Slot]>,
-    table: AliasTable,
-}
+struct Drawn(Draws);
 
 impl Strategy for Random {
     fn name(&self) -> &'static str {
@@ -28,22 +22,12 @@ impl Strategy for Random {
     }
 
     fn build(&mut self, view: View<'_>, _: &BuildCx) -> Box<dyn Picker> {
-        let slots: Box<[Slot]> = view.new_set().as_slice().into();
-        let weights: Vec<u32> = slots.iter().map(|slot| view.weight(*slot)).collect();
-        Box::new(Draws { slots, table: AliasTable::new(&weights) })
+        Box::new(Drawn(Draws::new(view)))
     }
 }
 
-impl Picker for Draws {
+impl Picker for Drawn {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
-        let first = self.slots[self.table.draw(cx.entropy())?];
-        if !view.was_tried(first, cx) {
-            return Some(Choice::new(first, Reason::Draw));
-        }
-        // Draw again, so that the others keep their proportions; rarely in vain.
-        let redraws = (1..=16).filter_map(|n| self.table.draw(sample::mix(cx.entropy() ^ n)));
-        let all = 0..self.slots.len();
-        let mut slots = redraws.chain(all).map(|position| self.slots[position]);
-        slots.find(|slot| !view.was_tried(*slot, cx)).map(|slot| Choice::new(slot, Reason::Draw))
+        self.0.draw_untried(view, cx).map(|slot| Choice::new(slot, Reason::Draw))
     }
 }

@@ -5,7 +5,9 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use super::{BuildCx, Choice, PickCx, Picker, Reason, Strategy, schedule::Schedule};
+use super::{
+    BuildCx, Choice, PickCx, Picker, Reason, Strategy, retry::any_untried, schedule::Schedule,
+};
 use crate::{
     cluster::{Slot, View},
     sample,
@@ -21,10 +23,10 @@ use crate::{
 /// The cursor starts at a place given by the cluster's entropy, so that a fleet of
 /// balancers doesn't send its first requests to the same backend, and it keeps
 /// counting across rebuilds. A request that is picked for again, because its first
-/// backend failed or was closed, goes to the next in the cycle without taking
-/// anybody's turn.
+/// backend failed or was closed, takes nobody's turn: it goes to one drawn from the
+/// cycle, so that not all of them fall on the one that comes next.
 ///
-/// O(1) per pick.
+/// O(1) per pick; a second pick for a request O(n) at worst.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
     /// `None` before the first build.
@@ -42,15 +44,12 @@ impl Cursor {
         self.0.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn peek(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// The cursor in `place`, or a new one that starts where `entropy` says in a
-    /// cycle of `turns`.
-    pub(super) fn keep(place: &mut Option<Arc<Self>>, entropy: u64, turns: usize) -> Arc<Self> {
-        let start = || sample::index(entropy, turns.max(1)) as u64;
-        Arc::clone(place.get_or_insert_with(|| Arc::new(Self(AtomicU64::new(start())))))
+    /// The cursor in `place`, or a new one that starts where `entropy` says: at a
+    /// number that means another place in a cycle of any length.
+    pub(super) fn keep(place: &mut Option<Arc<Self>>, entropy: u64) -> Arc<Self> {
+        // Halved, so that it does not run over within 2^63 requests.
+        let start = AtomicU64::new(entropy / 2);
+        Arc::clone(place.get_or_insert_with(|| Arc::new(Self(start))))
     }
 }
 
@@ -70,20 +69,23 @@ impl Strategy for RoundRobin {
         let slots: Box<[Slot]> = view.new_set().as_slice().into();
         let weights: Vec<u32> = slots.iter().map(|slot| view.weight(*slot)).collect();
         let schedule = Schedule::new(&weights);
-        let cursor = Cursor::keep(&mut self.cursor, cx.entropy, schedule.len());
+        let cursor = Cursor::keep(&mut self.cursor, cx.entropy);
         Box::new(Turns { cursor, slots, schedule })
     }
 }
 
 impl Picker for Turns {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
-        let turn = |position: usize| Choice::new(self.slots[position], Reason::Turn);
+        let choice = |slot| Choice::new(slot, Reason::Turn);
         if cx.tried().is_empty() {
-            return self.schedule.turn(self.cursor.take()).map(turn);
+            let position = self.schedule.turn(self.cursor.take())?;
+            return Some(choice(self.slots[position]));
         }
-        let ticket = self.cursor.peek();
-        let first = self.schedule.turn(ticket).into_iter();
-        let mut turns = first.chain(self.schedule.after(ticket)).map(turn);
-        turns.find(|choice| !view.was_tried(choice.slot(), cx))
+        let draws = (0..8).filter_map(|n| self.schedule.turn(sample::mix(cx.entropy() ^ n)));
+        let mut drawn = draws.map(|position| self.slots[position]);
+        drawn
+            .find(|slot| !view.was_tried(*slot, cx))
+            .or_else(|| any_untried(view, cx, &self.slots))
+            .map(choice)
     }
 }

@@ -11,7 +11,7 @@ pub struct Tried {
 }
 
 impl Tried {
-    const KEPT: usize = 8;
+    pub(crate) const KEPT: usize = 8;
 
     /// Nowhere yet.
     pub(super) const NOTHING: &Self = &Self { last: [None; Self::KEPT], count: 0 };

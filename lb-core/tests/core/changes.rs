@@ -4,17 +4,18 @@ use std::{
     future::Future,
     pin::pin,
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Barrier,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
     time::Duration,
 };
 
 use lb_core::{
     AdminState, Backend, Cause, Change, Cluster, Health, Membership, PickCx, Tick, Weight,
-    cluster::{CauseKind, ChangeError, Version},
-    strategy::StrategyKind,
+    cluster::{CauseKind, ChangeError, Version, View},
+    strategy::{BuildCx, Picker, RoundRobin, Strategy, StrategyKind},
 };
 
 use crate::support::{cluster, equal, pick, settle, weighted};
@@ -203,8 +204,9 @@ fn whoever_drives_is_woken_by_a_change() {
     cluster.on_change(Arc::new(move || {
         counter.fetch_add(1, Ordering::SeqCst);
     }));
+    assert_eq!(woken.load(Ordering::SeqCst), 1, "for what was said before");
     say(&cluster, disable("b0"));
-    assert_eq!(woken.load(Ordering::SeqCst), 1);
+    assert_eq!(woken.load(Ordering::SeqCst), 2);
 }
 
 #[test]
@@ -245,4 +247,177 @@ fn what_is_in_force_already_is_effective_at_once() {
     let mut cx = Context::from_waker(Waker::noop());
     let version = cluster.snapshot().version();
     assert_eq!(pin!(cluster.effective(version)).poll(&mut cx), Poll::Ready(()));
+}
+
+/// Does something in the middle of a build.
+struct During<F>(F, RoundRobin);
+
+impl<F> std::fmt::Debug for During<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("During")
+    }
+}
+
+impl<F: FnMut() + Send> Strategy for During<F> {
+    fn name(&self) -> &'static str {
+        "during"
+    }
+
+    fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
+        (self.0)();
+        self.1.build(view, cx)
+    }
+}
+
+#[test]
+fn a_change_need_not_wait_for_a_build_and_is_not_undone_by_it() {
+    let cluster = cluster(StrategyKind::RoundRobin, equal(2));
+    let mut handle = cluster.handle();
+    let (begun, said) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let meeting = [Arc::clone(&begun), Arc::clone(&said)];
+    let slow = During(
+        move || {
+            meeting[0].wait();
+            meeting[1].wait();
+        },
+        RoundRobin::default(),
+    );
+    say(&cluster, Change::Strategy(Box::new(slow)));
+    let builder = {
+        let cluster = cluster.clone();
+        thread::spawn(move || settle(&cluster))
+    };
+    begun.wait();
+    // The build, which knows nothing of this, is going on.
+    say(&cluster, disable("b0"));
+    assert_eq!(pick(&mut handle, 0), 1);
+    said.wait();
+    builder.join().unwrap();
+    assert!(handle.refresh());
+    assert_eq!([pick(&mut handle, 0), pick(&mut handle, 0)], [1, 1], "still closed");
+}
+
+#[test]
+fn a_build_that_panics_loses_no_change() {
+    let cluster = cluster(StrategyKind::RoundRobin, equal(2));
+    let mut panics = 1;
+    let clumsy = During(
+        move || {
+            if panics > 0 {
+                panics -= 1;
+                std::panic::resume_unwind(Box::new("a strategy of somebody else's"));
+            }
+        },
+        RoundRobin::default(),
+    );
+    say(&cluster, Change::Strategy(Box::new(clumsy)));
+    let version = say(&cluster, Change::Membership(equal(3)));
+    let driven = cluster.clone();
+    assert!(thread::spawn(move || settle(&driven)).join().is_err());
+    assert_eq!(names(&cluster).len(), 2);
+    settle(&cluster);
+    assert_eq!(names(&cluster).len(), 3);
+    assert!(cluster.snapshot().version() >= version);
+    let generations = cluster.generations();
+    assert_eq!(generations.len(), 2);
+    assert_eq!((generations[1].causes.len(), generations[1].diff.joined.len()), (2, 1));
+}
+
+#[test]
+fn whoever_drives_is_never_sent_into_the_past() {
+    let cluster = cluster(StrategyKind::RoundRobin, equal(2));
+    let until = Some(Tick::from_millis(1_010));
+    say(&cluster, Change::Admin { backend: "b1".into(), state: AdminState::Draining { until } });
+    assert_eq!(cluster.drive(&|| Tick::from_millis(1_000)), until);
+    // The drain runs out within the pause after the build.
+    let next = cluster.drive(&|| Tick::from_millis(1_015));
+    assert_eq!(next, Some(Tick::from_millis(1_050)));
+    assert_eq!(cluster.drive(&|| Tick::from_millis(1_050)), None);
+}
+
+#[test]
+fn several_changes_are_recorded_together_or_not_at_all() {
+    let cluster = cluster(StrategyKind::RoundRobin, equal(1));
+    let weight = |backend: &str| Change::Weight { backend: backend.into(), weight: Weight::new(2) };
+    let cause = || Cause::new(CauseKind::File, "reload");
+    let changes = [Change::Membership(equal(2)), weight("b1"), weight("b2")];
+    let error = cluster.apply_all(changes, cause()).unwrap_err();
+    assert_eq!(error, ChangeError::NoSuchBackend("b2".into()));
+    settle(&cluster);
+    assert_eq!(names(&cluster), ["b0"]);
+    cluster.apply_all([Change::Membership(equal(2)), weight("b1")], cause()).unwrap();
+    settle(&cluster);
+    let snapshot = cluster.snapshot();
+    assert_eq!(snapshot.view().weight(snapshot.find("b1").unwrap()), 2);
+    assert_eq!(cluster.generations().len(), 2);
+}
+
+#[test]
+fn what_was_laid_down_for_a_backend_that_is_gone_can_be_lifted() {
+    let cluster = cluster(StrategyKind::RoundRobin, equal(2));
+    say(&cluster, disable("b1"));
+    say(&cluster, Change::Membership(equal(1)));
+    settle(&cluster);
+    say(&cluster, Change::Admin { backend: "b1".into(), state: AdminState::Enabled });
+    say(&cluster, Change::Membership(equal(2)));
+    settle(&cluster);
+    assert_eq!(cluster.snapshot().view().new_set().len(), 2);
+}
+
+/// Unparks a thread, and remembers it.
+struct Unpark {
+    thread: Thread,
+    woken: AtomicBool,
+}
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+    }
+}
+
+#[test]
+fn no_acknowledgement_is_missed_while_workers_race() {
+    let cluster = cluster(StrategyKind::RoundRobin, equal(2));
+    let stop = Arc::new(AtomicBool::new(false));
+    let workers: Vec<_> = (0..2)
+        .map(|_| {
+            let (cluster, stop) = (cluster.clone(), Arc::clone(&stop));
+            thread::spawn(move || {
+                let me = thread::current();
+                let mut handle = cluster.handle_waking(Arc::new(move || me.unpark()));
+                while !stop.load(Ordering::Relaxed) {
+                    handle.refresh();
+                    thread::park_timeout(Duration::from_secs(5));
+                }
+            })
+        })
+        .collect();
+    let unpark = Unpark { thread: thread::current(), woken: AtomicBool::new(false) };
+    let unpark = Arc::new(unpark);
+    let waker = Waker::from(Arc::clone(&unpark));
+    let mut cx = Context::from_waker(&waker);
+    for round in 0..2_000 {
+        let weight = Weight::new(1 + round % 9);
+        let version = say(&cluster, Change::Weight { backend: "b0".into(), weight });
+        settle(&cluster);
+        let mut effective = pin!(cluster.effective(version));
+        while effective.as_mut().poll(&mut cx).is_pending() {
+            // A wake-up may find us awake and make the first `park` return at once.
+            let woken = (0..3).any(|_| {
+                let woken = unpark.woken.swap(false, Ordering::SeqCst);
+                if !woken {
+                    thread::park_timeout(Duration::from_secs(5));
+                }
+                woken
+            });
+            assert!(woken, "nobody woke us in round {round}");
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    for worker in workers {
+        worker.thread().unpark();
+        worker.join().unwrap();
+    }
 }

@@ -3,9 +3,9 @@
 use std::{panic, sync::Arc};
 
 use lb_core::{
-    AdminState, Cause, Change, Cluster, Membership, Outcome, PickCx, Tick,
-    cluster::CauseKind,
-    strategy::{Reason, StrategyKind},
+    AdminState, Cause, Change, Cluster, Membership, Outcome, PickCx, Tick, Tried,
+    cluster::{CauseKind, View},
+    strategy::{BuildCx, Choice, Picker, Reason, Strategy, StrategyKind},
 };
 
 use crate::support::{cluster, equal, pick, settle};
@@ -178,4 +178,64 @@ fn handles_of_several_threads_share_the_counts() {
     assert_eq!(counts(&cluster), [(4, 4)]);
     drop(leases);
     assert_eq!(pick(&mut cluster.handle(), 0), 0);
+}
+
+#[test]
+fn a_lease_is_printed_in_a_line() {
+    let cluster = cluster(StrategyKind::First, equal(1000));
+    let lease = cluster.handle().acquire(&now()).unwrap();
+    let printed = format!("{lease:?}");
+    assert!(printed.len() < 200 && printed.contains("\"b0\""), "{printed}");
+}
+
+/// Picks nobody, or always the same one.
+#[derive(Clone, Copy, Debug)]
+struct Stubborn(Option<usize>);
+
+impl Strategy for Stubborn {
+    fn name(&self) -> &'static str {
+        "stubborn"
+    }
+
+    fn build(&mut self, _: View<'_>, _: &BuildCx) -> Box<dyn Picker> {
+        Box::new(*self)
+    }
+}
+
+impl Picker for Stubborn {
+    fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
+        let slot = view.new_set().as_slice()[self.0?];
+        view.is_candidate(slot, cx).then(|| Choice::new(slot, Reason::Custom("stubborn")))
+    }
+}
+
+#[test]
+fn a_backend_that_can_take_the_request_is_found_whatever_the_strategy_picks() {
+    for choice in [None, Some(0)] {
+        let cluster = crate::support::boxed(Box::new(Stubborn(choice)), equal(30));
+        let mut handle = cluster.handle();
+        for position in (0..30).filter(|position| *position != 17) {
+            let backend = format!("b{position}").as_str().into();
+            say(&cluster, Change::Admin { backend, state: AdminState::Disabled });
+        }
+        let lease = handle.acquire(&now()).unwrap();
+        assert_eq!((lease.backend().name(), lease.reason()), ("b17", Reason::LastResort));
+    }
+}
+
+#[test]
+fn what_was_refused_does_not_push_out_what_was_tried() {
+    let cluster = cluster(StrategyKind::Random, equal(9));
+    let mut handle = cluster.handle();
+    let mut tried = Tried::default();
+    let mut left: Vec<_> = (0..9).map(|position| format!("b{position}")).collect();
+    for _ in 0..8 {
+        let lease = handle.acquire(&now().avoiding(&tried)).unwrap();
+        tried.add(lease.incarnation());
+        left.retain(|name| name != lease.backend().name());
+    }
+    let backend = left[0].as_str().into();
+    say(&cluster, Change::Admin { backend, state: AdminState::Disabled });
+    let error = handle.acquire(&now().avoiding(&tried)).unwrap_err();
+    assert_eq!((error.tried, error.taken_out), (8, 1));
 }

@@ -1,10 +1,10 @@
 //! Any sequence of events, against a model that keeps the books naively.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use lb_core::{
     AdminState, Backend, Cause, Change, Cluster, ClusterHandle, Health, Lease, Membership, Outcome,
-    PickCx, Tick, Weight, cluster::CauseKind, strategy::StrategyKind,
+    PickCx, Tick, Weight, backend::IncarnationId, cluster::CauseKind, strategy::StrategyKind,
 };
 use proptest::{prelude::*, test_runner::RngSeed};
 
@@ -13,20 +13,15 @@ use crate::support::{cluster, settle};
 #[derive(Clone, Debug)]
 enum Event {
     Acquire { entropy: u64, prefer: Option<u8> },
-    Finish { which: usize, by: How },
-    Members(Vec<(u8, u32, u8)>),
+    BackendDone { which: usize },
+    Complete { which: usize },
+    Drop { which: usize },
+    Members(Vec<(u8, u32, u8, Option<u32>)>),
     Admin { backend: u8, state: AdminState },
     Health { backend: u8, health: Health },
     Weight { backend: u8, weight: Option<u32> },
     Strategy(StrategyKind),
     Settle,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum How {
-    Completed,
-    BackendFirst,
-    Dropped,
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -41,12 +36,14 @@ fn event() -> impl Strategy<Value = Event> {
         Just(Health::Ejected),
         Just(Health::Unknown)
     ];
-    let how = prop_oneof![Just(How::Completed), Just(How::BackendFirst), Just(How::Dropped)];
+    let member = (0..16_u8, 1..5_u32, 0..2_u8, prop::option::of(1..3_u32));
     prop_oneof![
         8 => (any::<u64>(), prop::option::weighted(0.2, 0..16_u8))
             .prop_map(|(entropy, prefer)| Event::Acquire { entropy, prefer }),
-        6 => (any::<usize>(), how).prop_map(|(which, by)| Event::Finish { which, by }),
-        1 => prop::collection::vec((0..16_u8, 1..5_u32, 0..2_u8), 0..14).prop_map(Event::Members),
+        2 => any::<usize>().prop_map(|which| Event::BackendDone { which }),
+        3 => any::<usize>().prop_map(|which| Event::Complete { which }),
+        2 => any::<usize>().prop_map(|which| Event::Drop { which }),
+        1 => prop::collection::vec(member, 0..14).prop_map(Event::Members),
         2 => (0..16_u8, admin).prop_map(|(backend, state)| Event::Admin { backend, state }),
         2 => (0..16_u8, health).prop_map(|(backend, health)| Event::Health { backend, health }),
         1 => (0..16_u8, prop::option::of(1..9_u32))
@@ -60,37 +57,75 @@ fn event() -> impl Strategy<Value = Event> {
 struct Model {
     cluster: Cluster,
     handle: ClusterHandle,
-    leases: Vec<Lease>,
-    /// Live states, as said; effective ones are those of the last settle.
+    /// Each with whether the backend still works on it.
+    leases: Vec<(Lease, bool)>,
+    /// What was said.
     admin: BTreeMap<String, AdminState>,
+    health: BTreeMap<IncarnationId, Health>,
+    members: Vec<Backend>,
+    /// Who is judged good enough by what had been said at the last settle.
+    chosen: Vec<String>,
 }
 
 impl Model {
     fn new() -> Self {
         let cluster = cluster(StrategyKind::LeastConn, Membership::default());
         let handle = cluster.handle();
-        Self { cluster, handle, leases: Vec::new(), admin: BTreeMap::new() }
+        Self {
+            cluster,
+            handle,
+            leases: Vec::new(),
+            admin: BTreeMap::new(),
+            health: BTreeMap::new(),
+            members: Vec::new(),
+            chosen: Vec::new(),
+        }
     }
 
     fn apply(&mut self, event: Event) {
         let cause = || Cause::new(CauseKind::Person, "event");
         match event {
             Event::Acquire { entropy, prefer } => self.acquire(entropy, prefer),
-            Event::Finish { which, by } => self.finish(which, by),
+            Event::BackendDone { which } => {
+                if let Some(which) = which.checked_rem(self.leases.len()) {
+                    let (lease, busy) = &mut self.leases[which];
+                    lease.backend_done(Outcome::Reset, Tick::ZERO);
+                    *busy = false;
+                }
+            }
+            Event::Complete { which } => {
+                if let Some(which) = which.checked_rem(self.leases.len()) {
+                    let (lease, _) = self.leases.swap_remove(which);
+                    lease.complete(Outcome::Status(200), Tick::ZERO);
+                }
+            }
+            Event::Drop { which } => {
+                if let Some(which) = which.checked_rem(self.leases.len()) {
+                    drop(self.leases.swap_remove(which));
+                }
+            }
             Event::Members(list) => {
-                let distinct: BTreeMap<u8, (u32, u8)> =
-                    list.into_iter().map(|(name, weight, tier)| (name, (weight, tier))).collect();
-                let backends = distinct.into_iter().map(|(name, (weight, tier))| {
+                let distinct: BTreeMap<u8, _> =
+                    list.into_iter().map(|member| (member.0, member)).collect();
+                let backend = |(name, weight, tier, limit): (u8, u32, u8, Option<u32>)| {
                     let backend = Backend::new(format!("b{name}")).in_tier(tier);
-                    backend.weighted(Weight::new(weight).unwrap())
-                });
-                let membership = Membership::new(backends).unwrap();
+                    let backend = backend.weighted(Weight::new(weight).unwrap());
+                    match limit.and_then(NonZeroU32::new) {
+                        Some(limit) => backend.with_max_in_flight(limit),
+                        None => backend,
+                    }
+                };
+                self.members = distinct.into_values().map(backend).collect();
+                let membership = Membership::new(self.members.clone()).unwrap();
                 self.cluster.apply(Change::Membership(membership), cause()).unwrap();
             }
             Event::Admin { backend, state } => {
                 let name = format!("b{backend}");
                 let change = Change::Admin { backend: name.as_str().into(), state };
-                if self.cluster.apply(change, cause()).is_ok() {
+                let known = self.members.iter().any(|member| member.name() == name);
+                let applied = self.cluster.apply(change, cause());
+                assert_eq!(applied.is_ok(), known || state == AdminState::Enabled);
+                if applied.is_ok() {
                     self.admin.insert(name, state);
                 }
             }
@@ -99,6 +134,7 @@ impl Model {
                 if let Some(slot) = snapshot.find(&format!("b{backend}")) {
                     let incarnation = snapshot.view().incarnation(slot);
                     self.cluster.apply(Change::Health { incarnation, health }, cause()).unwrap();
+                    self.health.insert(incarnation, health);
                 }
             }
             Event::Weight { backend, weight } => {
@@ -110,58 +146,91 @@ impl Model {
             Event::Strategy(kind) => {
                 self.cluster.apply(Change::Strategy(kind.build()), cause()).unwrap();
             }
-            Event::Settle => settle(&self.cluster),
+            Event::Settle => {
+                settle(&self.cluster);
+                self.chosen = self.judge();
+            }
         }
         self.check();
     }
 
+    fn state(&self, name: &str) -> AdminState {
+        self.admin.get(name).copied().unwrap_or_default()
+    }
+
+    /// Who takes anybody: the rules again, written as one reads them aloud.
+    fn judge(&self) -> Vec<String> {
+        let snapshot = self.cluster.snapshot();
+        let health = |backend: &Backend| {
+            let slot = snapshot.find(backend.name()).unwrap();
+            self.health.get(&snapshot.view().incarnation(slot)).copied().unwrap_or_default()
+        };
+        let with = |wanted: &[Health]| {
+            let enabled = self
+                .members
+                .iter()
+                .filter(|backend| self.state(backend.name()) == AdminState::Enabled);
+            let good: Vec<_> =
+                enabled.filter(|backend| wanted.contains(&health(backend))).collect();
+            let tier = good.iter().map(|backend| backend.tier()).min();
+            let used = good.into_iter().filter(|backend| Some(backend.tier()) == tier);
+            used.map(|backend| backend.name().to_owned()).collect::<Vec<_>>()
+        };
+        match with(&[Health::Up, Health::Unknown]) {
+            nobody if nobody.is_empty() => with(&[Health::Ejected]),
+            somebody => somebody,
+        }
+    }
+
     fn acquire(&mut self, entropy: u64, prefer: Option<u8>) {
-        self.handle.refresh();
         let prefer = prefer.map(|name| format!("b{name}"));
         let mut cx = PickCx::new(Tick::ZERO, entropy);
         if let Some(name) = &prefer {
             cx = cx.preferring(name);
         }
-        let closed = |name: &str| !self.admin.get(name).copied().unwrap_or_default().admits_new();
-        let open_to_new = {
-            let view = self.handle.snapshot().view();
-            let slots = view.new_set().as_slice().iter();
-            let open = slots.filter(|slot| !closed(view.backend(**slot).name())).count();
-            open > 0
-        };
+        self.handle.refresh();
+        let view = self.handle.snapshot().view();
+        let free = self.chosen.iter().filter(|name| {
+            let slot = self.handle.snapshot().find(name).unwrap();
+            self.state(name).admits_new() && !view.is_full(slot)
+        });
+        let free = free.count();
         match self.handle.acquire(&cx) {
             Ok(lease) => {
                 let name = lease.backend().name();
-                let bound = prefer.as_deref() == Some(name);
-                let state = self.admin.get(name).copied().unwrap_or_default();
+                let state = self.state(name);
                 assert!(state != AdminState::Disabled, "{name} is disabled");
-                assert!(bound || state.admits_new(), "{name} is draining");
-                self.leases.push(lease);
+                if prefer.as_deref() != Some(name) {
+                    assert!(state.admits_new(), "{name} is draining");
+                    assert!(
+                        self.chosen.iter().any(|chosen| chosen == name),
+                        "{name} was not chosen"
+                    );
+                }
+                self.leases.push((lease, true));
             }
-            Err(error) => assert!(!open_to_new, "there was somebody, but: {error}"),
+            Err(error) => assert_eq!(free, 0, "there was somebody, but: {error}"),
         }
     }
 
-    fn finish(&mut self, which: usize, by: How) {
-        if self.leases.is_empty() {
-            return;
-        }
-        let mut lease = self.leases.swap_remove(which % self.leases.len());
-        match by {
-            How::Completed => lease.complete(Outcome::Status(200), Tick::ZERO),
-            How::BackendFirst => lease.backend_done(Outcome::Reset, Tick::ZERO),
-            How::Dropped => drop(lease),
-        }
-    }
-
-    /// Every backend has exactly the requests in flight that we hold on it.
+    /// Every backend has exactly the requests in flight that we have on it.
     fn check(&self) {
         let snapshot = self.cluster.snapshot();
         let view = snapshot.view();
+        let new: Vec<_> =
+            view.new_set().as_slice().iter().map(|slot| view.backend(*slot).name()).collect();
+        assert_eq!(new, self.chosen);
         for slot in view.slots() {
-            let held = self.leases.iter().filter(|l| l.incarnation() == view.incarnation(slot));
-            let held = u32::try_from(held.count()).unwrap();
-            assert_eq!((view.in_flight(slot), view.held(slot)), (held, held));
+            let ours = || {
+                let on_it =
+                    |lease: &&(Lease, bool)| lease.0.incarnation() == view.incarnation(slot);
+                self.leases.iter().filter(on_it)
+            };
+            let busy = u32::try_from(ours().filter(|(_, busy)| *busy).count()).unwrap();
+            let held = u32::try_from(ours().count()).unwrap();
+            assert_eq!((view.in_flight(slot), view.held(slot)), (busy, held));
+            let limit = view.backend(slot).max_in_flight();
+            assert_eq!(view.is_full(slot), limit.is_some_and(|limit| busy >= limit.get()));
             assert!(!view.new_set().contains(slot) || view.bound_set().contains(slot));
         }
     }
@@ -176,7 +245,9 @@ proptest! {
     })]
 
     #[test]
-    fn no_sequence_of_events_miscounts_or_misroutes(events in prop::collection::vec(event(), 1..200)) {
+    fn no_sequence_of_events_miscounts_or_misroutes(
+        events in prop::collection::vec(event(), 1..200)
+    ) {
         let mut model = Model::new();
         for event in events {
             model.apply(event);

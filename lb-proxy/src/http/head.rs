@@ -7,7 +7,7 @@
 use http::{HeaderName, Version};
 
 /// The head of a message.
-pub trait Head {
+pub(crate) trait Head {
     /// `HTTP/1.0` or `HTTP/1.1`, as received.
     fn version(&self) -> Version;
 
@@ -19,7 +19,7 @@ pub trait Head {
 }
 
 /// The head of a request.
-pub trait RequestHead: Head {
+pub(crate) trait RequestHead: Head {
     /// The method, as received.
     fn method(&self) -> &str;
 
@@ -29,7 +29,7 @@ pub trait RequestHead: Head {
 
 /// A request target, by its form (RFC 9112, section 3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target<'a> {
+pub(crate) enum Target<'a> {
     /// `/path?query`, or `*`.
     Origin {
         /// Without the query.

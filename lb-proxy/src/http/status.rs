@@ -24,6 +24,7 @@ pub(crate) enum Trouble {
     BodyBroken,
     NoRoute,
     NoBackend,
+    Overload,
     Refused,
     ConnectTimeout,
     Reset,
@@ -63,6 +64,7 @@ impl Trouble {
             Self::BodyBroken => (Client, StatusCode::BAD_REQUEST, "bad-body"),
             Self::NoRoute => (Us, StatusCode::NOT_FOUND, "no-route"),
             Self::NoBackend => (Us, StatusCode::SERVICE_UNAVAILABLE, "no-backend"),
+            Self::Overload => (Us, StatusCode::SERVICE_UNAVAILABLE, "at-capacity"),
             Self::Refused => (Backend, StatusCode::BAD_GATEWAY, "backend-refused"),
             Self::ConnectTimeout => {
                 (Backend, StatusCode::SERVICE_UNAVAILABLE, "backend-connect-timeout")

@@ -19,6 +19,9 @@ pub struct ListenerSettings {
 }
 
 impl ListenerSettings {
+    /// hyper's own number of headers, which it keeps on the stack.
+    pub(super) const DEFAULT_HEADERS: usize = 100;
+
     /// A listener with the default timeouts and limits.
     #[must_use]
     pub fn new(bind: SocketAddr) -> Self {
@@ -75,7 +78,7 @@ impl Default for ListenerLimits {
     fn default() -> Self {
         Self {
             header: 64 * 1024,
-            headers: 100,
+            headers: ListenerSettings::DEFAULT_HEADERS,
             target: 16 * 1024,
             body: None,
             connections: 100_000,

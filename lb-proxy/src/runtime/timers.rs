@@ -96,6 +96,15 @@ impl Timer {
         self.set(now.saturating_add(wait));
     }
 
+    /// Due `after` from now, unless it is due earlier.
+    pub(crate) fn arm_no_later(&self, after: Duration) {
+        let due = self.slab.deadlines.borrow()[self.index];
+        self.arm(after);
+        if due < self.slab.deadlines.borrow()[self.index] {
+            self.set(due);
+        }
+    }
+
     pub(crate) fn disarm(&self) {
         self.set(NEVER);
     }
@@ -107,10 +116,6 @@ impl Timer {
         // Dropped after the borrow has ended: it may be the last thing that
         // keeps a task, and dropping a task may drop other timers.
         let _waker = self.slab.wakers.borrow_mut()[self.index].take();
-    }
-
-    pub(crate) fn is_armed(&self) -> bool {
-        self.slab.deadlines.borrow()[self.index] != NEVER
     }
 
     /// Ready, and disarmed, once the deadline has passed; otherwise the task of
@@ -237,7 +242,7 @@ mod tests {
         drop(timer);
         let timer = bench.timers.timer();
         assert_eq!(timer.index, index);
-        assert!(!timer.is_armed());
+        assert!(!bench.expired(&timer), "it comes disarmed");
         bench.wait(TICK + Duration::from_millis(1));
         assert_eq!(bench.wakes(), 0, "the old task is forgotten");
     }

@@ -120,15 +120,18 @@ fn via_is_added_to_what_stands_there() {
 
 #[test]
 fn headers_of_one_connection_are_removed_from_an_answer() {
-    let seen = returned(200, &[
-        ("connection", "close, x-hop"),
-        ("keep-alive", "timeout=5"),
-        ("transfer-encoding", "chunked"),
-        ("upgrade", "h2c"),
-        ("x-hop", "1"),
-        ("x-forwarded-for", "kept"),
-        ("date", "yesterday"),
-    ]);
+    let seen = returned(
+        200,
+        &[
+            ("connection", "close, x-hop"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("x-hop", "1"),
+            ("x-forwarded-for", "kept"),
+            ("date", "yesterday"),
+        ],
+    );
     let kept = [("date", "yesterday"), ("via", "1.1 lb"), ("x-forwarded-for", "kept")];
     assert_eq!(seen, pairs(&kept));
 }

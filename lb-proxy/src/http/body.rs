@@ -133,6 +133,8 @@ struct Live {
     status: u16,
     /// We wait for the backend, and its time is running.
     waiting: bool,
+    /// What went wrong, while the client has not got what came before.
+    failed: Option<BodyError>,
 }
 
 /// Ends the present request of a client connection when dropped.
@@ -176,6 +178,7 @@ impl ResponseBody {
             client: Rc::clone(client),
             status,
             waiting: false,
+            failed: None,
         };
         Self { source: Source::Live(Box::new(live)), _request: None }
     }
@@ -191,6 +194,9 @@ impl Live {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.failed.is_some() {
+            return self.poll_failure();
+        }
         if let Some(connection) = &mut self.connection {
             connection.drive(cx);
         }
@@ -198,7 +204,8 @@ impl Live {
         match poll_driven(cx, |cx| Pin::new(incoming).poll_frame(cx)) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.stop_waiting();
-                if self.incoming.is_end_stream() {
+                // hyper asks for nothing after trailers.
+                if frame.is_trailers() || self.incoming.is_end_stream() {
                     self.backend_done();
                 }
                 Poll::Ready(Some(Ok(frame)))
@@ -207,12 +214,27 @@ impl Live {
                 self.backend_done();
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(self.fail(error.into())))),
+            Poll::Ready(Some(Err(error))) => {
+                self.fail(error.into(), cx);
+                Poll::Pending
+            }
             Poll::Pending => {
                 let error = ready!(self.poll_stalled(cx));
-                Poll::Ready(Some(Err(self.fail(error))))
+                self.fail(error, cx);
+                Poll::Pending
             }
         }
+    }
+
+    /// hyper throws away what it has not written when a body fails. So the failure
+    /// is told when that is nothing: one turn later, in which it writes, and not
+    /// before the client has taken it.
+    fn poll_failure(&mut self) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.client.is_blocked() {
+            // The task is woken when the client takes something.
+            return Poll::Pending;
+        }
+        Poll::Ready(self.failed.take().map(Err))
     }
 
     /// Waits no longer than the backend may take for its next part.
@@ -247,7 +269,7 @@ impl Live {
         }
     }
 
-    fn fail(&mut self, error: BodyError) -> BodyError {
+    fn fail(&mut self, error: BodyError, cx: &Context<'_>) {
         let outcome = match error {
             _ if self.client.body_failure().is_some() => Outcome::ClientGone,
             BodyError::BackendStalled => Outcome::Timeout,
@@ -257,7 +279,8 @@ impl Live {
         self.flight.backend_done(outcome);
         self.connection = None;
         self.client.answer_broke_off();
-        error
+        self.failed = Some(error);
+        cx.waker().wake_by_ref();
     }
 }
 

@@ -166,6 +166,11 @@ impl Client {
         }
     }
 
+    /// Whether the client has yet to take what was written last.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.get()
+    }
+
     /// The answer broke off, and the client must see it. In HTTP/1.1 it does, by
     /// a missing rest; in HTTP/1.0 an end may be the end of the answer.
     pub(super) fn answer_broke_off(&self) {

@@ -78,9 +78,9 @@ async fn forward(
             .map_err(|error| last.unwrap_or_else(|| nobody(error)))?;
         tried.add(flight.incarnation());
         match attempt(client, flight, request, facts).await {
-            End::Answer(response) => return Ok(response),
-            End::Failed(trouble) => return Err(trouble),
-            End::Unsent(unsent, trouble) => {
+            Ok(response) => return Ok(response),
+            Err(End::Failed(trouble)) => return Err(trouble),
+            Err(End::Unsent(unsent, trouble)) => {
                 request = *unsent;
                 last = Some(trouble);
             }
@@ -123,9 +123,8 @@ fn nobody(error: PickError) -> Trouble {
     if error.is_overload() { Trouble::Overload } else { Trouble::NoBackend }
 }
 
-/// How an attempt with one backend ended.
+/// How an attempt with one backend ended, if not with an answer.
 enum End {
-    Answer(Response<ResponseBody>),
     /// The backend saw nothing of the request, which is here again.
     Unsent(Box<Request<RequestBody>>, Trouble),
     Failed(Trouble),
@@ -136,7 +135,7 @@ async fn attempt(
     mut flight: Flight,
     mut request: Request<RequestBody>,
     facts: Facts,
-) -> End {
+) -> Result<Response<ResponseBody>, End> {
     if facts.lacks_host
         && let Ok(host) = HeaderValue::from_str(flight.lease().backend().address())
     {
@@ -151,7 +150,7 @@ async fn attempt(
                 Ok(connection) => connection,
                 Err(trouble) => {
                     flight.backend_done(Outcome::Connect);
-                    return End::Unsent(Box::new(request), trouble);
+                    return Err(End::Unsent(Box::new(request), trouble));
                 }
             },
         };
@@ -164,7 +163,7 @@ async fn attempt(
         };
         if let Some(failure) = client.body_failure() {
             flight.backend_done(Outcome::ClientGone);
-            return End::Failed(client_trouble(failure));
+            return Err(End::Failed(client_trouble(failure)));
         }
         let attempt = Attempt {
             reused: connection.is_reused(),
@@ -183,14 +182,14 @@ async fn attempt(
             (Decision::Replay, None, Some(spare)) => spare,
             (Decision::Elsewhere, Some(unsent), _) => {
                 flight.backend_done(Outcome::Connect);
-                return End::Unsent(unsent, failure.trouble);
+                return Err(End::Unsent(unsent, failure.trouble));
             }
             _ => {
                 flight.backend_done(match failure.trouble {
                     Trouble::FirstByteTimeout => Outcome::Timeout,
                     _ => Outcome::Reset,
                 });
-                return End::Failed(failure.trouble);
+                return Err(End::Failed(failure.trouble));
             }
         };
         flight.purge();
@@ -280,12 +279,12 @@ fn pass_on(
     mut flight: Flight,
     connection: Box<UpstreamConnection>,
     response: Response<Incoming>,
-) -> End {
+) -> Result<Response<ResponseBody>, End> {
     flight.first_byte();
     let (mut head, body) = response.into_parts();
     if !is_understood(&head) {
         flight.backend_done(Outcome::Reset);
-        return End::Failed(Trouble::Malformed);
+        return Err(End::Failed(Trouble::Malformed));
     }
     let changes = response_changes(&head, head.status == StatusCode::NO_CONTENT);
     let date = || client.worker.clock.date();
@@ -293,7 +292,7 @@ fn pass_on(
     // hyper answers in the version the client speaks.
     head.version = Version::HTTP_11;
     let body = ResponseBody::of_backend(body, connection, flight, client, head.status.as_u16());
-    End::Answer(Response::from_parts(head, body))
+    Ok(Response::from_parts(head, body))
 }
 
 /// Whether an answer is one we asked for: no upgrade, and no transfer coding

@@ -34,6 +34,20 @@ const FORWARDED: u16 = 1 << 6;
 const EXPECT: u16 = 1 << 7;
 const LENGTH: u16 = 1 << 8;
 
+/// What a `Connection` header may name without effect: no headers, headers that
+/// are removed anyway, and two that never are about one connection. Who names
+/// those wants a backend to read the message differently from us.
+const NOT_REMOVED_BY_NAME: [&[u8]; 8] = [
+    b"keep-alive",
+    b"close",
+    b"te",
+    b"upgrade",
+    b"connection",
+    b"transfer-encoding",
+    b"host",
+    b"content-length",
+];
+
 /// What has to change in the headers of a message.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
@@ -117,15 +131,11 @@ fn scan(head: &impl Head) -> Changes {
 }
 
 impl Changes {
-    /// Adds what a `Connection` header names. `close` and `keep-alive` are not
-    /// headers. `Host` and `Content-Length` never are about one connection: who
-    /// names them wants a backend to read the message differently from us.
+    /// Adds what a `Connection` header names.
     fn name_by_connection(&mut self, value: &[u8]) {
         for token in tokens(value) {
-            match token.to_ascii_lowercase().as_slice() {
-                b"close" | b"keep-alive" | b"te" | b"upgrade" => {}
-                b"host" | b"content-length" | b"transfer-encoding" | b"connection" => {}
-                name => self.also_removed.extend(HeaderName::from_bytes(name).ok()),
+            if !NOT_REMOVED_BY_NAME.iter().any(|known| token.eq_ignore_ascii_case(known)) {
+                self.also_removed.extend(HeaderName::from_bytes(token).ok());
             }
         }
     }

@@ -14,7 +14,7 @@ use super::builder::Builder;
 use super::control::{Control, Stage};
 use super::service::Service;
 use super::start_error::StartError;
-use super::worker::{self, Plan};
+use super::worker::{self, Plan, PlannedListener};
 use crate::listen::bind;
 
 /// A reverse proxy in this process.
@@ -155,50 +155,44 @@ fn check_routes(service: &Service) -> Result<(), StartError> {
 
 /// Binds everything, and divides it among the workers.
 fn plans(service: Service, workers: NonZeroUsize) -> Result<Vec<Plan>, StartError> {
-    let shutdown = service.listeners.iter().map(|listener| listener.timeouts.shutdown).max();
+    let Service { listeners, routes, clusters } = service;
+    let shutdown = listeners.iter().map(|listener| listener.timeouts.shutdown).max();
     let mut plans: Vec<Plan> = (0..workers.get())
         .map(|_| Plan {
-            sockets: Vec::new(),
-            routes: Arc::clone(&service.routes),
-            clusters: service.clusters.clone(),
+            listeners: Vec::new(),
+            routes: Arc::clone(&routes),
+            clusters: clusters.clone(),
             control: Arc::default(),
             shutdown: shutdown.unwrap_or(Duration::ZERO),
         })
         .collect();
-    for settings in &service.listeners {
+    for settings in listeners {
         let places = Arc::<AtomicUsize>::default();
         let address = settings.bind;
         let sockets =
             bind(address, workers).map_err(|source| StartError::Bind { address, source })?;
         for (plan, socket) in plans.iter_mut().zip(sockets) {
-            plan.sockets.push((socket, settings.clone(), Arc::clone(&places)));
+            let (settings, places) = (settings.clone(), Arc::clone(&places));
+            plan.listeners.push(PlannedListener { socket, settings, places });
         }
     }
     Ok(plans)
 }
 
 fn addresses(plan: &Plan) -> Result<Box<[SocketAddr]>, StartError> {
-    let address = |(socket, settings, _): &(std::net::TcpListener, crate::ListenerSettings, _)| {
-        let bound = socket.local_addr();
-        bound.map_err(|source| StartError::Bind { address: settings.bind, source })
+    let address = |listener: &PlannedListener| {
+        let address = listener.settings.bind;
+        let bound = listener.socket.local_addr();
+        bound.map_err(|source| StartError::Bind { address, source })
     };
-    plan.sockets.iter().map(address).collect()
+    plan.listeners.iter().map(address).collect()
 }
 
 fn start_worker(number: usize, plan: Plan, alive: Alive) -> io::Result<JoinHandle<()>> {
     let (report, reported) = mpsc::sync_channel(1);
     let thread = thread::Builder::new().name(format!("lb-worker-{number}")).spawn(move || {
         let _alive = alive;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build_local(Default::default());
-        match runtime {
-            Ok(runtime) => {
-                let _ = report.send(Ok(()));
-                worker::run(&runtime, plan);
-            }
-            Err(error) => drop(report.send(Err(error))),
-        }
+        worker::run(plan, |started| drop(report.send(started)));
     })?;
     match reported.recv() {
         Ok(Ok(())) => Ok(thread),

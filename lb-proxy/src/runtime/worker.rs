@@ -7,14 +7,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use lb_core::ClusterHandle;
-use tokio::runtime::LocalRuntime;
+use tokio::runtime::LocalOptions;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::clock::Clock;
@@ -23,7 +25,7 @@ use super::entropy::Entropy;
 use super::service::{ClusterSettings, ClusterTimeouts};
 use super::timers::{TICK, Timers};
 use crate::http::RouteTable;
-use crate::listen::{Listener, accept};
+use crate::listen::{Listener, ListenerSettings, accept};
 use crate::upstream::Pool;
 
 /// Idle connections are looked at once in this many ticks.
@@ -52,13 +54,22 @@ pub(crate) struct WorkerCluster {
 }
 
 /// What a worker is started with.
+#[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) sockets:
-        Vec<(TcpListener, crate::listen::ListenerSettings, Arc<std::sync::atomic::AtomicUsize>)>,
+    pub(super) listeners: Vec<PlannedListener>,
     pub(super) routes: Arc<RouteTable>,
     pub(super) clusters: Vec<ClusterSettings>,
     pub(super) control: Arc<Control>,
     pub(super) shutdown: Duration,
+}
+
+/// A worker's own socket of a listener.
+#[derive(Debug)]
+pub(super) struct PlannedListener {
+    pub(super) socket: TcpListener,
+    pub(super) settings: ListenerSettings,
+    /// Its connections, over all workers.
+    pub(super) places: Arc<AtomicUsize>,
 }
 
 /// Counts as open until dropped.
@@ -89,6 +100,15 @@ impl Worker {
             open: Cell::new(0),
             on_empty: RefCell::new(None),
         }
+    }
+
+    fn listen(self: &Rc<Self>, listeners: Vec<PlannedListener>) -> io::Result<()> {
+        for PlannedListener { socket, settings, places } in listeners {
+            let socket = tokio::net::TcpListener::from_std(socket)?;
+            let listener = Rc::new(Listener::new(settings, places));
+            tokio::task::spawn_local(accept(socket, listener, Rc::clone(self)));
+        }
+        Ok(())
     }
 
     /// Whether no new work is taken on.
@@ -141,20 +161,21 @@ impl Drop for Open {
     }
 }
 
-/// The life of a worker's thread.
-pub(super) fn run(runtime: &LocalRuntime, plan: Plan) {
+/// The life of a worker's thread. Reports when it serves, or why it cannot.
+pub(super) fn run(plan: Plan, report: impl FnOnce(io::Result<()>)) {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = match builder.enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => return report(Err(error)),
+    };
     runtime.block_on(async move {
         let worker = Rc::new(Worker::new(&plan));
-        tokio::task::spawn_local(tick(Rc::clone(&worker)));
-        for (socket, settings, places) in plan.sockets {
-            let listener = Rc::new(Listener::new(settings, places));
-            match tokio::net::TcpListener::from_std(socket) {
-                Ok(socket) => {
-                    drop(tokio::task::spawn_local(accept(socket, listener, Rc::clone(&worker))))
-                }
-                Err(error) => tracing::error!(%error, "cannot listen"),
-            }
+        match worker.listen(plan.listeners) {
+            Ok(()) => report(Ok(())),
+            Err(error) => return report(Err(error)),
         }
+        // Owned by the runtime, like all tasks of the worker: they end with it.
+        let _ticker = tokio::task::spawn_local(tick(Rc::clone(&worker)));
         live(&worker, &plan.control, plan.shutdown).await;
     });
 }

@@ -1,6 +1,8 @@
 //! The proxy over real sockets: raw clients on one side, raw backends on the
 //! other, so that every byte of both can be looked at.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 mod bodies;
 mod failure;
 mod forwarding;

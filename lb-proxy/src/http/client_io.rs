@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::client::{Client, Phase};
+use super::flat_write::poll_write_flat;
 
 #[derive(Debug)]
 pub(super) struct ClientIo {
@@ -72,7 +73,7 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let result = poll_write_flat(&mut self.stream, cx, slices);
         self.wrote(cx, result)
     }
 

@@ -14,6 +14,7 @@ pub(crate) mod body;
 mod check;
 mod client;
 mod client_io;
+pub(crate) mod flat_write;
 mod flight;
 mod forward;
 mod head;

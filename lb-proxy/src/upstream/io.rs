@@ -14,6 +14,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::http::flat_write::poll_write_flat;
+
 /// What went through a socket since [`restart`](Traffic::restart).
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
@@ -87,7 +89,7 @@ impl AsyncWrite for UpstreamIo {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let result = poll_write_flat(&mut self.stream, cx, slices);
         self.wrote(result)
     }
 

@@ -165,7 +165,6 @@ impl ResponseBody {
         if complete || incoming.is_end_stream() {
             flight.backend_done(Outcome::Status(status));
             if complete {
-                connection.timer.disarm();
                 flight.keep(connection);
             }
             return Self { source: Source::Read { incoming, _flight: flight }, _request: None };

@@ -220,12 +220,14 @@ impl Client {
     // ── seen by the connection's task ──
 
     /// Whether a connection may be told to end. One that was accepted a moment ago
-    /// probably has a request for us, and gets a moment to deliver it.
+    /// probably has a request for us, and gets a moment to deliver it; one that is
+    /// sending a head has one for sure. hyper would close both at once.
     pub(super) fn may_be_told_to_end(&self) -> bool {
         if self.fresh.get() {
             self.receiving.arm_no_later(FIRST_BYTE_WHEN_DRAINING);
+            return false;
         }
-        !self.fresh.get()
+        self.phase.get() != Phase::Head
     }
 
     /// Ready when the client took too long, with what it should have done.

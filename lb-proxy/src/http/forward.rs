@@ -148,6 +148,10 @@ async fn attempt(
             // Boxed: rare, and larger than all the rest of this future.
             None => match Box::pin(open(client, &flight)).await {
                 Ok(connection) => connection,
+                Err(trouble @ Trouble::OutOfResources) => {
+                    flight.backend_done(Outcome::Abandoned);
+                    return Err(End::Failed(trouble));
+                }
                 Err(trouble) => {
                     flight.backend_done(Outcome::Connect);
                     return Err(End::Unsent(Box::new(request), trouble));
@@ -212,6 +216,7 @@ async fn open(client: &Client, flight: &Flight) -> Result<Box<UpstreamConnection
         tracing::debug!(backend = flight.backend(), %error, "no connection");
         match error {
             ConnectError::Timeout => Trouble::ConnectTimeout,
+            error if error.is_ours() => Trouble::OutOfResources,
             _ => Trouble::Refused,
         }
     })

@@ -30,9 +30,9 @@ pub(crate) enum Decision {
 
 pub(crate) fn decide(attempt: Attempt) -> Decision {
     match attempt {
-        Attempt { answered: true, .. } => Decision::GiveUp,
+        // Whatever was read then is no answer to it: a farewell, such as a 408.
         Attempt { reused: true, unsent: true, .. }
-        | Attempt { reused: true, repeatable: true, .. } => Decision::Replay,
+        | Attempt { reused: true, repeatable: true, answered: false, .. } => Decision::Replay,
         Attempt { reused: false, unsent: true, .. } => Decision::Elsewhere,
         Attempt { .. } => Decision::GiveUp,
     }
@@ -55,7 +55,11 @@ mod tests {
     #[test]
     fn nothing_is_repeated_after_a_byte_of_an_answer() {
         assert_eq!(decide(Attempt { answered: true, ..STALE }), Decision::GiveUp);
-        assert_eq!(decide(Attempt { answered: true, unsent: true, ..STALE }), Decision::GiveUp);
+    }
+
+    #[test]
+    fn a_farewell_on_an_idle_connection_is_no_answer() {
+        assert_eq!(decide(Attempt { answered: true, unsent: true, ..STALE }), Decision::Replay);
     }
 
     #[test]

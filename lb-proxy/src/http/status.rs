@@ -25,6 +25,7 @@ pub(crate) enum Trouble {
     NoRoute,
     NoBackend,
     Overload,
+    OutOfResources,
     Refused,
     ConnectTimeout,
     Reset,
@@ -65,6 +66,7 @@ impl Trouble {
             Self::NoRoute => (Us, StatusCode::NOT_FOUND, "no-route"),
             Self::NoBackend => (Us, StatusCode::SERVICE_UNAVAILABLE, "no-backend"),
             Self::Overload => (Us, StatusCode::SERVICE_UNAVAILABLE, "at-capacity"),
+            Self::OutOfResources => (Us, StatusCode::SERVICE_UNAVAILABLE, "out-of-resources"),
             Self::Refused => (Backend, StatusCode::BAD_GATEWAY, "backend-refused"),
             Self::ConnectTimeout => {
                 (Backend, StatusCode::SERVICE_UNAVAILABLE, "backend-connect-timeout")

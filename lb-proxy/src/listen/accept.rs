@@ -20,6 +20,9 @@ use crate::runtime::worker::Worker;
 /// as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The size that hyper lets its buffers grow to by itself.
+const HYPER_BUFFER: usize = 400 * 1024;
+
 /// What all connections of a listener have in common in one worker.
 #[derive(Debug)]
 pub(crate) struct Listener {
@@ -35,6 +38,10 @@ impl Listener {
         http.auto_date_header(false)
             .header_read_timeout(None)
             .max_header_size(settings.limits.header);
+        // A head has to fit in the buffer it is read into.
+        if settings.limits.header > HYPER_BUFFER {
+            http.max_buf_size(settings.limits.header);
+        }
         // Set only where it differs: any value moves the headers to the heap.
         if settings.limits.headers != ListenerSettings::DEFAULT_HEADERS {
             http.max_headers(settings.limits.headers);

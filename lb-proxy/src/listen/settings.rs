@@ -61,7 +61,8 @@ impl Default for ListenerTimeouts {
 /// How much a listener takes from its clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListenerLimits {
-    /// Bytes of a request head; beyond: 431. At least 8 KiB are always taken.
+    /// Bytes of a request head; beyond: 431. A target longer than this is 431 as
+    /// well, not 414. It holds for trailers too.
     pub header: usize,
     /// Number of header lines; beyond: 431. More than 100 costs an allocation
     /// per request.

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::net::TcpStream;
 
 use super::address::{Address, AddressError};
@@ -23,6 +24,16 @@ pub(crate) enum ConnectError {
     Io(#[from] io::Error),
     #[error(transparent)]
     Http(#[from] hyper::Error),
+}
+
+impl ConnectError {
+    /// Whether it is us who lack something, and not the backend that failed.
+    pub(crate) fn is_ours(&self) -> bool {
+        let Self::Io(error) = self else { return false };
+        let Some(errno) = Errno::from_io_error(error) else { return false };
+        [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL]
+            .contains(&errno)
+    }
 }
 
 /// Connects within `limit`. Not cancel-safe in that a connection being made is

@@ -1,1 +1,28 @@
-//! Skeleton.
+//! A reverse proxy and load balancer: the library behind the binary `lb`.
+//!
+//! [`Proxy::start`] takes a [`Service`]: where to listen, which path goes to which
+//! cluster, and the clusters, which come from [`lb_core`]. The proxy brings its
+//! own threads; its example shows all there is to embedding it.
+//!
+//! # How it works
+//!
+//! Each worker thread serves alone, with its own listening sockets, its own
+//! connections to backends and its own view of the clusters; a request never
+//! crosses threads. Bodies are streamed both ways, and read only as fast as the
+//! other side takes them.
+//!
+//! * `runtime`: threads, time limits, starting and ending
+//! * `listen`: listening sockets
+//! * `http`: a request's way through
+//! * `upstream`: connections to backends
+
+mod http;
+mod listen;
+mod runtime;
+mod upstream;
+
+pub use self::http::{Route, RouteTable};
+pub use self::listen::{ListenerLimits, ListenerSettings, ListenerTimeouts};
+pub use self::runtime::clock::now;
+pub use self::runtime::{ClusterSettings, ClusterTimeouts, Proxy, Running, Service, StartError};
+pub use self::upstream::{Address, AddressError};

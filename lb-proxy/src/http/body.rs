@@ -1,0 +1,320 @@
+//! Bodies on their way through: one frame at a time, never collected.
+//!
+//! A request's body is read from the client only when the backend takes it, an
+//! answer's body from the backend only when the client takes it; that is all the
+//! back-pressure there is. The answer's body carries what must last as long as
+//! the request does: the connection it comes from, and the lease.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use lb_core::Outcome;
+
+use super::client::{BodyFailure, Client};
+use super::flight::Flight;
+use crate::upstream::{UpstreamConnection, poll_driven};
+
+/// Why a body ended early. It is told to hyper, which then breaks the connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("the client stopped sending")]
+    ClientStalled,
+    #[error("the body is too large")]
+    TooLarge,
+    #[error("the backend stopped sending")]
+    BackendStalled,
+    #[error("the backend closed the connection")]
+    BackendGone,
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+}
+
+/// The body of a request, read from the client.
+#[derive(Debug)]
+pub(crate) struct RequestBody {
+    incoming: Option<Incoming>,
+    client: Rc<Client>,
+    left: u64,
+}
+
+impl RequestBody {
+    pub(super) fn new(incoming: Incoming, client: Rc<Client>) -> Self {
+        let left = client.listener.settings.limits.body.unwrap_or(u64::MAX);
+        Self { incoming: (!incoming.is_end_stream()).then_some(incoming), client, left }
+    }
+
+    /// The body of a request that has none.
+    pub(super) fn none(client: Rc<Client>) -> Self {
+        Self { incoming: None, client, left: 0 }
+    }
+
+    fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), BodyError> {
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        self.left = self.left.checked_sub(length).ok_or_else(|| {
+            self.client.body_failed(BodyFailure::TooLarge);
+            BodyError::TooLarge
+        })?;
+        Ok(())
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
+        match Pin::new(&mut *incoming).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.client.body_came(incoming.is_end_stream());
+                Poll::Ready(Some(this.count(&frame).map(|()| frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.client.body_failed(BodyFailure::Broken);
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Poll::Ready(None) => {
+                this.client.body_came(true);
+                Poll::Ready(None)
+            }
+            Poll::Pending if this.client.body_failure().is_some() => {
+                Poll::Ready(Some(Err(BodyError::ClientStalled)))
+            }
+            Poll::Pending => {
+                this.client.body_awaited();
+                Poll::Pending
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) struct ResponseBody {
+    source: Source,
+    /// Tells the connection, when dropped, that the answer is handed over.
+    _request: Option<RequestGuard>,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// Ours.
+    Own(Option<Bytes>),
+    /// A backend's, which is done with it: what is left is in memory. The lease
+    /// lasts until the client has it.
+    Read { incoming: Incoming, _flight: Flight },
+    /// A backend's, which is still sending.
+    Live(Box<Live>),
+}
+
+#[derive(Debug)]
+struct Live {
+    incoming: Incoming,
+    /// Until the backend is done.
+    connection: Option<Box<UpstreamConnection>>,
+    flight: Flight,
+    client: Rc<Client>,
+    status: u16,
+    /// We wait for the backend, and its time is running.
+    waiting: bool,
+    /// What went wrong, while the client has not got what came before.
+    failed: Option<BodyError>,
+}
+
+/// Ends the present request of a client connection when dropped.
+#[derive(Debug)]
+pub(super) struct RequestGuard(pub(super) Rc<Client>);
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        self.0.request_ends();
+    }
+}
+
+impl ResponseBody {
+    pub(super) fn own(text: Bytes) -> Self {
+        Self { source: Source::Own(Some(text)), _request: None }
+    }
+
+    /// The body that follows an answer's head on `connection`.
+    pub(super) fn of_backend(
+        incoming: Incoming,
+        connection: Box<UpstreamConnection>,
+        mut flight: Flight,
+        client: &Rc<Client>,
+        status: u16,
+    ) -> Self {
+        // A small answer came together with its head.
+        let complete = connection.is_ready();
+        if complete || incoming.is_end_stream() {
+            flight.backend_done(Outcome::Status(status));
+            if complete {
+                flight.keep(connection);
+            }
+            return Self { source: Source::Read { incoming, _flight: flight }, _request: None };
+        }
+        connection.timer.disarm();
+        let live = Live {
+            incoming,
+            connection: Some(connection),
+            flight,
+            client: Rc::clone(client),
+            status,
+            waiting: false,
+            failed: None,
+        };
+        Self { source: Source::Live(Box::new(live)), _request: None }
+    }
+
+    /// Has the present request of the connection end with this body.
+    pub(super) fn ends(&mut self, request: RequestGuard) {
+        self._request = Some(request);
+    }
+}
+
+impl Live {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.failed.is_some() {
+            return self.poll_failure();
+        }
+        if let Some(connection) = &mut self.connection {
+            connection.drive(cx);
+        }
+        let incoming = &mut self.incoming;
+        match poll_driven(cx, |cx| Pin::new(incoming).poll_frame(cx)) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.stop_waiting();
+                // hyper asks for nothing after trailers.
+                if frame.is_trailers() || self.incoming.is_end_stream() {
+                    self.backend_done();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => {
+                self.backend_done();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.fail(error.into(), cx);
+                Poll::Pending
+            }
+            Poll::Pending => {
+                let error = ready!(self.poll_stalled(cx));
+                self.fail(error, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// hyper throws away what it has not written when a body fails. So the failure
+    /// is told when that is nothing: one turn later, in which it writes, and not
+    /// before the client has taken it.
+    fn poll_failure(&mut self) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.client.is_blocked() {
+            // The task is woken when the client takes something.
+            return Poll::Pending;
+        }
+        Poll::Ready(self.failed.take().map(Err))
+    }
+
+    /// Waits no longer than the backend may take for its next part.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
+        let connection = match &self.connection {
+            Some(connection) if !connection.is_over() => connection,
+            _ => return Poll::Ready(BodyError::BackendGone),
+        };
+        if !self.waiting {
+            self.waiting = true;
+            connection.timer.arm(self.flight.timeouts().idle);
+        }
+        ready!(connection.timer.poll_expired(cx));
+        Poll::Ready(BodyError::BackendStalled)
+    }
+
+    fn stop_waiting(&mut self) {
+        if std::mem::take(&mut self.waiting)
+            && let Some(connection) = &self.connection
+        {
+            connection.timer.disarm();
+        }
+    }
+
+    fn backend_done(&mut self) {
+        self.stop_waiting();
+        self.flight.backend_done(Outcome::Status(self.status));
+        if let Some(connection) = self.connection.take()
+            && connection.is_ready()
+        {
+            self.flight.keep(connection);
+        }
+    }
+
+    fn fail(&mut self, error: BodyError, cx: &Context<'_>) {
+        let outcome = match error {
+            _ if self.client.body_failure().is_some() => Outcome::ClientGone,
+            BodyError::BackendStalled => Outcome::Timeout,
+            _ => Outcome::Reset,
+        };
+        tracing::debug!(backend = self.flight.backend(), %error, "answer broke off");
+        self.flight.backend_done(outcome);
+        self.connection = None;
+        self.client.answer_broke_off();
+        self.failed = Some(error);
+        cx.waker().wake_by_ref();
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.source {
+            Source::Own(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Source::Read { incoming, .. } => {
+                Pin::new(incoming).poll_frame(cx).map_err(BodyError::from)
+            }
+            Source::Live(live) => live.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Own(text) => text.is_none(),
+            Source::Read { incoming, .. } => incoming.is_end_stream(),
+            Source::Live(live) => live.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Own(text) => {
+                SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64))
+            }
+            Source::Read { incoming, .. } => incoming.size_hint(),
+            Source::Live(live) => live.incoming.size_hint(),
+        }
+    }
+}

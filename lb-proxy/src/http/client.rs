@@ -1,0 +1,277 @@
+//! What the parts of one client connection know together: in which phase it is,
+//! and how long that may last.
+//!
+//! The socket sees bytes, the service sees requests, the bodies see frames; none
+//! of them alone knows that a client has stopped in the middle of a head. They
+//! share this, and the task of the connection acts on it when a limit ends.
+
+use std::cell::{Cell, OnceCell};
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{HeaderValue, Version};
+
+use super::headers::Origin;
+use crate::listen::Listener;
+use crate::runtime::timers::Timer;
+use crate::runtime::worker::Worker;
+
+/// What a connection is waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The first byte of a request.
+    Idle,
+    /// The rest of its head.
+    Head,
+    /// The end of the answer; meanwhile perhaps more of the request's body.
+    Request,
+    /// The client's end, after an answer it might lose otherwise.
+    Linger,
+}
+
+/// Why a request body will not be complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyFailure {
+    Stalled,
+    TooLarge,
+    /// The connection broke, or it is no body.
+    Broken,
+}
+
+/// How the request body of the present request fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    /// Complete, or there is none.
+    Done,
+    /// Somebody will ask for it.
+    Open,
+    /// Somebody has asked, and the client has not sent it yet.
+    Awaited,
+    Failed(BodyFailure),
+}
+
+/// How long an answer may wait for the client to close, when part of the request
+/// was not read. Closing at once would reset the connection, and the client
+/// might never see the answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How long a connection without a single byte is waited for when draining.
+const FIRST_BYTE_WHEN_DRAINING: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) listener: Rc<Listener>,
+    pub(crate) origin: Origin,
+    phase: Cell<Phase>,
+    /// Of the present request.
+    version: Cell<Version>,
+    body: Cell<Body>,
+    /// Not a byte came yet.
+    fresh: Cell<bool>,
+    /// Limits what we wait for from the client.
+    receiving: Timer,
+    /// Limits how long it takes nothing. Made when it first does.
+    sending: OnceCell<Timer>,
+    blocked: Cell<bool>,
+    /// The connection has to end in a reset.
+    reset: Cell<bool>,
+}
+
+impl Client {
+    pub(crate) fn new(worker: Rc<Worker>, listener: Rc<Listener>, peer: IpAddr) -> Self {
+        let receiving = worker.timers.timer();
+        receiving.arm(listener.settings.timeouts.keep_alive);
+        let address = HeaderValue::from_str(&peer.to_canonical().to_string());
+        Self {
+            worker,
+            listener,
+            origin: Origin {
+                address: address.expect("an IP address is visible ASCII"),
+                scheme: HeaderValue::from_static("http"),
+            },
+            phase: Cell::new(Phase::Idle),
+            version: Cell::new(Version::HTTP_11),
+            body: Cell::new(Body::Done),
+            fresh: Cell::new(true),
+            receiving,
+            sending: OnceCell::new(),
+            blocked: Cell::new(false),
+            reset: Cell::new(false),
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    // ── seen by the socket ──
+
+    /// Bytes came.
+    pub(super) fn received(&self) {
+        if self.phase.get() == Phase::Idle {
+            self.fresh.set(false);
+            self.phase.set(Phase::Head);
+            self.receiving.arm(self.listener.settings.timeouts.header);
+        }
+    }
+
+    /// The client takes nothing at present.
+    pub(super) fn send_blocked(&self, cx: &Context<'_>) {
+        let timer = self.sending.get_or_init(|| self.worker.timers.timer());
+        if !self.blocked.replace(true) {
+            timer.arm(self.listener.settings.timeouts.send_stall);
+        }
+        timer.register(cx);
+    }
+
+    /// The client took something.
+    pub(super) fn sent(&self) {
+        if self.blocked.replace(false)
+            && let Some(timer) = self.sending.get()
+        {
+            timer.disarm();
+        }
+    }
+
+    /// Whether closing now would lose an answer: there are, or will be, bytes of
+    /// the client that nobody reads.
+    pub(super) fn must_linger(&self) -> bool {
+        self.phase.get() == Phase::Head || self.body.get() != Body::Done
+    }
+
+    pub(super) fn lingers(&self) {
+        if self.phase.replace(Phase::Linger) != Phase::Linger {
+            self.receiving.arm(LINGER);
+        }
+    }
+
+    // ── seen by the service ──
+
+    /// A head is complete.
+    pub(super) fn request_begins(&self, version: Version, has_body: bool) {
+        self.version.set(version);
+        self.phase.set(Phase::Request);
+        self.receiving.disarm();
+        self.body.set(if has_body { Body::Open } else { Body::Done });
+    }
+
+    /// The answer was handed over completely.
+    pub(super) fn request_ends(&self) {
+        if self.phase.get() == Phase::Request {
+            self.phase.set(Phase::Idle);
+            self.receiving.arm(self.listener.settings.timeouts.keep_alive);
+        }
+    }
+
+    /// Whether the client has yet to take what was written last.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.get()
+    }
+
+    /// The answer broke off, and the client must see it. In HTTP/1.1 it does, by
+    /// a missing rest; in HTTP/1.0 an end may be the end of the answer.
+    pub(super) fn answer_broke_off(&self) {
+        if self.version.get() == Version::HTTP_10 {
+            self.reset.set(true);
+        }
+    }
+
+    pub(super) fn ends_in_reset(&self) -> bool {
+        self.reset.get()
+    }
+
+    // ── seen by the request's body ──
+
+    pub(super) fn body_awaited(&self) {
+        if self.body.replace(Body::Awaited) != Body::Awaited {
+            self.receiving.arm(self.listener.settings.timeouts.body_idle);
+        }
+    }
+
+    pub(super) fn body_came(&self, last: bool) {
+        if self.body.replace(if last { Body::Done } else { Body::Open }) == Body::Awaited {
+            self.receiving.disarm();
+        }
+    }
+
+    pub(super) fn body_failed(&self, failure: BodyFailure) {
+        self.body.set(Body::Failed(failure));
+    }
+
+    pub(super) fn body_failure(&self) -> Option<BodyFailure> {
+        match self.body.get() {
+            Body::Failed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// Whether the next step is the client's: it owes a part of the body.
+    pub(super) fn owes_body(&self) -> bool {
+        self.body.get() == Body::Awaited
+    }
+
+    pub(super) fn body_is_done(&self) -> bool {
+        self.body.get() == Body::Done
+    }
+
+    // ── seen by the connection's task ──
+
+    /// Whether a connection may be told to end. One that was accepted a moment ago
+    /// probably has a request for us, and gets a moment to deliver it; one that is
+    /// sending a head has one for sure. hyper would close both at once.
+    pub(super) fn may_be_told_to_end(&self) -> bool {
+        if self.fresh.get() {
+            self.receiving.arm_no_later(FIRST_BYTE_WHEN_DRAINING);
+            return false;
+        }
+        self.phase.get() != Phase::Head
+    }
+
+    /// Ready when the client took too long, with what it should have done.
+    /// Otherwise the task is woken when that is so.
+    pub(super) fn poll_overdue(&self, cx: &mut Context<'_>) -> Poll<Overdue> {
+        if self.blocked.get()
+            && let Some(timer) = self.sending.get()
+            && timer.poll_expired(cx).is_ready()
+        {
+            return Poll::Ready(Overdue::Take);
+        }
+        if self.receiving.poll_expired(cx).is_pending() {
+            return Poll::Pending;
+        }
+        match self.phase.get() {
+            // It is still busy taking the last answer.
+            Phase::Idle if self.blocked.get() => {
+                self.receiving.arm(self.listener.settings.timeouts.keep_alive);
+                self.receiving.register(cx);
+                Poll::Pending
+            }
+            Phase::Idle => Poll::Ready(Overdue::Ask),
+            Phase::Head => Poll::Ready(Overdue::FinishHead),
+            Phase::Linger => Poll::Ready(Overdue::Close),
+            Phase::Request => {
+                if self.body.get() == Body::Awaited {
+                    self.body.set(Body::Failed(BodyFailure::Stalled));
+                }
+                self.receiving.register(cx);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+/// What a client did not do in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// Send a request.
+    Ask,
+    /// Complete a request head.
+    FinishHead,
+    /// Take what waits for it.
+    Take,
+    /// Close the connection.
+    Close,
+}

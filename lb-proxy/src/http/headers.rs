@@ -1,0 +1,205 @@
+//! Which headers are taken away and which are set on the way through, in both
+//! directions.
+//!
+//! Taken away is what concerns one connection only (RFC 9110, section 7.6.1),
+//! and what a client says about where it came from: a client is not a trusted
+//! proxy. A head is read once, front to back, and the answer is a set of bits;
+//! only what is there is then looked up and removed.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+
+use super::head::Head;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Names that are removed wherever they stand, each with its bit.
+const REMOVED: [(u16, HeaderName); 9] = [
+    (1, header::CONNECTION),
+    (1 << 1, KEEP_ALIVE),
+    (1 << 2, PROXY_CONNECTION),
+    (1 << 3, header::TE),
+    (1 << 4, header::TRANSFER_ENCODING),
+    (1 << 5, header::UPGRADE),
+    (1 << 6, header::FORWARDED),
+    (1 << 7, header::EXPECT),
+    (1 << 8, header::CONTENT_LENGTH),
+];
+const CONNECTION: u16 = 1;
+const CHUNKED: u16 = 1 << 4;
+const FORWARDED: u16 = 1 << 6;
+const EXPECT: u16 = 1 << 7;
+const LENGTH: u16 = 1 << 8;
+
+/// What a `Connection` header may name without effect: no headers, headers that
+/// are removed anyway, and two that never are about one connection. Who names
+/// those wants a backend to read the message differently from us.
+const NOT_REMOVED_BY_NAME: [&[u8]; 8] = [
+    b"keep-alive",
+    b"close",
+    b"te",
+    b"upgrade",
+    b"connection",
+    b"transfer-encoding",
+    b"host",
+    b"content-length",
+];
+
+/// What has to change in the headers of a message.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    removed: u16,
+    /// Named by `Connection`, or claims about the client.
+    also_removed: Vec<HeaderName>,
+    trailers_wanted: bool,
+    chunked: bool,
+    /// How many lengths are claimed; one that is not a number counts as several.
+    lengths: usize,
+    has_date: bool,
+}
+
+/// What is known about the client a request came from.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    /// Its address.
+    pub(crate) address: HeaderValue,
+    /// The scheme it used.
+    pub(crate) scheme: HeaderValue,
+}
+
+/// What has to change in a request before a backend sees it.
+pub(crate) fn request_changes(head: &impl Head) -> Changes {
+    let mut changes = scan(head);
+    // We answer `100-continue` ourselves, when the backend begins to take the
+    // body. The length stays: the backend reads the body by it.
+    changes.removed &= !LENGTH;
+    changes
+}
+
+/// What has to change in an answer before a client sees it.
+///
+/// `no_content`: a 204, which has no length.
+pub(crate) fn response_changes(head: &impl Head, no_content: bool) -> Changes {
+    let mut changes = scan(head);
+    // Of several lengths, or of a length beside a coding, hyper has believed the
+    // right one and knows it; the client must not see the other.
+    let ambiguous = changes.chunked || changes.lengths > 1;
+    if !ambiguous && !no_content {
+        changes.removed &= !LENGTH;
+    }
+    changes.removed &= !(FORWARDED | EXPECT);
+    changes.also_removed.retain(|name| !name.as_str().starts_with("x-forwarded-"));
+    changes
+}
+
+fn scan(head: &impl Head) -> Changes {
+    let mut changes = Changes::default();
+    for (name, value) in head.headers() {
+        match name {
+            "connection" => {
+                changes.removed |= CONNECTION;
+                changes.name_by_connection(value);
+            }
+            "keep-alive" => changes.removed |= 1 << 1,
+            "proxy-connection" => changes.removed |= 1 << 2,
+            "te" => {
+                changes.removed |= 1 << 3;
+                changes.trailers_wanted |= tokens(value).any(|token| token == b"trailers");
+            }
+            "transfer-encoding" => {
+                changes.removed |= CHUNKED;
+                changes.chunked = true;
+            }
+            "upgrade" => changes.removed |= 1 << 5,
+            "forwarded" => changes.removed |= FORWARDED,
+            "expect" if value.eq_ignore_ascii_case(b"100-continue") => changes.removed |= EXPECT,
+            "content-length" => {
+                changes.removed |= LENGTH;
+                changes.lengths += if is_number(value) { 1 } else { 2 };
+            }
+            "date" => changes.has_date = true,
+            name if name.starts_with("x-forwarded-") => {
+                changes.also_removed.extend(HeaderName::from_bytes(name.as_bytes()).ok());
+            }
+            _ => {}
+        }
+    }
+    changes
+}
+
+impl Changes {
+    /// Adds what a `Connection` header names.
+    fn name_by_connection(&mut self, value: &[u8]) {
+        for token in tokens(value) {
+            if !NOT_REMOVED_BY_NAME.iter().any(|known| token.eq_ignore_ascii_case(known)) {
+                self.also_removed.extend(HeaderName::from_bytes(token).ok());
+            }
+        }
+    }
+
+    /// Makes a request's headers those the backend is to see.
+    pub(crate) fn apply_to_request(self, headers: &mut HeaderMap, from: &Origin, version: Version) {
+        self.remove(headers);
+        if self.chunked {
+            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        if self.trailers_wanted {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+        }
+        if let Some(host) = headers.get(header::HOST).cloned() {
+            headers.insert(X_FORWARDED_HOST, host);
+        }
+        headers.insert(X_FORWARDED_FOR, from.address.clone());
+        headers.insert(X_FORWARDED_PROTO, from.scheme.clone());
+        headers.append(header::VIA, via(version));
+    }
+
+    /// Makes an answer's headers those the client is to see.
+    pub(crate) fn apply_to_response(
+        self,
+        headers: &mut HeaderMap,
+        date: impl FnOnce() -> HeaderValue,
+        version: Version,
+    ) {
+        self.remove(headers);
+        if !self.has_date {
+            headers.insert(header::DATE, date());
+        }
+        headers.append(header::VIA, via(version));
+    }
+
+    fn remove(&self, headers: &mut HeaderMap) {
+        if self.removed != 0 {
+            for (bit, name) in &REMOVED {
+                if self.removed & bit != 0 {
+                    headers.remove(name);
+                }
+            }
+        }
+        for name in &self.also_removed {
+            headers.remove(name);
+        }
+    }
+}
+
+fn via(version: Version) -> HeaderValue {
+    HeaderValue::from_static(match version {
+        Version::HTTP_10 => "1.0 lb",
+        _ => "1.1 lb",
+    })
+}
+
+fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+}
+
+fn is_number(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().all(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests;

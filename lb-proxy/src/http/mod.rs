@@ -1,0 +1,28 @@
+//! The request's way through. [`forward`] is the story; the rest are its steps.
+//!
+//! | module | step |
+//! |---|---|
+//! | `serve`, `client_io`, `client` | one client connection, its phases and limits |
+//! | `head` | how the pure steps read a message |
+//! | `check`, `route` | may it be forwarded, and where to |
+//! | `headers` | what is taken away and set on the way |
+//! | `forward`, `flight`, `replay` | an attempt with a backend, and what follows a failed one |
+//! | `body` | bytes in both directions |
+//! | `status` | answers of our own |
+
+pub(crate) mod body;
+mod check;
+mod client;
+mod client_io;
+pub(crate) mod flat_write;
+mod flight;
+mod forward;
+mod head;
+mod headers;
+mod replay;
+pub(crate) mod route;
+mod serve;
+mod status;
+
+pub use route::{Route, RouteTable};
+pub(crate) use serve::serve;

@@ -1,0 +1,71 @@
+//! May a failed attempt be repeated, and where?
+//!
+//! A connection that was kept open may have been closed by the backend at the
+//! very moment it is used again. That is nobody's fault, so it is not a retry:
+//! the request is replayed once, on a fresh connection to the same backend,
+//! provided it cannot have been carried out or carrying it out twice is
+//! harmless. Everything else gets an honest 502.
+
+/// What is known about an attempt that failed before the head of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt {
+    /// The connection had served a request before.
+    pub(crate) reused: bool,
+    /// No byte of the request was written: the message came back.
+    pub(crate) unsent: bool,
+    /// A byte of an answer was read.
+    pub(crate) answered: bool,
+    /// The method is idempotent and there was no body.
+    pub(crate) repeatable: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// On a fresh connection to the same backend.
+    Replay,
+    /// As if the connection could not be made: to another backend.
+    Elsewhere,
+    GiveUp,
+}
+
+pub(crate) fn decide(attempt: Attempt) -> Decision {
+    match attempt {
+        // Whatever was read then is no answer to it: a farewell, such as a 408.
+        Attempt { reused: true, unsent: true, .. }
+        | Attempt { reused: true, repeatable: true, answered: false, .. } => Decision::Replay,
+        Attempt { reused: false, unsent: true, .. } => Decision::Elsewhere,
+        Attempt { .. } => Decision::GiveUp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STALE: Attempt =
+        Attempt { reused: true, unsent: false, answered: false, repeatable: true };
+
+    #[test]
+    fn a_stale_connection_is_replayed_when_that_is_harmless() {
+        assert_eq!(decide(STALE), Decision::Replay);
+        assert_eq!(decide(Attempt { unsent: true, repeatable: false, ..STALE }), Decision::Replay);
+        assert_eq!(decide(Attempt { repeatable: false, ..STALE }), Decision::GiveUp);
+    }
+
+    #[test]
+    fn nothing_is_repeated_after_a_byte_of_an_answer() {
+        assert_eq!(decide(Attempt { answered: true, ..STALE }), Decision::GiveUp);
+    }
+
+    #[test]
+    fn a_farewell_on_an_idle_connection_is_no_answer() {
+        assert_eq!(decide(Attempt { answered: true, unsent: true, ..STALE }), Decision::Replay);
+    }
+
+    #[test]
+    fn a_fresh_connection_is_not_stale() {
+        let fresh = Attempt { reused: false, ..STALE };
+        assert_eq!(decide(fresh), Decision::GiveUp);
+        assert_eq!(decide(Attempt { unsent: true, ..fresh }), Decision::Elsewhere);
+    }
+}

@@ -1,0 +1,122 @@
+//! One client connection, from the first byte to the last.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::TokioIo;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+use super::body::ResponseBody;
+use super::client::{Client, Overdue};
+use super::client_io::ClientIo;
+use super::forward::answer;
+use super::status::{Trouble, raw_answer};
+use crate::listen::Listener;
+use crate::runtime::worker::Worker;
+
+/// Serves a client until it or we have had enough.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    listener: Rc<Listener>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
+    let client = Rc::new(Client::new(worker, Rc::clone(&listener), peer.ip()));
+    let io = TokioIo::new(ClientIo::new(stream, Rc::clone(&client)));
+    let service = service_fn(|request: Request<Incoming>| {
+        let client = Rc::clone(&client);
+        async move { Ok::<_, Infallible>(answer(client, request).await) }
+    });
+    let connection = listener.http.serve_connection(io, service);
+    let mut serving = Serving { connection: Some(connection), client: &client, drains: false };
+    poll_fn(|cx| serving.poll(cx)).await;
+}
+
+struct Serving<'a, S>
+where
+    S: HttpService<Incoming, ResBody = ResponseBody, Error = Infallible>,
+{
+    /// `None` when it is over.
+    connection: Option<http1::Connection<TokioIo<ClientIo>, S>>,
+    client: &'a Client,
+    /// It was told that no further request will be taken.
+    drains: bool,
+}
+
+impl<S> Serving<'_, S>
+where
+    S: HttpService<Incoming, ResBody = ResponseBody, Error = Infallible>,
+{
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Poll::Ready(overdue) = self.client.poll_overdue(cx) {
+            self.end(overdue);
+            return Poll::Ready(());
+        }
+        // What has arrived is read before the connection is told to end: a
+        // request that is here already is answered.
+        if self.poll_connection(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if self.client.worker.is_draining() && !self.drains && self.client.may_be_told_to_end() {
+            self.drains = true;
+            if let Some(connection) = &mut self.connection {
+                Pin::new(connection).graceful_shutdown();
+            }
+            return self.poll_connection(cx);
+        }
+        Poll::Pending
+    }
+
+    fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(()) };
+        let Poll::Ready(result) = Pin::new(connection).poll(cx) else { return Poll::Pending };
+        if let Err(error) = result {
+            // A client that hung up, bytes that are no request, or an answer that
+            // broke off: each was seen, and counted, where it happened.
+            tracing::trace!(%error, "client connection ended");
+        }
+        if self.client.ends_in_reset() {
+            self.reset();
+        }
+        self.connection = None;
+        Poll::Ready(())
+    }
+
+    fn end(&mut self, overdue: Overdue) {
+        tracing::trace!(?overdue, "client took too long");
+        match overdue {
+            Overdue::Ask | Overdue::Close => {}
+            Overdue::Take => self.reset(),
+            Overdue::FinishHead => {
+                Trouble::HeadStalled.log();
+                if let Some(stream) = self.take_stream() {
+                    // The socket's buffer is empty, so this goes out whole; if
+                    // not, the client has not been listening.
+                    let _ = stream.try_write(&raw_answer(Trouble::HeadStalled));
+                }
+            }
+        }
+        self.connection = None;
+    }
+
+    /// Has the socket closed by a reset.
+    fn reset(&mut self) {
+        if let Some(stream) = self.take_stream() {
+            let _ = SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO));
+        }
+    }
+
+    fn take_stream(&mut self) -> Option<TcpStream> {
+        let parts = self.connection.take()?.into_parts();
+        Some(parts.io.into_inner().into_stream())
+    }
+}

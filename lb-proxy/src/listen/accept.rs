@@ -1,0 +1,137 @@
+//! Taking clients from a listening socket.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::settings::ListenerSettings;
+use crate::http;
+use crate::runtime::worker::Worker;
+
+/// How long to wait after an error that will not go away by trying again, such
+/// as too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The size that hyper lets its buffers grow to by itself.
+const HYPER_BUFFER: usize = 400 * 1024;
+
+/// What all connections of a listener have in common in one worker.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) settings: ListenerSettings,
+    pub(crate) http: http1::Builder,
+    places: Arc<AtomicUsize>,
+}
+
+impl Listener {
+    /// `places` counts the connections of this listener over all workers.
+    pub(crate) fn new(settings: ListenerSettings, places: Arc<AtomicUsize>) -> Self {
+        let mut http = http1::Builder::new();
+        http.auto_date_header(false)
+            .header_read_timeout(None)
+            .max_header_size(settings.limits.header);
+        // A head has to fit in the buffer it is read into.
+        if settings.limits.header > HYPER_BUFFER {
+            http.max_buf_size(settings.limits.header);
+        }
+        // Set only where it differs: any value moves the headers to the heap.
+        if settings.limits.headers != ListenerSettings::DEFAULT_HEADERS {
+            http.max_headers(settings.limits.headers);
+        }
+        Self { settings, http, places }
+    }
+
+    /// A place for one more connection, if there is one.
+    fn place(self: &Rc<Self>) -> Option<Place> {
+        // A statistic with a ceiling: no other data hangs on it.
+        let taken = self.places.fetch_add(1, Ordering::Relaxed);
+        let place = Place(Rc::clone(self));
+        (taken < self.settings.limits.connections).then_some(place)
+    }
+}
+
+/// One of a listener's connections; free again when dropped.
+struct Place(Rc<Listener>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.places.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Accepts until the worker drains, then once more everything that waits.
+pub(crate) async fn accept(socket: TcpListener, listener: Rc<Listener>, worker: Rc<Worker>) {
+    let _open = worker.open();
+    let drain = worker.timers.timer();
+    let mut failing = false;
+    loop {
+        let next = poll_fn(|cx| {
+            if worker.is_draining() {
+                return Poll::Ready(None);
+            }
+            drain.register(cx);
+            socket.poll_accept(cx).map(Some)
+        });
+        match next.await {
+            None => return accept_rest(socket, &listener, &worker),
+            Some(Ok((stream, peer))) => {
+                failing = false;
+                admit(&listener, &worker, stream, peer);
+            }
+            Some(Err(error)) if is_about_one_connection(&error) => {}
+            Some(Err(error)) => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "cannot accept connections; trying again");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+fn admit(listener: &Rc<Listener>, worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    let Some(place) = listener.place() else {
+        tracing::debug!(%peer, "connection refused: limits.connections");
+        return;
+    };
+    let connection = http::serve(Rc::clone(worker), Rc::clone(listener), stream, peer);
+    let open = worker.open();
+    tokio::task::spawn_local(async move {
+        connection.await;
+        drop((place, open));
+    });
+}
+
+/// Clients that the kernel has already accepted for us would be reset by closing
+/// the socket. They are asked of the kernel directly: the runtime knows of them
+/// only when it has looked.
+fn accept_rest(socket: TcpListener, listener: &Rc<Listener>, worker: &Rc<Worker>) {
+    let Ok(socket) = socket.into_std() else { return };
+    loop {
+        match socket.accept() {
+            Ok((stream, peer)) => {
+                let stream =
+                    stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                if let Ok(stream) = stream {
+                    admit(listener, worker, stream, peer);
+                }
+            }
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// The client was gone before we took it; the next one is not affected.
+fn is_about_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}

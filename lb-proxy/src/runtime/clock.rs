@@ -1,0 +1,95 @@
+//! The one place that reads the clock.
+//!
+//! Two kinds of time. *Precise*, for latency: [`now`], one call into the vDSO.
+//! *Coarse*, for time limits: a cell per worker that the ticker and every
+//! precise reading refresh, so that arming a limit costs a load. Coarse time is
+//! never ahead of the truth and at most one tick (100 ms) behind it.
+//!
+//! Wall-clock time exists only as the text of the `Date` header.
+
+use std::cell::{Cell, RefCell};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use http::HeaderValue;
+use lb_core::Tick;
+
+/// Where ticks start: the first reading in this process. Shared by all threads,
+/// so that ticks of workers, builder and control can be compared.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// The time now, in ticks since the first reading in this process.
+#[must_use]
+pub fn now() -> Tick {
+    let elapsed = START.elapsed();
+    Tick::from_nanos(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// What one worker knows about time.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    coarse: Cell<Tick>,
+    date: RefCell<HeaderValue>,
+    date_second: Cell<u64>,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        let clock = Self {
+            coarse: Cell::new(now()),
+            date: RefCell::new(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT")),
+            date_second: Cell::new(0),
+        };
+        clock.tick();
+        clock
+    }
+
+    /// The time now; also refreshes the coarse time.
+    pub(crate) fn now(&self) -> Tick {
+        let now = now();
+        self.coarse.set(now);
+        now
+    }
+
+    /// The time as of the last reading or tick.
+    pub(crate) fn coarse(&self) -> Tick {
+        self.coarse.get()
+    }
+
+    /// Refreshes coarse time and the text of the date. Called by the ticker.
+    pub(crate) fn tick(&self) -> Tick {
+        let wall = SystemTime::now();
+        let second = wall.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+        if second != self.date_second.replace(second)
+            && let Ok(text) = HeaderValue::from_str(&httpdate::fmt_http_date(wall))
+        {
+            *self.date.borrow_mut() = text;
+        }
+        self.now()
+    }
+
+    /// The value of a `Date` header, at most one tick old.
+    pub(crate) fn date(&self) -> HeaderValue {
+        self.date.borrow().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_does_not_run_backwards() {
+        let clock = Clock::new();
+        let coarse = clock.coarse();
+        let precise = clock.now();
+        assert!(precise >= coarse);
+        assert_eq!(clock.coarse(), precise);
+    }
+
+    #[test]
+    fn the_date_is_the_form_http_wants() {
+        let date = Clock::new().date();
+        assert!(httpdate::parse_http_date(date.to_str().unwrap()).is_ok());
+    }
+}

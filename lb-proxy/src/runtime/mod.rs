@@ -1,0 +1,16 @@
+//! Threads and time: starting and ending a proxy, what a worker consists of, and
+//! the one place that reads the clock.
+
+mod builder;
+pub(crate) mod clock;
+mod control;
+mod entropy;
+mod proxy;
+mod service;
+mod start_error;
+pub(crate) mod timers;
+pub(crate) mod worker;
+
+pub use proxy::{Proxy, Running};
+pub use service::{ClusterSettings, ClusterTimeouts, Service};
+pub use start_error::StartError;

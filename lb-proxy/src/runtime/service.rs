@@ -1,0 +1,67 @@
+//! What the workers are given: plain values.
+//!
+//! The request path sees these and nothing of where they came from: no
+//! configuration file, no administration interface, no source of backends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lb_core::Cluster;
+
+use crate::http::route::RouteTable;
+use crate::listen::ListenerSettings;
+
+/// Everything a proxy serves: where it listens, which path goes to which
+/// cluster, and the clusters.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// The listening addresses. All of them serve the same routes.
+    pub listeners: Vec<ListenerSettings>,
+    /// Which request goes to which of `clusters`.
+    pub routes: Arc<RouteTable>,
+    /// The clusters, in the order the routes count them.
+    pub clusters: Vec<ClusterSettings>,
+}
+
+/// A cluster and how long to wait for its backends.
+#[derive(Debug, Clone)]
+pub struct ClusterSettings {
+    /// Who can be picked.
+    pub cluster: Cluster,
+    /// How long to wait.
+    pub timeouts: ClusterTimeouts,
+}
+
+impl ClusterSettings {
+    /// A cluster with the default timeouts.
+    #[must_use]
+    pub fn new(cluster: Cluster) -> Self {
+        Self { cluster, timeouts: ClusterTimeouts::default() }
+    }
+}
+
+/// How long to wait for a cluster's backends. Each limit is checked every
+/// 100 ms: it ends up to 200 ms late, never early.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterTimeouts {
+    /// For a connection; then another backend, or 503.
+    pub connect: Duration,
+    /// From the last byte of the request that the backend took until the head
+    /// of its answer; then 504.
+    pub first_byte: Duration,
+    /// Between two parts of the answer; then the client sees a truncated one.
+    pub idle: Duration,
+    /// How long an unused connection is kept.
+    pub pool_idle: Duration,
+}
+
+impl Default for ClusterTimeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            first_byte: Duration::from_secs(30),
+            idle: Duration::from_secs(30),
+            pool_idle: Duration::from_secs(30),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Time limits of connections and requests: deadlines checked on a tick.
+//!
+//! A timer of the runtime costs a microsecond and more per request; nearly all
+//! of these limits are disarmed long before they are due. So a worker keeps one
+//! slab of deadlines, arming writes one number, and a ticker scans the numbers
+//! every [`TICK`] and wakes the tasks whose time is up.
+//!
+//! The price is precision: a limit of `d` fires between `d` and `d` + 2 ticks
+//! (one for the coarse time it was armed with, one for the scan), never early.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::clock::Clock;
+
+/// How often deadlines are looked at.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+const NEVER: u64 = u64::MAX;
+
+/// All timers of one worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Timers(Rc<Slab>);
+
+#[derive(Debug)]
+struct Slab {
+    clock: Rc<Clock>,
+    /// Kept apart from the wakers: the scan reads nothing else.
+    deadlines: RefCell<Vec<u64>>,
+    wakers: RefCell<Vec<Option<Waker>>>,
+    free: RefCell<Vec<usize>>,
+}
+
+impl Timers {
+    pub(crate) fn new(clock: Rc<Clock>) -> Self {
+        Self(Rc::new(Slab {
+            clock,
+            deadlines: RefCell::default(),
+            wakers: RefCell::default(),
+            free: RefCell::default(),
+        }))
+    }
+
+    /// A disarmed timer.
+    pub(crate) fn timer(&self) -> Timer {
+        let slab = &self.0;
+        let reused = slab.free.borrow_mut().pop();
+        let index = reused.unwrap_or_else(|| {
+            let mut deadlines = slab.deadlines.borrow_mut();
+            deadlines.push(NEVER);
+            slab.wakers.borrow_mut().push(None);
+            deadlines.len() - 1
+        });
+        Timer { slab: Rc::clone(slab), index }
+    }
+
+    /// Wakes every task whose deadline has passed.
+    pub(crate) fn tick(&self) {
+        let now = self.0.clock.coarse().as_nanos();
+        let deadlines = self.0.deadlines.borrow();
+        let wakers = self.0.wakers.borrow();
+        for (deadline, waker) in deadlines.iter().zip(wakers.iter()) {
+            if *deadline <= now
+                && let Some(waker) = waker
+            {
+                // Schedules the task; nothing of it runs inside this loop.
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    /// Wakes every task that has registered with a timer, due or not.
+    pub(crate) fn wake_all(&self) {
+        for waker in self.0.wakers.borrow().iter().flatten() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// One deadline. Its slot is free again when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Timer {
+    slab: Rc<Slab>,
+    index: usize,
+}
+
+impl Timer {
+    /// Due `after` from now. Replaces what was armed before.
+    pub(crate) fn arm(&self, after: Duration) {
+        let now = self.slab.clock.coarse().as_nanos();
+        // One tick more: coarse time may be that far behind, and a limit must
+        // not end early.
+        let wait = u64::try_from((after + TICK).as_nanos()).unwrap_or(NEVER);
+        self.set(now.saturating_add(wait));
+    }
+
+    /// Due `after` from now, unless it is due earlier.
+    pub(crate) fn arm_no_later(&self, after: Duration) {
+        let due = self.slab.deadlines.borrow()[self.index];
+        self.arm(after);
+        if due < self.slab.deadlines.borrow()[self.index] {
+            self.set(due);
+        }
+    }
+
+    pub(crate) fn disarm(&self) {
+        self.set(NEVER);
+    }
+
+    /// Disarms, and forgets the task: what is kept for later must not keep a
+    /// finished task's memory.
+    pub(crate) fn park(&self) {
+        self.disarm();
+        // Dropped after the borrow has ended: it may be the last thing that
+        // keeps a task, and dropping a task may drop other timers.
+        let _waker = self.slab.wakers.borrow_mut()[self.index].take();
+    }
+
+    /// Ready, and disarmed, once the deadline has passed; otherwise the task of
+    /// `cx` is woken when it has.
+    pub(crate) fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.slab.deadlines.borrow()[self.index] <= self.slab.clock.coarse().as_nanos() {
+            self.disarm();
+            return Poll::Ready(());
+        }
+        self.register(cx);
+        Poll::Pending
+    }
+
+    /// Notes which task to wake.
+    pub(crate) fn register(&self, cx: &Context<'_>) {
+        let mut wakers = self.slab.wakers.borrow_mut();
+        let slot = &mut wakers[self.index];
+        if slot.as_ref().is_none_or(|known| !known.will_wake(cx.waker())) {
+            let old = slot.replace(cx.waker().clone());
+            drop(wakers);
+            drop(old);
+        }
+    }
+
+    fn set(&self, deadline: u64) {
+        self.slab.deadlines.borrow_mut()[self.index] = deadline;
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.park();
+        self.slab.free.borrow_mut().push(self.index);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    struct Bench {
+        clock: Rc<Clock>,
+        timers: Timers,
+        woken: Arc<Woken>,
+        waker: Waker,
+    }
+
+    fn bench() -> Bench {
+        let clock = Rc::new(Clock::new());
+        let woken = Arc::<Woken>::default();
+        Bench {
+            timers: Timers::new(Rc::clone(&clock)),
+            clock,
+            waker: Waker::from(Arc::clone(&woken)),
+            woken,
+        }
+    }
+
+    impl Bench {
+        fn expired(&self, timer: &Timer) -> bool {
+            timer.poll_expired(&mut Context::from_waker(&self.waker)).is_ready()
+        }
+
+        fn wait(&self, time: Duration) {
+            let until = self.clock.now() + time;
+            while self.clock.now() < until {
+                std::thread::yield_now();
+            }
+        }
+
+        fn wakes(&self) -> usize {
+            self.timers.tick();
+            self.woken.0.load(Ordering::Relaxed)
+        }
+    }
+
+    #[test]
+    fn a_timer_wakes_its_task_after_the_limit_and_a_tick() {
+        let bench = bench();
+        let timer = bench.timers.timer();
+        timer.arm(Duration::from_millis(5));
+        assert!(!bench.expired(&timer));
+        bench.wait(Duration::from_millis(6));
+        assert_eq!(bench.wakes(), 0, "coarse time may lag by a tick: never early");
+        bench.wait(TICK);
+        assert_eq!(bench.wakes(), 1);
+        assert!(bench.expired(&timer));
+        assert!(!bench.expired(&timer), "an expired timer is disarmed");
+        assert_eq!(bench.wakes(), 1);
+    }
+
+    #[test]
+    fn a_disarmed_timer_wakes_nobody() {
+        let bench = bench();
+        let timer = bench.timers.timer();
+        timer.arm(Duration::ZERO);
+        assert!(!bench.expired(&timer));
+        timer.disarm();
+        bench.wait(TICK + Duration::from_millis(1));
+        assert_eq!(bench.wakes(), 0);
+        assert!(!bench.expired(&timer));
+    }
+
+    #[test]
+    fn a_slot_is_used_again_and_comes_disarmed() {
+        let bench = bench();
+        let timer = bench.timers.timer();
+        timer.arm(Duration::ZERO);
+        assert!(!bench.expired(&timer));
+        let index = timer.index;
+        drop(timer);
+        let timer = bench.timers.timer();
+        assert_eq!(timer.index, index);
+        assert!(!bench.expired(&timer), "it comes disarmed");
+        bench.wait(TICK + Duration::from_millis(1));
+        assert_eq!(bench.wakes(), 0, "the old task is forgotten");
+    }
+
+    #[test]
+    fn everybody_can_be_woken_at_once() {
+        let bench = bench();
+        let timers: Vec<_> = (0..3).map(|_| bench.timers.timer()).collect();
+        for timer in &timers {
+            assert!(!bench.expired(timer));
+        }
+        bench.timers.wake_all();
+        assert_eq!(bench.woken.0.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn an_endless_limit_never_ends() {
+        let bench = bench();
+        let timer = bench.timers.timer();
+        timer.arm(Duration::from_secs(u64::from(u32::MAX)));
+        assert!(!bench.expired(&timer));
+    }
+}

@@ -1,0 +1,228 @@
+//! One worker: a thread with everything it needs to serve alone.
+//!
+//! A worker has its own runtime, listening sockets, connection pools, timers and
+//! view of each cluster. Nothing on a request's way is shared with another
+//! worker except the loads in `lb-core`, so there is nothing to lock and nobody
+//! in another thread to wake.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use lb_core::ClusterHandle;
+use tokio::runtime::LocalOptions;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::clock::Clock;
+use super::control::{Control, Stage};
+use super::entropy::Entropy;
+use super::service::{ClusterSettings, ClusterTimeouts};
+use super::timers::{TICK, Timers};
+use crate::http::RouteTable;
+use crate::listen::{Listener, ListenerSettings, accept};
+use crate::upstream::Pool;
+
+/// Idle connections are looked at once in this many ticks.
+const SWEEP: u32 = 10;
+
+/// The state of a worker, shared by its tasks.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) clock: Rc<Clock>,
+    pub(crate) timers: Timers,
+    pub(crate) entropy: Entropy,
+    pub(crate) routes: Arc<RouteTable>,
+    pub(crate) clusters: Box<[WorkerCluster]>,
+    draining: Cell<bool>,
+    /// What must end before the worker may: connections, and acceptors.
+    open: Cell<usize>,
+    on_empty: RefCell<Option<Waker>>,
+}
+
+/// A cluster as one worker has it.
+#[derive(Debug)]
+pub(crate) struct WorkerCluster {
+    pub(crate) handle: RefCell<ClusterHandle>,
+    pub(crate) pool: Pool,
+    pub(crate) timeouts: ClusterTimeouts,
+}
+
+/// What a worker is started with.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) listeners: Vec<PlannedListener>,
+    pub(super) routes: Arc<RouteTable>,
+    pub(super) clusters: Vec<ClusterSettings>,
+    pub(super) control: Arc<Control>,
+    pub(super) shutdown: Duration,
+}
+
+/// A worker's own socket of a listener.
+#[derive(Debug)]
+pub(super) struct PlannedListener {
+    pub(super) socket: TcpListener,
+    pub(super) settings: ListenerSettings,
+    /// Its connections, over all workers.
+    pub(super) places: Arc<AtomicUsize>,
+}
+
+/// Counts as open until dropped.
+#[derive(Debug)]
+pub(crate) struct Open(Rc<Worker>);
+
+impl Worker {
+    fn new(plan: &Plan) -> Self {
+        let clock = Rc::new(Clock::new());
+        let idle = Rc::<Cell<usize>>::default();
+        let clusters = plan.clusters.iter().map(|settings| {
+            let control = Arc::clone(&plan.control);
+            let wake = Arc::new(move || control.wake());
+            let keep = settings.timeouts.pool_idle;
+            WorkerCluster {
+                handle: RefCell::new(settings.cluster.handle_waking(wake)),
+                pool: Pool::new(Rc::clone(&clock), keep, Rc::clone(&idle)),
+                timeouts: settings.timeouts.clone(),
+            }
+        });
+        Self {
+            clusters: clusters.collect(),
+            timers: Timers::new(Rc::clone(&clock)),
+            clock,
+            entropy: Entropy::from_os(),
+            routes: Arc::clone(&plan.routes),
+            draining: Cell::new(false),
+            open: Cell::new(0),
+            on_empty: RefCell::new(None),
+        }
+    }
+
+    fn listen(self: &Rc<Self>, listeners: Vec<PlannedListener>) -> io::Result<()> {
+        for PlannedListener { socket, settings, places } in listeners {
+            let socket = tokio::net::TcpListener::from_std(socket)?;
+            let listener = Rc::new(Listener::new(settings, places));
+            tokio::task::spawn_local(accept(socket, listener, Rc::clone(self)));
+        }
+        Ok(())
+    }
+
+    /// Whether no new work is taken on.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    pub(crate) fn open(self: &Rc<Self>) -> Open {
+        self.open.set(self.open.get() + 1);
+        Open(Rc::clone(self))
+    }
+
+    /// Takes up what was published, and lets go of connections to incarnations
+    /// that are no more. The former may have happened already with a pick.
+    fn take_up(&self) {
+        for cluster in &self.clusters {
+            let mut handle = cluster.handle.borrow_mut();
+            handle.refresh();
+            let snapshot = handle.snapshot();
+            cluster.pool.retain_incarnations(|whose| snapshot.slot_of(whose).is_some());
+        }
+    }
+
+    fn drain(&self) {
+        self.draining.set(true);
+        self.timers.wake_all();
+    }
+
+    async fn empty(&self) {
+        poll_fn(|cx| {
+            if self.open.get() == 0 {
+                return Poll::Ready(());
+            }
+            *self.on_empty.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let left = self.0.open.get() - 1;
+        self.0.open.set(left);
+        if left == 0
+            && let Some(waker) = self.0.on_empty.take()
+        {
+            waker.wake();
+        }
+    }
+}
+
+/// The life of a worker's thread. Reports when it serves, or why it cannot.
+pub(super) fn run(plan: Plan, report: impl FnOnce(io::Result<()>)) {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = match builder.enable_all().build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => return report(Err(error)),
+    };
+    runtime.block_on(async move {
+        let worker = Rc::new(Worker::new(&plan));
+        match worker.listen(plan.listeners) {
+            Ok(()) => report(Ok(())),
+            Err(error) => return report(Err(error)),
+        }
+        // Owned by the runtime, like all tasks of the worker: they end with it.
+        let _ticker = tokio::task::spawn_local(tick(Rc::clone(&worker)));
+        live(&worker, &plan.control, plan.shutdown).await;
+    });
+}
+
+/// Waits to be told to end, and then for the end.
+async fn live(worker: &Rc<Worker>, control: &Control, shutdown: Duration) {
+    let mut deadline = None;
+    loop {
+        let limit = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            stage = control.woken() => match stage {
+                Stage::Serve => worker.take_up(),
+                Stage::Drain => {
+                    worker.take_up();
+                    if deadline.is_none() {
+                        deadline = Some(Instant::now() + shutdown);
+                        // What has arrived and was not yet noticed comes first.
+                        tokio::task::yield_now().await;
+                        worker.drain();
+                    }
+                }
+                Stage::Stop => return,
+            },
+            () = worker.empty(), if deadline.is_some() => return,
+            () = limit => {
+                tracing::warn!(connections = worker.open.get(), "cut off by timeout.shutdown");
+                return;
+            }
+        }
+    }
+}
+
+/// Moves coarse time on, and looks at what may be due.
+async fn tick(worker: Rc<Worker>) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for count in 0_u32.. {
+        interval.tick().await;
+        worker.clock.tick();
+        worker.timers.tick();
+        if count % SWEEP == 0 {
+            worker.clusters.iter().for_each(|cluster| cluster.pool.sweep());
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Bodies, in both directions.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use crate::support::{GET, Origin, PATIENCE, eventually, noise, proxy};
+
+const LARGE: usize = 32 << 20;
+
+#[test]
+fn a_large_answer_arrives_whole() {
+    let body = Arc::new(noise(LARGE));
+    let sent = Arc::clone(&body);
+    let origin = Origin::new(move |peer| {
+        while peer.request().is_some() {
+            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", sent.len()));
+            peer.send(&*sent);
+        }
+    });
+    let (proxied, mut client) = proxy(&[origin.address]).into_client();
+    for _ in 0..2 {
+        assert!(client.ask(GET).body == *body);
+    }
+    assert_eq!(origin.connections(), 1);
+    assert_eq!(proxied.load(), (0, 0));
+}
+
+#[test]
+fn a_large_request_arrives_whole() {
+    let body = noise(LARGE);
+    let origin = Origin::ok();
+    let (_proxied, mut client) = proxy(&[origin.address]).into_client();
+    client.send(format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {LARGE}\r\n\r\n"));
+    client.send(&body);
+    assert_eq!(client.answer("PUT").text(), "ok");
+    assert!(origin.last().body == body);
+    assert_eq!(client.ask(GET).text(), "ok", "both connections go on");
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn chunks_and_trailers_are_passed_on_both_ways() {
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n\
+         3\r\nabc\r\n4\r\ndefg\r\n0\r\nX-Sum: 7\r\n\r\n",
+    );
+    let (_proxied, mut client) = proxy(&[origin.address]).into_client();
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n\
+                   Transfer-Encoding: chunked\r\nTrailer: X-Len\r\n\r\n\
+                   2\r\nhe\r\n3\r\nllo\r\n0\r\nX-Len: 5\r\n\r\n";
+    for _ in 0..2 {
+        let answer = client.ask(request);
+        assert_eq!(answer.text(), "abcdefg");
+        assert_eq!(answer.trailers, [("x-sum".into(), "7".into())]);
+        let seen = origin.last();
+        assert_eq!(seen.text(), "hello");
+        assert_eq!(seen.trailers, [("x-len".into(), "5".into())]);
+        assert_eq!(seen.header("te"), Some("trailers"));
+    }
+    assert_eq!(origin.connections(), 1);
+    // Who did not ask for trailers gets none.
+    let answer = client.ask(GET);
+    assert_eq!((answer.text(), answer.trailers.len()), ("abcdefg", 0));
+}
+
+#[test]
+fn a_get_may_have_a_body_of_either_form() {
+    let origin = Origin::ok();
+    let (_proxied, mut client) = proxy(&[origin.address]).into_client();
+    client.ask("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+    assert_eq!(origin.last().text(), "abc");
+    client
+        .ask("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nxy\r\n0\r\n\r\n");
+    assert_eq!(origin.last().text(), "xy");
+}
+
+#[test]
+fn a_client_that_waits_is_told_to_continue() {
+    let origin = Origin::ok();
+    let (_proxied, mut client) = proxy(&[origin.address]).into_client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    assert_eq!(client.head().status(), 100);
+    client.send("hello");
+    assert_eq!(client.answer("POST").text(), "ok");
+    assert_eq!(origin.last().text(), "hello");
+    assert_eq!(origin.last().header("expect"), None);
+}
+
+#[test]
+fn a_client_that_waits_is_not_told_to_continue_when_there_is_nobody() {
+    let (_proxied, mut client) = proxy(&[]).into_client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    let answer = client.answer("POST");
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.header("connection"), Some("close"));
+}
+
+#[test]
+fn a_client_that_does_not_read_stops_the_backend() {
+    let sent = Arc::<AtomicUsize>::default();
+    let counted = Arc::clone(&sent);
+    let total = 256 << 20;
+    let origin = Origin::new(move |peer| {
+        peer.request();
+        peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {total}\r\n\r\n"));
+        let part = vec![b'x'; 1 << 16];
+        for _ in 0..total / part.len() {
+            if peer.stream.write_all(&part).is_err() {
+                return;
+            }
+            counted.fetch_add(part.len(), Ordering::SeqCst);
+        }
+        peer.wait_for_end();
+    });
+    let (proxied, mut client) = proxy(&[origin.address]).into_client();
+    client.send(GET);
+    client.head();
+    let mut before = usize::MAX;
+    eventually("the backend comes to a halt", || {
+        let now = sent.load(Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(100));
+        std::mem::replace(&mut before, now) == now && now > 0
+    });
+    // The kernel's buffers on four ends, and ours.
+    assert!(before < 32 << 20, "{before} bytes are on their way");
+    assert_eq!(proxied.load(), (1, 1));
+    for _ in 0..total >> 20 {
+        client.read(1 << 20);
+    }
+    eventually("the lease ends", || proxied.load() == (0, 0));
+}
+
+#[test]
+fn a_backend_that_does_not_read_stops_the_client() {
+    let (done, is_done) = mpsc::channel();
+    let is_done = Mutex::new(is_done);
+    let origin = Origin::new(move |peer| {
+        peer.head();
+        let _ = is_done.lock().unwrap().recv_timeout(PATIENCE);
+    });
+    let (_proxied, mut client) = proxy(&[origin.address]).into_client();
+    client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 268435456\r\n\r\n");
+    client.stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let part = vec![b'x'; 1 << 16];
+    let mut taken = 0;
+    while client.stream.write_all(&part).is_ok() {
+        taken += part.len();
+        assert!(taken < 64 << 20, "nobody reads this");
+    }
+    done.send(()).unwrap();
+}
+
+#[test]
+fn an_answer_that_comes_before_the_body_is_passed_on() {
+    let origin = Origin::new(|peer| {
+        peer.head();
+        peer.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nno!");
+        peer.wait_for_end();
+    });
+    let (proxied, mut client) = proxy(&[origin.address]).into_client();
+    client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc");
+    let answer = client.answer("PUT");
+    assert_eq!((answer.status(), answer.text()), (413, "no!"));
+    eventually("the lease ends", || proxied.load() == (0, 0));
+}
+
+#[test]
+fn a_slow_client_is_not_the_backends_load() {
+    let body = noise(4 << 20);
+    let length = body.len();
+    let origin = Origin::new(move |peer| {
+        peer.request();
+        peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"));
+        peer.send(&body);
+        peer.wait_for_end();
+    });
+    let (proxied, mut client) = proxy(&[origin.address]).into_client();
+    client.send(GET);
+    client.head();
+    // All but what is in buffers.
+    client.read(length - (64 << 10));
+    eventually("the backend is done", || proxied.load().0 == 0);
+    client.read(64 << 10);
+    eventually("the client is done", || proxied.load() == (0, 0));
+}

@@ -1,0 +1,13 @@
+//! The proxy over real sockets: raw clients on one side, raw backends on the
+//! other, so that every byte of both can be looked at.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod bodies;
+mod failure;
+mod forwarding;
+mod keep_alive;
+mod limits;
+mod shutdown;
+mod support;
+mod timeouts;

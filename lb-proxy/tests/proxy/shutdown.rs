@@ -1,0 +1,130 @@
+//! Ending in an orderly way, and at once.
+
+use std::net::TcpStream;
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use crate::support::{Client, GET, Origin, block_on, eventually, proxy, proxy_with};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// A backend that answers when it is told to, and says when it was asked.
+fn patient() -> (Origin, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let (asked, was_asked) = mpsc::channel();
+    let (go, may_go) = mpsc::channel();
+    let ends = Mutex::new((asked, may_go));
+    let origin = Origin::new(move |peer| {
+        while peer.request().is_some() {
+            let ends = ends.lock().unwrap();
+            ends.0.send(()).unwrap();
+            let _ = ends.1.recv();
+            peer.send(OK);
+        }
+    });
+    (origin, was_asked, go)
+}
+
+#[test]
+fn a_request_in_flight_is_finished_and_idle_connections_are_closed() {
+    let (origin, was_asked, go) = patient();
+    let proxied = proxy(&[origin.address]);
+    let mut busy = proxied.client();
+    let mut idle = proxied.client();
+    idle.send(GET);
+    was_asked.recv().unwrap();
+    go.send(()).unwrap();
+    assert_eq!(idle.answer(GET).text(), "ok");
+    busy.send(GET);
+    was_asked.recv().unwrap();
+    std::thread::scope(|scope| {
+        let drain = scope.spawn(|| block_on(proxied.running.drain()));
+        idle.is_closed();
+        eventually("nobody listens any more", || TcpStream::connect(proxied.address).is_err());
+        assert!(!drain.is_finished(), "there is a request in flight");
+        go.send(()).unwrap();
+        let answer = busy.answer(GET);
+        assert_eq!((answer.text(), answer.header("connection")), ("ok", Some("close")));
+        busy.is_closed();
+        drain.join().unwrap();
+    });
+}
+
+#[test]
+fn a_drain_does_not_wait_for_ever() {
+    let (origin, was_asked, _go) = patient();
+    let limit = Duration::from_millis(300);
+    let proxied = proxy_with(&[origin.address], |service| {
+        service.listeners[0].timeouts.shutdown = limit;
+    });
+    let mut client = proxied.client();
+    client.send(GET);
+    was_asked.recv().unwrap();
+    let began = Instant::now();
+    block_on(proxied.running.drain());
+    assert!(began.elapsed() >= limit);
+    assert_eq!(client.rest().unwrap_or_default(), b"");
+    assert_eq!(proxied.load(), (0, 0));
+}
+
+#[test]
+fn stopping_waits_for_nobody() {
+    let (origin, was_asked, _go) = patient();
+    let proxied = proxy(&[origin.address]);
+    let mut client = proxied.client();
+    client.send(GET);
+    was_asked.recv().unwrap();
+    std::thread::scope(|scope| {
+        let drain = scope.spawn(|| block_on(proxied.running.drain()));
+        eventually("it drains", || TcpStream::connect(proxied.address).is_err());
+        proxied.running.stop_now();
+        drain.join().unwrap();
+    });
+    assert_eq!(client.rest().unwrap_or_default(), b"");
+}
+
+#[test]
+fn clients_that_wait_to_be_accepted_are_served_before_the_end() {
+    for _ in 0..20 {
+        let origin = Origin::ok();
+        let proxied = proxy(&[origin.address]);
+        let mut clients: Vec<Client> = (0..50).map(|_| proxied.client()).collect();
+        for client in &mut clients {
+            client.send(GET);
+        }
+        block_on(proxied.running.drain());
+        for client in &mut clients {
+            assert_eq!(client.answer(GET).text(), "ok");
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_is_dropped_leaves_its_address_free() {
+    let origin = Origin::ok();
+    let proxied = proxy(&[origin.address]);
+    let address = proxied.address;
+    assert_eq!(proxied.get().text(), "ok");
+    drop(proxied);
+    let again = proxy_with(&[origin.address], |service| service.listeners[0].bind = address);
+    assert_eq!(again.get().text(), "ok");
+}
+
+#[test]
+fn an_address_that_is_taken_is_an_error_that_names_it() {
+    let first = proxy(&[]);
+    let mut service = lb_proxy::Service {
+        listeners: vec![lb_proxy::ListenerSettings::new(first.address)],
+        routes: Default::default(),
+        clusters: Vec::new(),
+    };
+    let error = lb_proxy::Proxy::start(service.clone(), std::num::NonZeroUsize::MIN).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains(&first.address.to_string()) && text.contains("another instance"),
+        "{text}"
+    );
+    service.listeners.clear();
+    service.routes = lb_proxy::RouteTable::new(vec![lb_proxy::Route::everything(0)]).into();
+    let error = lb_proxy::Proxy::start(service, std::num::NonZeroUsize::MIN).unwrap_err();
+    assert!(matches!(error, lb_proxy::StartError::Route { .. }), "{error}");
+}

@@ -1,0 +1,146 @@
+//! What happens when somebody takes too long.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{GET, Origin, eventually, proxy_with};
+
+const SHORT: Duration = Duration::from_millis(100);
+
+#[test]
+fn a_head_that_does_not_end_is_408() {
+    let proxied = proxy_with(&[], |service| service.listeners[0].timeouts.header = SHORT);
+    let mut client = proxied.client();
+    let began = Instant::now();
+    client.send("GET / HT");
+    let answer = client.answer("GET");
+    assert_eq!(answer.status(), 408);
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert!(began.elapsed() >= SHORT);
+    client.is_closed();
+}
+
+#[test]
+fn a_head_that_trickles_in_is_408_all_the_same() {
+    let proxied = proxy_with(&[], |service| service.listeners[0].timeouts.header = SHORT);
+    let mut client = proxied.client();
+    client.stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let deadline = Instant::now() + crate::support::PATIENCE;
+    client.send("GET / HTTP/1.1\r\n");
+    while !client.rest_is_some() {
+        assert!(Instant::now() < deadline);
+        let _ = std::io::Write::write_all(&mut client.stream, b"X: y\r\n");
+    }
+}
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word() {
+    let origin = Origin::ok();
+    let proxied =
+        proxy_with(&[origin.address], |service| service.listeners[0].timeouts.keep_alive = SHORT);
+    let mut unused = proxied.client();
+    unused.is_closed();
+    let mut used = proxied.client();
+    assert_eq!(used.ask(GET).text(), "ok");
+    used.is_closed();
+}
+
+#[test]
+fn a_body_that_stops_is_408() {
+    let origin = Origin::ok();
+    let proxied =
+        proxy_with(&[origin.address], |service| service.listeners[0].timeouts.body_idle = SHORT);
+    let mut client = proxied.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+    let answer = client.answer("POST");
+    assert_eq!(answer.status(), 408);
+    assert_eq!(answer.header("connection"), Some("close"));
+    client.is_closed();
+    eventually("the lease ends", || proxied.load() == (0, 0));
+}
+
+#[test]
+fn a_body_that_goes_on_may_take_longer_than_the_backend_may() {
+    let origin = Origin::ok();
+    let proxied = proxy_with(&[origin.address], |service| {
+        service.clusters[0].timeouts.first_byte = SHORT;
+    });
+    let mut client = proxied.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n");
+    for byte in ["a", "b", "c", "d", "e", "f"] {
+        // Longer than the limit, a tick and the lag of coarse time.
+        std::thread::sleep(Duration::from_millis(350));
+        client.send(byte);
+    }
+    assert_eq!(client.answer("POST").text(), "ok");
+}
+
+#[test]
+fn a_backend_that_does_not_answer_is_504() {
+    let origin = Origin::new(|peer| {
+        peer.request();
+        peer.wait_for_end();
+    });
+    let proxied = proxy_with(&[origin.address], |service| {
+        service.clusters[0].timeouts.first_byte = SHORT;
+    });
+    let (proxied, mut client) = proxied.into_client();
+    for _ in 0..2 {
+        let began = Instant::now();
+        let answer = client.ask(GET);
+        assert_eq!(answer.status(), 504);
+        assert!(answer.text().contains("backend-timeout"), "{answer:?}");
+        assert!(began.elapsed() >= SHORT);
+    }
+    assert_eq!(origin.requests().len(), 2, "a timeout is not repeated");
+    assert_eq!(proxied.load(), (0, 0));
+}
+
+#[test]
+fn an_answer_that_stops_is_truncated() {
+    let origin = Origin::new(|peer| {
+        peer.request();
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+        peer.wait_for_end();
+    });
+    let proxied =
+        proxy_with(&[origin.address], |service| service.clusters[0].timeouts.idle = SHORT);
+    let answer = proxied.get();
+    assert_eq!((answer.status(), answer.text()), (200, "abc"));
+    assert!(answer.truncated);
+    eventually("the lease ends", || proxied.load() == (0, 0));
+}
+
+#[test]
+fn an_answer_that_goes_on_may_take_long() {
+    let origin = Origin::new(|peer| {
+        peer.request();
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+        for byte in ["a", "b", "c", "d", "e"] {
+            std::thread::sleep(SHORT);
+            peer.send(byte);
+        }
+        peer.wait_for_end();
+    });
+    let proxied = proxy_with(&[origin.address], |service| {
+        service.clusters[0].timeouts.idle = 3 * SHORT;
+        service.clusters[0].timeouts.first_byte = 3 * SHORT;
+    });
+    assert_eq!(proxied.get().text(), "abcde");
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_reset() {
+    let origin = Origin::new(|peer| {
+        peer.request();
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 268435456\r\n\r\n");
+        let part = vec![b'x'; 1 << 16];
+        while std::io::Write::write_all(&mut peer.stream, &part).is_ok() {}
+    });
+    let proxied =
+        proxy_with(&[origin.address], |service| service.listeners[0].timeouts.send_stall = SHORT);
+    let mut client = proxied.client();
+    client.send(GET);
+    client.head();
+    eventually("the lease ends", || proxied.load() == (0, 0));
+    assert_eq!(client.rest().unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}

@@ -11,11 +11,13 @@
 //! crosses threads. Bodies are streamed both ways, and read only as fast as the
 //! other side takes them.
 //!
+//! * [`config`]: the configuration file, which nothing else here knows of
 //! * `runtime`: threads, time limits, starting and ending
 //! * `listen`: listening sockets
 //! * `http`: a request's way through
 //! * `upstream`: connections to backends
 
+pub mod config;
 mod http;
 mod listen;
 mod runtime;

@@ -11,11 +11,16 @@
 //! crosses threads. Bodies are streamed both ways, and read only as fast as the
 //! other side takes them.
 //!
+//! * [`config`]: the configuration file, which nothing else here knows of
+//! * `demo`: a backend to try things against (feature `demo`)
 //! * `runtime`: threads, time limits, starting and ending
 //! * `listen`: listening sockets
 //! * `http`: a request's way through
 //! * `upstream`: connections to backends
 
+pub mod config;
+#[cfg(feature = "demo")]
+pub mod demo;
 mod http;
 mod listen;
 mod runtime;

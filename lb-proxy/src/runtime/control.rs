@@ -10,6 +10,9 @@ use tokio::sync::Notify;
 #[repr(u8)]
 pub(super) enum Stage {
     Serve,
+    /// Drain, for as long as it takes.
+    Finish,
+    /// Drain, for at most `timeout.shutdown`.
     Drain,
     Stop,
 }
@@ -43,7 +46,8 @@ impl Control {
     fn stage(&self) -> Stage {
         match self.stage.load(Ordering::Acquire) {
             0 => Stage::Serve,
-            1 => Stage::Drain,
+            1 => Stage::Finish,
+            2 => Stage::Drain,
             _ => Stage::Stop,
         }
     }

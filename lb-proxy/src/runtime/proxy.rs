@@ -107,6 +107,13 @@ impl Running {
         self.ended().await;
     }
 
+    /// The same without the limit of `timeout.shutdown`. A later
+    /// [`drain`](Self::drain) sets it after all.
+    pub async fn drain_without_limit(&self) {
+        self.advance(Stage::Finish);
+        self.ended().await;
+    }
+
     /// Cuts everything off.
     pub fn stop_now(&self) {
         self.advance(Stage::Stop);

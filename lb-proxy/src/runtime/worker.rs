@@ -182,6 +182,7 @@ pub(super) fn run(plan: Plan, report: impl FnOnce(io::Result<()>)) {
 
 /// Waits to be told to end, and then for the end.
 async fn live(worker: &Rc<Worker>, control: &Control, shutdown: Duration) {
+    let mut draining = false;
     let mut deadline = None;
     loop {
         let limit = async {
@@ -193,10 +194,13 @@ async fn live(worker: &Rc<Worker>, control: &Control, shutdown: Duration) {
         tokio::select! {
             stage = control.woken() => match stage {
                 Stage::Serve => worker.take_up(),
-                Stage::Drain => {
+                Stage::Finish | Stage::Drain => {
                     worker.take_up();
-                    if deadline.is_none() {
+                    if stage == Stage::Drain && deadline.is_none() {
                         deadline = Some(Instant::now() + shutdown);
+                    }
+                    if !draining {
+                        draining = true;
                         // What has arrived and was not yet noticed comes first.
                         tokio::task::yield_now().await;
                         worker.drain();
@@ -204,7 +208,7 @@ async fn live(worker: &Rc<Worker>, control: &Control, shutdown: Duration) {
                 }
                 Stage::Stop => return,
             },
-            () = worker.empty(), if deadline.is_some() => return,
+            () = worker.empty(), if draining => return,
             () = limit => {
                 tracing::warn!(connections = worker.open.get(), "cut off by timeout.shutdown");
                 return;

@@ -1,0 +1,70 @@
+//! `cargo run -p lb-examples --bin embedded_proxy`: the proxy in a `main` of your own.
+//!
+//! Three backends and a proxy on free ports, in one process. While clients send
+//! requests, one backend is drained, as a deployment would do; nobody notices.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use lb_core::cluster::CauseKind;
+use lb_core::strategy::RoundRobin;
+use lb_core::{AdminState, Backend, Cause, Change, Cluster, Membership};
+use lb_proxy::demo::DemoOptions;
+use lb_proxy::{ClusterSettings, ListenerSettings, Proxy, Route, RouteTable, Service};
+
+fn main() -> anyhow::Result<()> {
+    // In your program these are other machines.
+    let servers = ["one", "two", "three"].map(|name| DemoOptions::named(name).start());
+    let servers = servers.into_iter().collect::<Result<Vec<_>, _>>()?;
+
+    let members = servers
+        .iter()
+        .map(|server| Backend::new(server.address().to_string()).named(server.name()));
+    let cluster = Cluster::builder("web")
+        .strategy(RoundRobin::default())
+        .membership(Membership::new(members)?)
+        .build();
+    let service = Service {
+        listeners: vec![ListenerSettings::new("127.0.0.1:0".parse()?)],
+        routes: Arc::new(RouteTable::new(vec![Route::everything(0)])),
+        clusters: vec![ClusterSettings::new(cluster.clone())],
+    };
+    let proxy = Proxy::start(service, NonZeroUsize::MIN)?;
+    let address = proxy.addresses()[0];
+    println!("the proxy listens on http://{address}");
+    println!("30 requests:         {:?}", ask(address, 30)?);
+
+    // A change is recorded with its cause, and is effective once every worker has
+    // acknowledged it: after that, nobody new reaches "two".
+    let drain =
+        Change::Admin { backend: "two".into(), state: AdminState::Draining { until: None } };
+    let version = cluster.apply(drain, Cause::new(CauseKind::Person, "deploying two"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    runtime.block_on(cluster.effective(version));
+    println!("with \"two\" drained:  {:?}", ask(address, 30)?);
+
+    // Requests in flight are finished before this returns.
+    runtime.block_on(proxy.drain());
+    println!("drained");
+    Ok(())
+}
+
+/// Who answered how many of `count` requests.
+fn ask(proxy: SocketAddr, count: usize) -> anyhow::Result<BTreeMap<String, usize>> {
+    let mut answers = BTreeMap::new();
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(proxy)?;
+        write!(stream, "GET / HTTP/1.1\r\nHost: {proxy}\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let name = answer.split("x-backend: ").nth(1).and_then(|rest| rest.lines().next());
+        *answers
+            .entry(name.context("an answer that names its backend")?.to_owned())
+            .or_default() += 1;
+    }
+    Ok(answers)
+}

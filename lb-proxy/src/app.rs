@@ -1,0 +1,185 @@
+//! The composition root: the one place that knows both the configuration and the
+//! parts that serve.
+//!
+//! Nothing is decided here. A [`Config`] becomes clusters, the clusters become a
+//! [`Service`], the service is started; signals stop it.
+
+use std::fmt::Write as _;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::Context as _;
+use lb_core::{Cluster, Membership};
+use lb_proxy::config::{self, Config};
+use lb_proxy::{ClusterSettings, ListenerSettings, Proxy, Route, RouteTable, Running, Service};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// A balancer that runs.
+#[derive(Debug)]
+pub(crate) struct App {
+    running: Running,
+    workers: NonZeroUsize,
+}
+
+/// How serving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Every request was finished, or had its time to.
+    Drained,
+    /// Somebody did not want to wait.
+    Interrupted,
+    /// Without a signal: every worker has panicked.
+    Died,
+}
+
+impl App {
+    /// Binds and starts all that a configuration asks for.
+    pub(crate) fn start(config: &Config) -> anyhow::Result<Self> {
+        let clusters: Vec<ClusterSettings> = config
+            .clusters
+            .iter()
+            .map(|cluster| build_cluster(cluster, config))
+            .collect::<anyhow::Result<_>>()?;
+        let routes = config
+            .routes
+            .iter()
+            .map(|route| Route { prefix: route.path.clone(), cluster: route.cluster })
+            .collect();
+        let service = Service {
+            listeners: config
+                .listeners
+                .iter()
+                .map(resolve_listener)
+                .collect::<anyhow::Result<_>>()?,
+            routes: Arc::new(RouteTable::new(routes)),
+            clusters,
+        };
+        let workers = config
+            .workers
+            .or_else(|| thread::available_parallelism().ok())
+            .unwrap_or(NonZeroUsize::MIN);
+        let running = Proxy::start(service, workers)?;
+        Ok(Self { running, workers })
+    }
+
+    /// Where it listens; port 0 has become the port that was given.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        self.running.addresses()
+    }
+
+    /// One line that says what runs.
+    pub(crate) fn start_line(&self, config: &Config, origin: &str) -> String {
+        let mut line = format!("lb {} listens on", env!("CARGO_PKG_VERSION"));
+        // Writing to a string cannot fail.
+        for (index, address) in self.addresses().iter().enumerate() {
+            let _ = write!(line, "{}http://{address}", if index == 0 { " " } else { ", " });
+        }
+        let _ = write!(line, "; configured by {origin}; clusters");
+        for (index, cluster) in config.clusters.iter().enumerate() {
+            let _ = write!(
+                line,
+                "{}{} ({}, {})",
+                if index == 0 { " " } else { ", " },
+                cluster.name,
+                config.strategy_of(cluster),
+                counted(cluster.backends.len(), "backend"),
+            );
+        }
+        let workers = counted(self.workers.get(), "worker");
+        let _ = write!(line, "; {workers}; pid {}", std::process::id());
+        line
+    }
+
+    /// Serves until a signal ends it.
+    ///
+    /// TERM and INT drain, for at most `timeout.shutdown`; QUIT drains for as long
+    /// as it takes. A second TERM or INT stops at once.
+    pub(crate) fn serve(self, mut signals: Signals) -> Ending {
+        signals.runtime.block_on(async {
+            let limited = tokio::select! {
+                _ = signals.terminate.recv() => true,
+                _ = signals.interrupt.recv() => true,
+                _ = signals.quit.recv() => false,
+                () = self.running.ended() => {
+                    tracing::error!("every worker has ended; nobody is served any more");
+                    return Ending::Died;
+                }
+            };
+            tracing::info!(limited, "draining: no new connections, requests in flight go on");
+            let drained = async {
+                if limited {
+                    self.running.drain().await;
+                } else {
+                    self.running.drain_without_limit().await;
+                }
+            };
+            let ending = tokio::select! {
+                () = drained => Ending::Drained,
+                _ = signals.terminate.recv() => Ending::Interrupted,
+                _ = signals.interrupt.recv() => Ending::Interrupted,
+            };
+            match ending {
+                Ending::Interrupted => tracing::warn!("stopped at once: requests were cut off"),
+                _ => tracing::info!("stopped"),
+            }
+            self.running.stop_now();
+            ending
+        })
+    }
+
+    /// Stops at once.
+    pub(crate) fn stop(self) {
+        self.running.stop_now();
+    }
+}
+
+/// The signals that stop a balancer. Made before it starts, so that none is missed.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    runtime: tokio::runtime::Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+}
+
+impl Signals {
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let inside = runtime.enter();
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        let quit = signal(SignalKind::quit())?;
+        drop(inside);
+        Ok(Self { runtime, terminate, interrupt, quit })
+    }
+}
+
+/// `1 backend`, `2 backends`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn build_cluster(cluster: &config::Cluster, config: &Config) -> anyhow::Result<ClusterSettings> {
+    let built = Cluster::builder(&*cluster.name)
+        .boxed_strategy(config.strategy_of(cluster).build())
+        .membership(Membership::new(cluster.backends.iter().cloned())?)
+        // Several balancers in front of the same backends must not begin with the same one.
+        .entropy(RandomState::new().build_hasher().finish())
+        .build();
+    Ok(ClusterSettings { cluster: built, timeouts: cluster.timeouts.clone() })
+}
+
+fn resolve_listener(listener: &config::Listener) -> anyhow::Result<ListenerSettings> {
+    let bind = listener
+        .bind
+        .resolve()
+        .with_context(|| format!("cannot look up `{}` to listen on", listener.bind))?;
+    Ok(ListenerSettings {
+        bind,
+        timeouts: listener.timeouts.clone(),
+        limits: listener.limits.clone(),
+    })
+}

@@ -1,0 +1,38 @@
+//! Exit codes: the same for every command, documented in `lb --help`, kept stable.
+
+use std::process::ExitCode;
+
+use crate::app::Ending;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// Done.
+    Done,
+    /// It could not be done, or a check did not hold.
+    Failed,
+    /// What was asked for makes no sense; nothing was started or changed.
+    Usage,
+    /// A second signal came while requests were in flight.
+    Interrupted,
+}
+
+impl From<Ending> for Exit {
+    fn from(ending: Ending) -> Self {
+        match ending {
+            Ending::Drained => Self::Done,
+            Ending::Interrupted => Self::Interrupted,
+            Ending::Died => Self::Failed,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Interrupted => 130,
+        })
+    }
+}

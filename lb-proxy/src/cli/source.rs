@@ -1,0 +1,69 @@
+//! Where the configuration comes from.
+
+use std::env;
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+/// A configuration file that was read, not yet judged.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// As it is printed.
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+impl Source {
+    /// Reads a file; `-` is the standard input.
+    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+        let (name, bytes) = if path == Path::new("-") {
+            let mut bytes = Vec::new();
+            io::stdin().read_to_end(&mut bytes).context("cannot read the standard input")?;
+            ("<stdin>".to_owned(), bytes)
+        } else {
+            let name = path.display().to_string();
+            let bytes = fs::read(path).with_context(|| format!("cannot read `{name}`"))?;
+            (name, bytes)
+        };
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            anyhow::anyhow!("`{name}` is not text in UTF-8: byte {at} cannot be read")
+        })?;
+        Ok(Self { name, text })
+    }
+}
+
+/// The file that was named, or else the first of the search path that exists.
+pub(super) fn search(named: Option<&Path>) -> Option<PathBuf> {
+    if let Some(named) = named {
+        return Some(named.to_owned());
+    }
+    search_path().into_iter().find(|path| path.is_file())
+}
+
+/// Where a file is looked for that nobody named.
+pub(super) fn search_path() -> Vec<PathBuf> {
+    let mut path = vec![PathBuf::from("lb.toml")];
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let own =
+        absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")));
+    path.extend(own.map(|own| own.join("lb/lb.toml")));
+    path.push(PathBuf::from("/etc/lb/lb.toml"));
+    path
+}
+
+/// What to say when there is no file and nothing else to go by.
+pub(super) fn nothing_found() -> String {
+    let looked: Vec<String> = search_path().iter().map(|path| path.display().to_string()).collect();
+    format!(
+        "error: no backends: there is no `--to` and no configuration file ({} do not exist)\n\n\
+         Name your backends on the command line:\n\n  \
+         lb run --to 127.0.0.1:9001 --to 127.0.0.1:9002\n\n\
+         or write these two lines into `lb.toml`:\n\n  \
+         listen = \"127.0.0.1:8080\"\n  \
+         to = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n",
+        looked.join(", ")
+    )
+}

@@ -1,0 +1,150 @@
+//! Backends: `"10.0.0.1:3000"`, or `{ address = "…", name = "s1", weight = 3 }`.
+
+use std::num::NonZeroU32;
+use std::ops::Range;
+
+use lb_core::{Backend, Weight};
+
+use super::address::parse_address;
+use super::cluster::ClusterContext;
+use super::diagnostic::Diagnostic;
+use super::diagnostics::Diagnostics;
+use super::names::check_name;
+use super::reader::{Table, Text, Value};
+use crate::Address;
+
+/// Reads a list of backends; names and addresses occur once each.
+pub(super) fn read_backends(
+    list: Value<'_>,
+    cluster: &str,
+    cx: &ClusterContext<'_>,
+) -> Vec<Backend> {
+    let hint = "write `[\"10.0.0.1:3000\", \"10.0.0.2:3000\"]`, \
+                with brackets also around a single address";
+    let whole = list.clone();
+    let Some(items) = list.list(Some(hint)) else { return Vec::new() };
+    if items.is_empty() {
+        cx.out.push(whole.warning(
+            format!("cluster `{cluster}` has no backends"),
+            "every request to it is answered with 503",
+        ));
+    }
+    let mut seen: Vec<(Backend, Range<usize>)> = Vec::new();
+    for item in items {
+        let (span, key) = (item.span(), item.path().to_owned());
+        let Some(backend) = read_backend(item, cx.out) else { continue };
+        let listener = cx.listeners.iter().find(|own| own.bind.is_reached_by(backend.address()));
+        if let Some(listener) = listener {
+            cx.out.push(
+                Diagnostic::error(format!(
+                    "backend `{}` is this balancer itself",
+                    backend.address()
+                ))
+                .at(span.clone(), format!("it listens on `{}`", listener.bind))
+                .key(&key)
+                .help("requests would go round in circles"),
+            );
+        }
+        match repeated(&backend, &seen) {
+            None => seen.push((backend, span)),
+            Some((what, first)) => cx.out.push(
+                Diagnostic::error(format!("two backends of cluster `{cluster}` have the {what}"))
+                    .at(span, "again here")
+                    .related(first, "first used here")
+                    .key(key)
+                    .help("to give a backend a larger share, give it a `weight`"),
+            ),
+        }
+    }
+    seen.into_iter().map(|(backend, _)| backend).collect()
+}
+
+fn repeated(backend: &Backend, seen: &[(Backend, Range<usize>)]) -> Option<(String, Range<usize>)> {
+    seen.iter().find_map(|(other, first)| {
+        if other.address() == backend.address() {
+            Some((format!("address `{}`", backend.address()), first.clone()))
+        } else if other.name() == backend.name() {
+            Some((format!("name `{}`", backend.name()), first.clone()))
+        } else {
+            None
+        }
+    })
+}
+
+fn read_backend(item: Value<'_>, out: &Diagnostics) -> Option<Backend> {
+    if item.is_text() {
+        return Some(Backend::new(read_address(&item.text()?)?.to_string()));
+    }
+    if !item.is_table() {
+        out.push(
+            item.error("must be an address or a table", "this is neither")
+                .help("write `\"10.0.0.1:3000\"` or `{ address = \"10.0.0.1:3000\", weight = 3 }`"),
+        );
+        return None;
+    }
+    let mut table = item.into_table()?;
+    let address = table.take("address");
+    if address.is_none() {
+        out.push(
+            table.missing("address", "where is it?").help("add `address = \"10.0.0.1:3000\"`"),
+        );
+    }
+    let address = address.and_then(Value::text).and_then(|text| read_address(&text));
+    let name = table.take_str("name").filter(|name| check_name(name, "backend"));
+    let weight = table.take("weight").and_then(|weight| read_weight(&weight, out));
+    let tier = read_tier(&mut table);
+    let max_in_flight = table
+        .take_integer("max_in_flight", 1, u64::from(u32::MAX))
+        .and_then(|most| NonZeroU32::new(u32::try_from(most).ok()?));
+    table.finish();
+    let mut backend = Backend::new(address?.to_string())
+        .weighted(weight.unwrap_or(Weight::ONE))
+        .in_tier(tier.unwrap_or(0));
+    if let Some(name) = name {
+        backend = backend.named(name.as_str());
+    }
+    if let Some(most) = max_in_flight {
+        backend = backend.with_max_in_flight(most);
+    }
+    Some(backend)
+}
+
+fn read_tier(table: &mut Table<'_>) -> Option<u8> {
+    u8::try_from(table.take_integer("tier", 0, u64::from(u8::MAX))?).ok()
+}
+
+fn read_address(text: &Text<'_>) -> Option<Address> {
+    match parse_address(text.as_str()) {
+        Ok(address) => Some(address),
+        Err(refused) => {
+            let error = text.error(
+                format!("`{}` is not the address of a backend", text.as_str()),
+                refused.reason,
+            );
+            text.report(match refused.help {
+                Some(help) => error.help(help),
+                None => error,
+            });
+            None
+        }
+    }
+}
+
+fn read_weight(value: &Value<'_>, out: &Diagnostics) -> Option<Weight> {
+    let number = value.any_integer()?;
+    if let Some(weight) = u32::try_from(number).ok().and_then(Weight::new) {
+        return Some(weight);
+    }
+    let error = value.error("must be 1 to 65535", "out of range");
+    out.push(if number == 0 {
+        error.help(
+            "a backend that should get no new requests is not weighted 0 but drained; \
+             one that should get none at all is left out of the list",
+        )
+    } else if number > 0 {
+        error.help("only the ratio counts: 30 to 10 is the same as 3 to 1")
+    } else {
+        error
+    });
+    None
+}

@@ -1,0 +1,112 @@
+//! Durations as people write them: `500ms`, `2s`, `1m30s`.
+//!
+//! Whole numbers with a unit each, the largest unit first. No fractions and no
+//! bare numbers: whether `timeout 30` means seconds or milliseconds is the
+//! classic trap of older balancers.
+
+use std::time::Duration;
+
+const UNITS: [(&str, u64); 6] = [
+    ("d", 86_400_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("m", 60_000_000_000),
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+];
+
+/// The longest duration taken. Beyond it a typo is likelier than a wish.
+const LONGEST: u64 = 365 * 86_400_000_000_000;
+
+/// Reads a duration such as `500ms` or `1m30s`.
+///
+/// # Errors
+///
+/// What is wrong with the text, as the end of a sentence.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let mut rest = text.trim();
+    let mut total: u64 = 0;
+    let mut last_unit = u64::MAX;
+    if rest.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, after) = rest.split_at(digits);
+        let letters = after.len() - after.trim_start_matches(|c: char| c.is_alphabetic()).len();
+        let (unit, after) = after.split_at(letters);
+        if number.is_empty() {
+            return Err("a number must stand before the unit".to_owned());
+        }
+        if unit.is_empty() {
+            return Err(if after.starts_with('.') || after.starts_with(',') {
+                "fractions are not taken; use the next smaller unit".to_owned()
+            } else {
+                "the unit is missing".to_owned()
+            });
+        }
+        let Some(&(_, nanos)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+            return Err(format!("unknown unit `{unit}`"));
+        };
+        if nanos >= last_unit {
+            return Err("the larger unit comes first, each once".to_owned());
+        }
+        last_unit = nanos;
+        total = number
+            .parse::<u64>()
+            .ok()
+            .and_then(|number| number.checked_mul(nanos))
+            .and_then(|part| total.checked_add(part))
+            .filter(|total| *total <= LONGEST)
+            .ok_or("it is longer than a year")?;
+        rest = after;
+    }
+    Ok(Duration::from_nanos(total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_and_sums_of_units_are_read() {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("2s", 2_000),
+            ("1m", 60_000),
+            ("1m30s", 90_000),
+            ("1h", 3_600_000),
+            ("1d12h", 129_600_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        assert_eq!(parse_duration("50us"), Ok(Duration::from_micros(50)));
+    }
+
+    #[test]
+    fn everything_else_is_refused_with_a_reason() {
+        for (text, reason) in [
+            ("", "empty"),
+            ("30", "unit is missing"),
+            ("s", "number"),
+            ("-1s", "number"),
+            ("1.5s", "fractions"),
+            ("5sec", "unknown unit `sec`"),
+            ("5S", "unknown unit `S`"),
+            ("1s1m", "larger unit"),
+            ("1s1s", "larger unit"),
+            ("2s ", ""),
+            ("366d", "longer than a year"),
+            ("99999999999999999999s", "longer than a year"),
+            ("１s", "number"),
+        ] {
+            if reason.is_empty() {
+                assert!(parse_duration(text).is_ok(), "{text}");
+                continue;
+            }
+            let error = parse_duration(text).expect_err(text);
+            assert!(error.contains(reason), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! A string of the file that still has to mean something.
+
+use std::ops::Range;
+
+use crate::config::diagnostic::Diagnostic;
+use crate::config::diagnostics::Diagnostics;
+
+/// A string of the file with its place, to be judged further.
+#[derive(Debug, Clone)]
+pub(crate) struct Text<'a> {
+    path: String,
+    text: &'a str,
+    span: Range<usize>,
+    out: &'a Diagnostics,
+}
+
+impl<'a> Text<'a> {
+    pub(super) fn new(
+        path: String,
+        text: &'a str,
+        span: Range<usize>,
+        out: &'a Diagnostics,
+    ) -> Self {
+        Self { path, text, span, out }
+    }
+
+    /// The string itself.
+    pub(crate) fn as_str(&self) -> &'a str {
+        self.text
+    }
+
+    /// The full name of its key.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Where it stands, quotes included.
+    pub(crate) fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// An error that underlines this string.
+    pub(crate) fn error(&self, message: impl Into<String>, label: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(message).at(self.span(), label).key(&self.path)
+    }
+
+    /// Reports a finding.
+    pub(crate) fn report(&self, diagnostic: Diagnostic) {
+        self.out.push(diagnostic);
+    }
+}

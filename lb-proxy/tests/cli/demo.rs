@@ -1,0 +1,36 @@
+//! `lb demo`
+
+use std::net::TcpListener;
+
+use crate::client::{expect, get, shares};
+use crate::process::{Lb, finish, lb, text};
+
+#[test]
+fn the_demo_proves_its_distribution() {
+    let output = finish(&mut lb(&["demo", "--check"]));
+    let table = text(&output.stdout);
+    assert!(output.status.success(), "{table}{}", text(&output.stderr));
+    assert!(table.contains("d1 50, d2 50"), "{table}");
+}
+
+#[test]
+fn the_demo_serves_two_clusters_until_it_is_stopped() {
+    let mut demo = Lb::start(&["demo", "--listen", "127.0.0.1:0"]);
+    expect(&shares(demo.address(), "/api/x", 10), &[("d1", 5), ("d2", 5)]);
+    assert!(get(demo.address(), "/").body.contains("\"name\":\"s"));
+    demo.signal(rustix::process::Signal::INT);
+    assert_eq!(demo.wait().code(), Some(0));
+}
+
+#[test]
+fn a_demo_whose_port_is_taken_says_how_to_choose_another() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("a bound socket").to_string();
+    let output = finish(&mut lb(&["demo", "--listen", &address]));
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = text(&output.stderr);
+    assert!(
+        stderr.contains(&address) && stderr.contains("lb demo --listen 127.0.0.1:0"),
+        "{stderr}"
+    );
+}

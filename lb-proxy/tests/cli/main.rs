@@ -1,0 +1,11 @@
+//! The built binary `lb`, from outside: processes, sockets, exit codes, output.
+//!
+//! Nothing sleeps to wait for something; what takes time is polled until a
+//! deadline. Every listener has port 0, and the start line says what it became.
+
+mod check;
+mod client;
+mod demo;
+mod process;
+mod run;
+mod stop;

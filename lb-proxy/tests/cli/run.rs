@@ -1,0 +1,162 @@
+//! `lb run`: where its backends come from, and how requests are shared among them.
+
+use lb_proxy::demo::{DemoBackend, DemoOptions};
+
+use crate::client::{expect, get, shares, shares_of_many};
+use crate::process::{Lb, file, finish, lb, text};
+
+fn backend(name: &str) -> (DemoBackend, String) {
+    let backend = DemoOptions::named(name).start().expect("a free port");
+    let address = backend.address().to_string();
+    (backend, address)
+}
+
+#[test]
+fn round_robin_is_exact_with_one_worker_and_with_two() {
+    for workers in ["1", "2"] {
+        let ((_a, a), (_b, b)) = (backend("a"), backend("b"));
+        let lb = Lb::start(&[
+            "run",
+            "--to",
+            &a,
+            "--to",
+            &b,
+            "--strategy",
+            "round-robin",
+            "--listen",
+            "127.0.0.1:0",
+            "--workers",
+            workers,
+        ]);
+        assert!(lb.start_line.contains(&format!("; {workers} worker")), "{}", lb.start_line);
+        expect(&shares(lb.address(), "/", 100), &[("a", 50), ("b", 50)]);
+    }
+}
+
+#[test]
+fn weights_are_exact_under_concurrent_clients() {
+    for workers in ["1", "2"] {
+        let ((_a, a), (_b, b)) = (backend("a"), backend("b"));
+        let heavy = format!("{a};weight=3");
+        let lb = Lb::start(&[
+            "run",
+            "--to",
+            &heavy,
+            "--to",
+            &b,
+            "--strategy",
+            "round-robin",
+            "--listen",
+            "127.0.0.1:0",
+            "--workers",
+            workers,
+        ]);
+        expect(&shares_of_many(lb.address(), "/", 8, 50), &[("a", 300), ("b", 100)]);
+    }
+}
+
+#[test]
+fn a_file_has_routes_and_clusters() {
+    let ((_s, s), (_d1, d1), (_d2, d2)) = (backend("s"), backend("d1"), backend("d2"));
+    let file = file(&format!(
+        r#"
+        listen = "127.0.0.1:0"
+        workers = 1
+        [[route]]
+        to = "static"
+        [[route]]
+        path = "/api"
+        to = "dynamic"
+        [cluster.static]
+        backends = ["{s}"]
+        [cluster.dynamic]
+        strategy = "round-robin"
+        backends = [{{ address = "{d1}", weight = 3 }}, "{d2}"]
+        "#
+    ));
+    let lb = Lb::start(&["run", "--config", &file]);
+    for part in [&*file, "static (least-conn, 1 backend)", "dynamic (round-robin, 2 backends)"] {
+        assert!(lb.start_line.contains(part), "{}", lb.start_line);
+    }
+    expect(&shares(lb.address(), "/api/x", 40), &[("d1", 30), ("d2", 10)]);
+    expect(&shares(lb.address(), "/api", 4), &[("d1", 3), ("d2", 1)]);
+    expect(&shares(lb.address(), "/apiary", 3), &[("s", 3)]);
+}
+
+#[test]
+fn flags_win_over_the_file_and_may_come_from_the_environment() {
+    let ((_a, a), (_b, b)) = (backend("a"), backend("b"));
+    let file = file(&format!("listen = \"127.0.0.1:1\"\nworkers = 7\nto = [\"{a}\", \"{b}\"]"));
+    let lb = Lb::spawn(
+        lb(&["run", "--strategy", "rr"])
+            .env("LB_CONFIG", &file)
+            .env("LB_LISTEN", "127.0.0.1:0")
+            .env("LB_WORKERS", "2"),
+    );
+    assert!(
+        lb.start_line.contains("default (round-robin, 2 backends); 2 workers"),
+        "{}",
+        lb.start_line
+    );
+    expect(&shares(lb.address(), "/", 10), &[("a", 5), ("b", 5)]);
+}
+
+#[test]
+fn backends_may_come_from_one_variable() {
+    let ((_a, a), (_b, b)) = (backend("a"), backend("b"));
+    let lb = Lb::spawn(
+        lb(&["run", "--listen", "127.0.0.1:0", "--strategy", "round-robin"])
+            .env("LB_TO", format!("{a} {b}")),
+    );
+    expect(&shares(lb.address(), "/", 10), &[("a", 5), ("b", 5)]);
+}
+
+#[test]
+fn a_cluster_without_backends_answers_503() {
+    let file = file("listen = \"127.0.0.1:0\"\nto = []");
+    let lb = Lb::start(&["run", "--config", &file]);
+    assert_eq!(get(lb.address(), "/").status, 503);
+}
+
+#[test]
+fn nothing_to_go_by_is_answered_with_two_lines_to_write() {
+    let output = finish(&mut lb(&["run"]));
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = text(&output.stderr);
+    for part in ["lb run --to", "listen = \"127.0.0.1:8080\"\n  to = [", "/etc/lb/lb.toml"] {
+        assert!(stderr.contains(part), "{stderr}");
+    }
+}
+
+#[test]
+fn a_broken_file_starts_nothing() {
+    let file = file("listen = \"127.0.0.1:0\"\nto = [\"web\"]");
+    let output = finish(&mut lb(&["run", "--config", &file]));
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()));
+    assert!(text(&output.stderr).contains("the port is missing"));
+}
+
+#[test]
+fn backends_come_from_one_place() {
+    let output = finish(lb(&["run", "--to", "127.0.0.1:1"]).env("LB_CONFIG", "x.toml"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("not from both"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_second_instance_on_the_same_port_is_refused() {
+    let (_a, a) = backend("a");
+    let first = Lb::start(&["run", "--to", &a, "--listen", "127.0.0.1:0", "--workers", "2"]);
+    let address = first.address().to_string();
+    let output = finish(&mut lb(&["run", "--to", &a, "--listen", &address]));
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains(&format!("cannot listen on {address}")), "{stderr}");
+}
+
+#[test]
+fn a_filter_that_is_none_is_refused() {
+    let output = finish(lb(&["run", "--to", "127.0.0.1:1"]).env("LB_LOG", "info,=,"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("LB_LOG"), "{}", text(&output.stderr));
+}

@@ -1,4 +1,4 @@
-//! CPU time of a process and all its descendants, from `/proc`.
+//! CPU time of a process and all its descendants, and of a core, from `/proc`.
 //!
 //! The total comes from the scheduler's own account (`schedstat`, nanoseconds);
 //! `stat` has ticks of 10 ms only, but is the sole source of the split into user
@@ -75,6 +75,26 @@ pub(crate) fn of_tree(root: u32) -> Result<CpuTime> {
         sum.nanos = (sum.user_ticks + sum.system_ticks) * 1_000_000_000 / hertz;
     }
     Ok(sum)
+}
+
+/// Time `core` has not been idle since the machine started.
+pub(crate) fn of_core(core: usize) -> Result<Duration> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let name = format!("cpu{core} ");
+    let line = text.lines().find_map(|line| line.strip_prefix(&name));
+    let fields = line.with_context(|| format!("/proc/stat knows no core {core}"))?;
+    let mut ticks = Vec::new();
+    for field in fields.split_ascii_whitespace() {
+        ticks.push(field.parse::<u64>()?);
+    }
+    // user, nice, system, then idle and waiting, then interrupts hard and soft.
+    let busy: u64 = ticks
+        .iter()
+        .take(3)
+        .chain(ticks.iter().skip(5).take(2))
+        .sum();
+    let hertz = rustix::param::clock_ticks_per_second();
+    Ok(Duration::from_secs_f64(busy as f64 / hertz as f64))
 }
 
 /// `root` and every process that descends from it.

@@ -74,9 +74,20 @@ struct Connection {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Role {
     /// The proxy's client.
-    Client,
+    Client(Turn),
     /// A connection of the proxy to the backend of that number.
     Backend(usize),
+}
+
+/// Where a client stands between request and answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Turn {
+    /// May send a request.
+    Free,
+    /// Waits for its answer.
+    Awaiting,
+    /// Has its answer; the proxy has yet to close the connection.
+    Spent,
 }
 
 impl Engine {
@@ -127,11 +138,8 @@ impl Engine {
         self.to_start = requests;
         for index in 0..self.connections.len() {
             let slot = &self.connections[index];
-            if slot
-                .connection
-                .as_ref()
-                .is_some_and(|c| c.role == Role::Client)
-            {
+            let role = slot.connection.as_ref().map(|connection| connection.role);
+            if role == Some(Role::Client(Turn::Free)) {
                 self.start_request(index)?;
             }
         }
@@ -207,16 +215,24 @@ impl Engine {
                 connection.outbox.push(ended);
                 self.write(index)
             }
-            Role::Client if ended > 0 => {
-                ensure!(ended == 1, "{ended} answers to one request");
+            Role::Client(turn) if ended > 0 => {
+                ensure!(
+                    ended == 1 && turn == Turn::Awaiting,
+                    "more answers than requests"
+                );
                 self.awaited -= 1;
                 match self.traffic.mode {
-                    Mode::KeepAlive => self.start_request(index),
-                    // The connection is done when the proxy has closed it.
-                    Mode::NewConnections => Ok(()),
+                    Mode::KeepAlive => {
+                        connection.role = Role::Client(Turn::Free);
+                        self.start_request(index)
+                    }
+                    Mode::NewConnections => {
+                        connection.role = Role::Client(Turn::Spent);
+                        Ok(())
+                    }
                 }
             }
-            Role::Backend(_) | Role::Client => Ok(()),
+            Role::Backend(_) | Role::Client(_) => Ok(()),
         }
     }
 
@@ -226,7 +242,7 @@ impl Engine {
             return Ok(());
         };
         let message = match connection.role {
-            Role::Client => &self.traffic.request,
+            Role::Client(_) => &self.traffic.request,
             Role::Backend(_) => &self.traffic.response,
         };
         let done = connection
@@ -254,6 +270,7 @@ impl Engine {
         self.to_start -= 1;
         self.awaited += 1;
         if let Some(connection) = &mut self.connections[index].connection {
+            connection.role = Role::Client(Turn::Awaiting);
             connection.outbox.push(1);
         }
         self.write(index)
@@ -273,9 +290,11 @@ impl Engine {
             "closed in the middle of a message, {:?}",
             connection.role
         );
-        if connection.role == Role::Client {
-            let expected = self.traffic.mode == Mode::NewConnections;
-            ensure!(expected, "the proxy closed a keep-alive connection");
+        if let Role::Client(turn) = connection.role {
+            ensure!(
+                turn == Turn::Spent,
+                "the proxy closed a connection it had to keep, {turn:?}"
+            );
             drop(connection);
             let index = self.open_client()?;
             self.start_request(index)?;
@@ -289,7 +308,7 @@ impl Engine {
         let stream = TcpStream::connect(target).context("connecting to the proxy")?;
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
-        self.adopt(stream, Role::Client, Side::Responses)
+        self.adopt(stream, Role::Client(Turn::Free), Side::Responses)
     }
 
     fn accept(&mut self, number: usize) -> Result<()> {

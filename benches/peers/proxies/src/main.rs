@@ -77,6 +77,7 @@ fn measure(proxy: &Proxy, options: &Options, stop: &Arc<AtomicBool>) -> Result<R
     let setting = Setting {
         listen: cores::free_port()?,
         backends: engine.backends(),
+        connections: options.connections,
         forwarded: options.forwarded,
     };
     let command = proxy.command(&setting, directory.path())?;
@@ -86,14 +87,16 @@ fn measure(proxy: &Proxy, options: &Options, stop: &Arc<AtomicBool>) -> Result<R
     engine.connect(setting.listen, options.connections)?;
     engine.run(options.warm_up())?;
     let before = cpu::of_tree(child.pid())?;
+    let core_before = cpu::of_core(options.proxy_core)?;
     let started = Instant::now();
     engine.run(options.requests)?;
     let wall = started.elapsed();
+    let core = cpu::of_core(options.proxy_core)? - core_before;
     let after = cpu::of_tree(child.pid())?;
     engine.check_all_backends_served()?;
     drop(engine);
     child.end()?;
-    Ok(Round::new(after - before, wall, options.requests))
+    Ok(Round::new(after - before, core, wall, options.requests))
 }
 
 /// A flag that an interrupt sets, so that the proxies are ended and reaped on the way out.

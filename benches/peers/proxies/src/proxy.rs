@@ -33,6 +33,8 @@ pub(crate) enum Kind {
 pub(crate) struct Setting {
     pub(crate) listen: SocketAddr,
     pub(crate) backends: Vec<SocketAddr>,
+    /// Client connections to expect.
+    pub(crate) connections: usize,
     /// The peers add the forwarded headers that `lb` always adds.
     pub(crate) forwarded: bool,
 }
@@ -95,6 +97,8 @@ impl Proxy {
     }
 }
 
+/// The two ratios keep it from closing idle backend connections when it sees many
+/// connections beside its limit of descriptors.
 fn haproxy(setting: &Setting) -> String {
     let mut servers = String::new();
     for (number, backend) in setting.backends.iter().enumerate() {
@@ -111,6 +115,8 @@ fn haproxy(setting: &Setting) -> String {
         "global
     nbthread 1
     maxconn 4000
+    tune.pool-low-fd-ratio 90
+    tune.pool-high-fd-ratio 95
 
 defaults
     mode http
@@ -168,7 +174,7 @@ http {{
     uwsgi_temp_path {directory}/uwsgi;
     scgi_temp_path {directory}/scgi;
     upstream back {{
-{servers}        keepalive 128;
+{servers}        keepalive {idle};
         keepalive_timeout 600s;
         keepalive_requests 1000000000;
     }}
@@ -179,11 +185,15 @@ http {{
             proxy_http_version 1.1;
             proxy_set_header Connection \"\";
 {forwarded}            proxy_max_temp_file_size 0;
+            proxy_buffer_size 16k;
+            proxy_buffers 8 64k;
+            proxy_busy_buffers_size 128k;
             client_body_buffer_size 128k;
         }}
     }}
 }}
 ",
+        idle = setting.connections.max(128),
         listen = setting.listen,
         directory = directory.display()
     )

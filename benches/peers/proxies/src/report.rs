@@ -19,10 +19,12 @@ pub(crate) struct Round {
     per_second: f64,
     /// Share of the round the proxy was on its core; well below 1 means that the driver was the bottleneck.
     busy: f64,
+    /// Share of the round that other processes had that core: above a few per cent the machine was not quiet.
+    others: f64,
 }
 
 impl Round {
-    pub(crate) fn new(cpu: CpuTime, wall: Duration, requests: u64) -> Self {
+    pub(crate) fn new(cpu: CpuTime, core: Duration, wall: Duration, requests: u64) -> Self {
         let per_request = |time: Duration| time.as_secs_f64() * 1e6 / requests as f64;
         Self {
             user: per_request(cpu.user()),
@@ -30,6 +32,7 @@ impl Round {
             total: per_request(cpu.total()),
             per_second: requests as f64 / wall.as_secs_f64(),
             busy: cpu.total().as_secs_f64() / wall.as_secs_f64(),
+            others: core.saturating_sub(cpu.total()).as_secs_f64() / wall.as_secs_f64(),
         }
     }
 }
@@ -38,12 +41,13 @@ impl fmt::Display for Round {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:6.2} µs ({:.2} user, {:.2} system)  {:.0} req/s  core {:.0} % busy",
+            "{:6.2} µs ({:.2} user, {:.2} system)  {:.0} req/s  core {:.0} % busy, others {:.0} %",
             self.total,
             self.user,
             self.system,
             self.per_second,
-            self.busy * 100.0
+            self.busy * 100.0,
+            self.others * 100.0
         )
     }
 }
@@ -115,21 +119,22 @@ impl fmt::Display for Report {
         writeln!(f, "{}\n", self.heading)?;
         writeln!(
             f,
-            "| CPU µs per request, median | user | system | total | req/s | core busy | ratio to HAProxy (of each round) |"
+            "| CPU µs per request, median | user | system | total | req/s | core busy | others on it | ratio to HAProxy (of each round) |"
         )?;
-        writeln!(f, "|---|---:|---:|---:|---:|---:|---:|")?;
+        writeln!(f, "|---|---:|---:|---:|---:|---:|---:|---:|")?;
         let reference = self.columns.iter().find(|column| column.label == REFERENCE);
         for column in &self.columns {
             let of = |field: fn(&Round) -> f64| median(column.rounds.iter().map(field));
             writeln!(
                 f,
-                "| {} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} % | {} |",
+                "| {} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} % | {:.0} % | {} |",
                 column.label,
                 of(|round| round.user),
                 of(|round| round.system),
                 of(|round| round.total),
                 of(|round| round.per_second),
                 of(|round| round.busy * 100.0),
+                of(|round| round.others * 100.0),
                 reference.map_or_else(|| "–".to_owned(), |reference| column.ratio_to(reference)),
             )?;
         }

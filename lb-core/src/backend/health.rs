@@ -1,0 +1,25 @@
+//! What was observed of a backend.
+
+/// The verdict on one incarnation. Who reaches it, and how, is the observer's
+/// business; eligibility only needs the verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// Nobody has looked yet. It is used.
+    #[default]
+    Unknown,
+    /// It was seen to work.
+    Up,
+    /// Its answers to real requests were bad. It is left out for a while, but it
+    /// is used again when nobody else is left.
+    Ejected,
+    /// An active check says that it does not work. It is not used.
+    Down,
+}
+
+impl Health {
+    /// Whether a backend in this health takes its share.
+    #[must_use]
+    pub fn is_usable(self) -> bool {
+        matches!(self, Self::Unknown | Self::Up)
+    }
+}

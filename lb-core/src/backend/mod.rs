@@ -1,0 +1,152 @@
+//! What is known of one backend.
+//!
+//! Three kinds of knowledge are kept apart, because they end at different times:
+//!
+//! * the **description** ([`Backend`]): what a file or source says; replaced
+//!   whenever that says something else;
+//! * what hangs on the **name**: weight overrides and [`AdminState`], decided by
+//!   people, kept while backends come and go;
+//! * what hangs on one **incarnation** (name + address + source instance):
+//!   in-flight counts, latency, failures, health. They end with it: a new
+//!   address under an old name starts from nothing.
+
+mod admin_state;
+mod health;
+pub(crate) mod load;
+pub(crate) mod seat;
+mod weight;
+
+use std::{fmt, num::NonZeroU32, sync::Arc};
+
+pub use admin_state::AdminState;
+pub use health::Health;
+pub use weight::Weight;
+
+/// One member of a cluster, as a file or a source describes it.
+///
+/// The address is opaque here: whoever opens connections reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    name: Arc<str>,
+    address: Arc<str>,
+    instance: Option<Arc<str>>,
+    weight: Weight,
+    tier: u8,
+    max_in_flight: Option<NonZeroU32>,
+}
+
+impl Backend {
+    /// A backend at this address, named by it, of weight 1 in tier 0.
+    #[must_use]
+    pub fn new(address: impl AsRef<str>) -> Self {
+        let address: Arc<str> = Arc::from(address.as_ref());
+        Self {
+            name: Arc::clone(&address),
+            address,
+            instance: None,
+            weight: Weight::ONE,
+            tier: 0,
+            max_in_flight: None,
+        }
+    }
+
+    /// Gives it a name of its own, under which it stays the same backend when
+    /// its address changes.
+    #[must_use]
+    pub fn named(mut self, name: impl AsRef<str>) -> Self {
+        self.name = Arc::from(name.as_ref());
+        self
+    }
+
+    /// Says which life of the backend this is (a container id, a boot id).
+    #[must_use]
+    pub fn instance(mut self, instance: impl AsRef<str>) -> Self {
+        self.instance = Some(Arc::from(instance.as_ref()));
+        self
+    }
+
+    /// Sets its weight.
+    #[must_use]
+    pub fn weighted(mut self, weight: Weight) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// Puts it into a tier. Tier 1 is used when nobody of tier 0 can be.
+    #[must_use]
+    pub fn in_tier(mut self, tier: u8) -> Self {
+        self.tier = tier;
+        self
+    }
+
+    /// Caps how many requests it may work on at once.
+    #[must_use]
+    pub fn with_max_in_flight(mut self, max: NonZeroU32) -> Self {
+        self.max_in_flight = Some(max);
+        self
+    }
+
+    /// Its name, unique in the cluster.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its name, to keep.
+    #[must_use]
+    pub fn shared_name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its configured weight.
+    #[must_use]
+    pub fn weight(&self) -> Weight {
+        self.weight
+    }
+
+    /// Its tier; 0 is used first.
+    #[must_use]
+    pub fn tier(&self) -> u8 {
+        self.tier
+    }
+
+    /// Its ceiling of requests in flight.
+    #[must_use]
+    pub fn max_in_flight(&self) -> Option<NonZeroU32> {
+        self.max_in_flight
+    }
+
+    /// Whether `other` is the same life of the same backend.
+    #[must_use]
+    pub fn is_same_incarnation_as(&self, other: &Self) -> bool {
+        self.name == other.name && self.address == other.address && self.instance == other.instance
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// Names one life of a backend within its cluster; never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IncarnationId(u64);
+
+impl IncarnationId {
+    pub(crate) const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+impl fmt::Display for IncarnationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}

@@ -1,0 +1,94 @@
+//! How a cluster begins.
+
+use std::sync::{Arc, Mutex, atomic::AtomicU64};
+
+use arc_swap::ArcSwap;
+
+use super::{
+    Cluster, Inputs, Shared,
+    acknowledge::Workers,
+    build::Builder,
+    generation::{Cause, CauseKind},
+};
+use crate::{
+    membership::Membership,
+    strategy::{LeastConn, Strategy},
+    time::Tick,
+};
+
+/// Settings of a new cluster; see [`Cluster::builder`].
+#[derive(Debug)]
+#[must_use = "`build` makes the cluster"]
+pub struct ClusterBuilder {
+    name: Arc<str>,
+    strategy: Box<dyn Strategy>,
+    membership: Membership,
+    entropy: u64,
+    panic_threshold: u8,
+}
+
+impl ClusterBuilder {
+    pub(super) fn new(name: Arc<str>) -> Self {
+        Self {
+            name,
+            strategy: Box::new(LeastConn::default()),
+            membership: Membership::default(),
+            entropy: 0,
+            panic_threshold: 0,
+        }
+    }
+
+    /// How to pick; [`LeastConn`] unless said.
+    pub fn strategy(self, strategy: impl Strategy + 'static) -> Self {
+        self.boxed_strategy(Box::new(strategy))
+    }
+
+    /// How to pick, chosen at run time.
+    pub fn boxed_strategy(mut self, strategy: Box<dyn Strategy>) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// Who is there at first; nobody unless said.
+    pub fn membership(mut self, membership: Membership) -> Self {
+        self.membership = membership;
+        self
+    }
+
+    /// Randomness for where cursors start. With 0, the default, round-robin
+    /// starts at the first backend.
+    pub fn entropy(mut self, entropy: u64) -> Self {
+        self.entropy = entropy;
+        self
+    }
+
+    /// Below which share of usable backends, in percent, all enabled ones of the
+    /// tier are used. 0, the default: only when none is left, and then those that
+    /// an active check holds down stay out.
+    pub fn panic_threshold(mut self, percent: u8) -> Self {
+        self.panic_threshold = percent;
+        self
+    }
+
+    /// Makes the cluster, with its first generation.
+    pub fn build(self) -> Cluster {
+        let mut inputs = Inputs {
+            membership: self.membership,
+            causes: vec![Cause::new(CauseKind::Start, "start")],
+            ..Inputs::default()
+        };
+        let mut builder = Builder::new(self.strategy, self.entropy, self.panic_threshold);
+        let first = builder.build(inputs.take(), Tick::ZERO);
+        Cluster {
+            shared: Arc::new(Shared {
+                name: self.name,
+                inputs: Mutex::new(inputs),
+                builder: Mutex::new(builder),
+                publication: AtomicU64::new(first.publication()),
+                current: ArcSwap::from_pointee(first),
+                workers: Workers::default(),
+                driver: Mutex::new(None),
+            }),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What can be said to a cluster.
+
+use std::sync::Arc;
+
+use crate::{
+    backend::{AdminState, Health, IncarnationId, Weight},
+    membership::Membership,
+    strategy::Strategy,
+};
+
+/// One change to a cluster.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Change {
+    /// The whole set of backends, from now on.
+    Membership(Membership),
+    /// What somebody decided about a backend. Survives the backend's leaving and
+    /// coming back.
+    Admin {
+        /// The backend's name.
+        backend: Arc<str>,
+        /// What it is to be.
+        state: AdminState,
+    },
+    /// Another weight than the described one; `None` goes back to that.
+    Weight {
+        /// The backend's name.
+        backend: Arc<str>,
+        /// The weight in force.
+        weight: Option<Weight>,
+    },
+    /// What was observed of one life of a backend.
+    Health {
+        /// Which life.
+        incarnation: IncarnationId,
+        /// The verdict.
+        health: Health,
+    },
+    /// Another strategy; loads, health and admin states stay.
+    Strategy(Box<dyn Strategy>),
+}
+
+/// Why a change was not recorded. The cluster is as it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// No backend of the present membership has this name.
+    #[error("there is no backend `{0}`")]
+    NoSuchBackend(Arc<str>),
+    /// That life is over, or not yet built.
+    #[error("incarnation {0} is not there")]
+    NoSuchIncarnation(IncarnationId),
+}
+
+/// Counts the changes a cluster has recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(u64);
+
+impl Version {
+    pub(super) fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}

@@ -1,0 +1,224 @@
+//! Who may be picked: one function, one order.
+//!
+//! A backend is judged by the first of these that applies: disabled, draining,
+//! tier, health and ejection, panic. *Full* comes last and is not judged here:
+//! it changes with every request, so it is tested when a request is counted in.
+//!
+//! *Panic* is the exception that keeps a cluster answering when the judgements
+//! themselves are likely to be wrong. When no backend of any tier is usable, or
+//! (with a threshold) less than that share of a tier, ejected ones are used
+//! again: they failed some requests, which is better than failing all. Backends
+//! that an active check holds down come back only where a threshold was set.
+//! Disabled and draining ones never do, and they don't count in the share.
+
+use super::slots::{Slot, SlotSet};
+use crate::{
+    backend::{AdminState, Health},
+    time::Tick,
+};
+
+/// What a judgement needs to know of one backend.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub(super) admin: AdminState,
+    pub(super) tier: u8,
+    pub(super) health: Health,
+}
+
+/// Where a backend stands in a snapshot, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// It takes requests.
+    In,
+    /// It takes requests although it is ejected or down, for want of better ones.
+    Panic,
+    /// It takes requests of clients bound to it.
+    Draining,
+    /// Its drain is over.
+    Drained,
+    /// Somebody disabled it.
+    Disabled,
+    /// Its tier is not needed now. Clients bound to it may stay.
+    Standby,
+    /// It was ejected.
+    Ejected,
+    /// A check says it is down.
+    Down,
+}
+
+impl Standing {
+    fn admits_new(self) -> bool {
+        matches!(self, Self::In | Self::Panic)
+    }
+
+    fn admits_bound(self) -> bool {
+        matches!(self, Self::In | Self::Panic | Self::Draining | Self::Standby)
+    }
+}
+
+/// The verdict on all backends of a cluster.
+#[derive(Debug)]
+pub(super) struct Judgement {
+    pub(super) standings: Box<[Standing]>,
+    /// Slots that take anybody.
+    pub(super) new: SlotSet,
+    /// Slots that take clients bound to them.
+    pub(super) bound: SlotSet,
+}
+
+/// Judges all backends. `panic_threshold` is in percent. O(n).
+pub(super) fn judge(facts: &[Facts], panic_threshold: u8, now: Tick) -> Judgement {
+    let tier = Tier::active(facts, panic_threshold);
+    let standings: Box<[Standing]> = facts.iter().map(|facts| standing(facts, tier, now)).collect();
+    let select = |admits: fn(Standing) -> bool| {
+        let slots = standings.iter().enumerate().filter(|(_, standing)| admits(**standing));
+        SlotSet::new(slots.map(|(index, _)| Slot::new(index)), facts.len())
+    };
+    Judgement {
+        new: select(Standing::admits_new),
+        bound: select(Standing::admits_bound),
+        standings,
+    }
+}
+
+fn standing(facts: &Facts, tier: Option<Tier>, now: Tick) -> Standing {
+    match facts.admin {
+        AdminState::Disabled => return Standing::Disabled,
+        AdminState::Draining { .. } if !facts.admin.admits_bound(now) => return Standing::Drained,
+        AdminState::Draining { .. } if facts.health.is_usable() => return Standing::Draining,
+        AdminState::Draining { .. } | AdminState::Enabled => {}
+    }
+    let active = tier.filter(|tier| facts.admin.admits_new() && tier.number == facts.tier);
+    match facts.health {
+        Health::Unknown | Health::Up if active.is_some() => Standing::In,
+        Health::Unknown | Health::Up => Standing::Standby,
+        Health::Ejected if active.is_some_and(|tier| tier.readmits_ejected) => Standing::Panic,
+        Health::Down if active.is_some_and(|tier| tier.readmits_down) => Standing::Panic,
+        Health::Ejected => Standing::Ejected,
+        Health::Down => Standing::Down,
+    }
+}
+
+/// The tier in use.
+#[derive(Clone, Copy, Debug)]
+struct Tier {
+    number: u8,
+    readmits_ejected: bool,
+    readmits_down: bool,
+}
+
+impl Tier {
+    /// The first tier with a usable backend; failing that, the first that panic
+    /// can bring back.
+    fn active(facts: &[Facts], panic_threshold: u8) -> Option<Self> {
+        let enabled = || facts.iter().filter(|facts| facts.admin.admits_new());
+        let first = |wanted: fn(Health) -> bool| {
+            enabled().filter(|facts| wanted(facts.health)).map(|facts| facts.tier).min()
+        };
+        if let Some(number) = first(Health::is_usable) {
+            let all = enabled().filter(|facts| facts.tier == number);
+            let (mut total, mut usable) = (0_usize, 0_usize);
+            for facts in all {
+                total += 1;
+                usable += usize::from(facts.health.is_usable());
+            }
+            let panic = usable * 100 < total * usize::from(panic_threshold);
+            return Some(Self { number, readmits_ejected: panic, readmits_down: panic });
+        }
+        let readmits_down = panic_threshold > 0;
+        let wanted: fn(Health) -> bool =
+            if readmits_down { |_| true } else { |health| health == Health::Ejected };
+        first(wanted).map(|number| Self { number, readmits_ejected: true, readmits_down })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UP: Facts = Facts { admin: AdminState::Enabled, tier: 0, health: Health::Up };
+
+    fn judged(facts: &[Facts]) -> Vec<Standing> {
+        judge(facts, 0, Tick::from_nanos(10)).standings.to_vec()
+    }
+
+    fn slots(set: &SlotSet) -> Vec<usize> {
+        set.as_slice().iter().map(|slot| slot.index()).collect()
+    }
+
+    #[test]
+    fn disabled_comes_before_everything_else() {
+        let facts = Facts { admin: AdminState::Disabled, tier: 3, health: Health::Down };
+        assert_eq!(judged(&[facts, UP]), [Standing::Disabled, Standing::In]);
+    }
+
+    #[test]
+    fn a_draining_backend_serves_bound_clients_until_its_deadline() {
+        let draining = |until| Facts { admin: AdminState::Draining { until }, ..UP };
+        let facts = [
+            draining(None),
+            draining(Some(Tick::from_nanos(11))),
+            draining(Some(Tick::from_nanos(10))),
+            UP,
+        ];
+        let judgement = judge(&facts, 0, Tick::from_nanos(10));
+        assert_eq!(
+            *judgement.standings,
+            [Standing::Draining, Standing::Draining, Standing::Drained, Standing::In]
+        );
+        assert_eq!(slots(&judgement.new), [3]);
+        assert_eq!(slots(&judgement.bound), [0, 1, 3]);
+    }
+
+    #[test]
+    fn a_draining_backend_that_is_down_serves_nobody() {
+        let facts =
+            Facts { admin: AdminState::Draining { until: None }, tier: 0, health: Health::Down };
+        assert_eq!(judged(&[facts, UP]), [Standing::Down, Standing::In]);
+    }
+
+    #[test]
+    fn the_next_tier_is_used_when_nobody_of_the_first_can_be() {
+        let backup = Facts { tier: 1, ..UP };
+        assert_eq!(judged(&[UP, backup]), [Standing::In, Standing::Standby]);
+        let down = Facts { health: Health::Down, ..UP };
+        assert_eq!(judged(&[down, backup]), [Standing::Down, Standing::In]);
+        let disabled = Facts { admin: AdminState::Disabled, ..UP };
+        assert_eq!(judged(&[disabled, backup]), [Standing::Disabled, Standing::In]);
+    }
+
+    #[test]
+    fn bound_clients_may_stay_on_a_tier_that_others_do_not_use() {
+        let judgement = judge(&[UP, Facts { tier: 1, ..UP }], 0, Tick::ZERO);
+        assert_eq!(slots(&judgement.new), [0]);
+        assert_eq!(slots(&judgement.bound), [0, 1]);
+    }
+
+    #[test]
+    fn ejected_backends_come_back_when_nobody_else_is_left_and_down_ones_do_not() {
+        let ejected = Facts { health: Health::Ejected, ..UP };
+        let down = Facts { health: Health::Down, ..UP };
+        assert_eq!(judged(&[ejected, UP]), [Standing::Ejected, Standing::In]);
+        assert_eq!(judged(&[ejected, down]), [Standing::Panic, Standing::Down]);
+        assert_eq!(judged(&[down, down]), [Standing::Down, Standing::Down]);
+    }
+
+    #[test]
+    fn below_the_threshold_everybody_who_is_enabled_is_used() {
+        let down = Facts { health: Health::Down, ..UP };
+        let disabled = Facts { admin: AdminState::Disabled, ..UP };
+        let at = |threshold| {
+            judge(&[UP, down, down, disabled], threshold, Tick::ZERO).standings.to_vec()
+        };
+        assert_eq!(at(33), [Standing::In, Standing::Down, Standing::Down, Standing::Disabled]);
+        assert_eq!(at(34), [Standing::In, Standing::Panic, Standing::Panic, Standing::Disabled]);
+        let all_down = judge(&[down, disabled], 1, Tick::ZERO);
+        assert_eq!(*all_down.standings, [Standing::Panic, Standing::Disabled]);
+    }
+
+    #[test]
+    fn nobody_is_nobody() {
+        assert!(judge(&[], 50, Tick::ZERO).new.is_empty());
+    }
+}

@@ -1,0 +1,81 @@
+//! Why there is no backend for a request.
+
+use std::fmt;
+
+use super::{eligibility::Standing, view::View};
+use crate::strategy::PickCx;
+
+/// No backend could be picked; counts of why each was not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PickError {
+    /// Backends in the cluster.
+    pub total: usize,
+    /// Disabled, draining or drained: somebody's decision.
+    pub taken_out: usize,
+    /// Down by an active check.
+    pub down: usize,
+    /// Ejected.
+    pub ejected: usize,
+    /// In a tier that is not used.
+    pub standby: usize,
+    /// Tried already by this request.
+    pub tried: usize,
+    /// At their ceiling.
+    pub full: usize,
+}
+
+impl PickError {
+    #[cold]
+    pub(super) fn explain(view: View<'_>, cx: &PickCx<'_>) -> Self {
+        let mut error = Self { total: view.len(), ..Self::default() };
+        for slot in view.slots() {
+            let count = match view.standing(slot) {
+                Standing::Down => &mut error.down,
+                Standing::Ejected => &mut error.ejected,
+                Standing::Standby => &mut error.standby,
+                Standing::In | Standing::Panic if view.was_tried(slot, cx) => &mut error.tried,
+                Standing::In | Standing::Panic if view.is_full(slot) => &mut error.full,
+                // `In` and `Panic`: closed after the snapshot was built.
+                Standing::Draining
+                | Standing::Drained
+                | Standing::Disabled
+                | Standing::In
+                | Standing::Panic => &mut error.taken_out,
+            };
+            *count += 1;
+        }
+        error
+    }
+
+    /// Whether the request would find a backend if others had not ended up there.
+    #[must_use]
+    pub fn is_overload(&self) -> bool {
+        self.full > 0
+    }
+}
+
+impl std::error::Error for PickError {}
+
+impl fmt::Display for PickError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.total == 0 {
+            return f.write_str("the cluster has no backends");
+        }
+        write!(f, "none of {} backends can be used", self.total)?;
+        let reasons = [
+            (self.taken_out, "taken out"),
+            (self.down, "down"),
+            (self.ejected, "ejected"),
+            (self.standby, "on standby"),
+            (self.tried, "tried"),
+            (self.full, "full"),
+        ];
+        let mut separator = ": ";
+        for (count, reason) in reasons.into_iter().filter(|(count, _)| *count > 0) {
+            write!(f, "{separator}{count} {reason}")?;
+            separator = ", ";
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,156 @@
+//! What a strategy sees: the one set of questions it may ask.
+
+use std::time::Duration;
+
+use super::{
+    eligibility::Standing,
+    slots::{Slot, SlotSet},
+    snapshot::Roster,
+};
+use crate::{
+    backend::{Backend, IncarnationId},
+    strategy::PickCx,
+    time::Tick,
+};
+
+/// A snapshot as pickers see it: all backends in order, the two sets that may be
+/// picked from, weights, and the present load of each.
+///
+/// Loads are read through methods and never as fields, so that a recorded
+/// decision can be replayed with the numbers it saw.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    roster: &'a Roster,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn new(roster: &'a Roster) -> Self {
+        Self { roster }
+    }
+
+    /// How many backends there are, pickable or not.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.roster.members.len()
+    }
+
+    /// Whether nobody is there.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.roster.members.is_empty()
+    }
+
+    /// All slots in order.
+    pub fn slots(self) -> impl ExactSizeIterator<Item = Slot> {
+        (0..self.len()).map(Slot::new)
+    }
+
+    /// The slots that take anybody, in order.
+    #[must_use]
+    pub fn new_set(self) -> &'a SlotSet {
+        &self.roster.new
+    }
+
+    /// The slots that take clients bound to them, in order. Contains
+    /// [`new_set`](Self::new_set).
+    #[must_use]
+    pub fn bound_set(self) -> &'a SlotSet {
+        &self.roster.bound
+    }
+
+    /// The description of a backend.
+    #[must_use]
+    pub fn backend(self, slot: Slot) -> &'a Backend {
+        &self.roster.members[slot.index()].backend
+    }
+
+    /// Which life of the backend this is.
+    #[must_use]
+    pub fn incarnation(self, slot: Slot) -> IncarnationId {
+        self.roster.members[slot.index()].incarnation
+    }
+
+    /// Where it stands, and why.
+    #[must_use]
+    pub fn standing(self, slot: Slot) -> Standing {
+        self.roster.members[slot.index()].standing
+    }
+
+    /// The weight in force.
+    #[must_use]
+    pub fn weight(self, slot: Slot) -> u32 {
+        self.roster.hot[slot.index()].weight
+    }
+
+    /// Requests it is working on.
+    #[must_use]
+    pub fn in_flight(self, slot: Slot) -> u32 {
+        self.roster.hot[slot.index()].load.busy()
+    }
+
+    /// Requests whose client has not got the whole answer.
+    #[must_use]
+    pub fn held(self, slot: Slot) -> u32 {
+        self.roster.hot[slot.index()].load.held()
+    }
+
+    /// Whether it has as many requests in flight as it may.
+    #[must_use]
+    pub fn is_full(self, slot: Slot) -> bool {
+        self.roster.hot[slot.index()].limit.is_some_and(|limit| self.in_flight(slot) >= limit.get())
+    }
+
+    /// Moving average of its time to the first byte; `None` before the first.
+    #[must_use]
+    pub fn latency(self, slot: Slot) -> Option<Duration> {
+        self.roster.hot[slot.index()].load.latency()
+    }
+
+    /// How many requests in a row failed there, up to now, and when the last did;
+    /// `None` when the last one worked.
+    #[must_use]
+    pub fn failures(self, slot: Slot) -> Option<(u32, Tick)> {
+        self.roster.hot[slot.index()].load.failures()
+    }
+
+    /// Whether a request of this context that has tried nothing else may go
+    /// there: the slot takes anybody and was not tried.
+    #[must_use]
+    pub fn is_candidate(self, slot: Slot, cx: &PickCx<'_>) -> bool {
+        self.roster.new.contains(slot) && !self.was_tried(slot, cx)
+    }
+
+    /// Whether the request has been there.
+    #[must_use]
+    pub fn was_tried(self, slot: Slot, cx: &PickCx<'_>) -> bool {
+        !cx.tried().is_empty() && cx.tried().contains(self.incarnation(slot))
+    }
+
+    /// The stable number of a backend's seat. Bit `seat % 64` of
+    /// [`idle_bits`](Self::idle_bits) of block `seat / 64` belongs to it.
+    #[must_use]
+    pub fn seat(self, slot: Slot) -> usize {
+        self.roster.hot[slot.index()].load.seat().number() as usize
+    }
+
+    /// How many blocks of 64 seats there are.
+    #[must_use]
+    pub fn seat_blocks(self) -> usize {
+        self.roster.blocks.len()
+    }
+
+    /// The idle bits of 64 seats. Kept only for strategies whose
+    /// [`Needs`](crate::strategy::Needs) ask for them.
+    #[must_use]
+    pub fn idle_bits(self, block: usize) -> u64 {
+        self.roster.blocks[block].idle()
+    }
+
+    /// Takes an idle backend: clears its bit and says whether it was set. Who
+    /// got `true` must pick that backend; its bit comes back when its last
+    /// request ends.
+    #[must_use]
+    pub fn claim_idle(self, block: usize, bit: u32) -> bool {
+        self.roster.blocks[block].claim(bit)
+    }
+}

@@ -1,0 +1,69 @@
+//! What a picker answers.
+
+use std::fmt;
+
+use crate::cluster::Slot;
+
+/// A slot, and why that one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    slot: Slot,
+    reason: Reason,
+}
+
+impl Choice {
+    /// This slot, for this reason.
+    #[must_use]
+    pub fn new(slot: Slot, reason: Reason) -> Self {
+        Self { slot, reason }
+    }
+
+    /// The slot.
+    #[must_use]
+    pub fn slot(self) -> Slot {
+        self.slot
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        self.reason
+    }
+}
+
+/// Why a backend was chosen, for logs and explanations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It was its turn.
+    Turn,
+    /// A draw.
+    Draw,
+    /// It had nothing in flight.
+    Idle,
+    /// Of those looked at, it had the least in flight for its weight.
+    LeastLoaded,
+    /// It is the first that can take the request.
+    First,
+    /// The request asked for it.
+    Preferred,
+    /// Everything the strategy chose was closed or full.
+    LastResort,
+    /// A strategy of somebody else's, in its own word.
+    Custom(&'static str),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Turn => "turn",
+            Self::Draw => "draw",
+            Self::Idle => "idle",
+            Self::LeastLoaded => "least-loaded",
+            Self::First => "first",
+            Self::Preferred => "preferred",
+            Self::LastResort => "last-resort",
+            Self::Custom(word) => word,
+        })
+    }
+}

@@ -1,0 +1,103 @@
+//! The closed list of strategies that a configuration file knows.
+
+use std::{fmt, str::FromStr};
+
+use super::{First, LeastConn, P2c, Random, RoundRobin, Strategy};
+
+/// A strategy by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StrategyKind {
+    /// [`RoundRobin`]
+    RoundRobin,
+    /// [`Random`]
+    Random,
+    /// [`LeastConn`]
+    #[default]
+    LeastConn,
+    /// [`P2c`]
+    P2c,
+    /// [`First`]
+    First,
+}
+
+/// No strategy is called that.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no strategy is called `{name}`")]
+pub struct UnknownStrategy {
+    /// What was asked for.
+    pub name: String,
+}
+
+impl StrategyKind {
+    /// All of them.
+    pub const ALL: &[Self] =
+        &[Self::RoundRobin, Self::Random, Self::LeastConn, Self::P2c, Self::First];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RoundRobin => "round-robin",
+            Self::Random => "random",
+            Self::LeastConn => "least-conn",
+            Self::P2c => "p2c",
+            Self::First => "first",
+        }
+    }
+
+    /// The strategy that other programs call this.
+    #[must_use]
+    pub fn from_alias(alias: &str) -> Option<Self> {
+        match alias {
+            "rr" | "wrr" | "roundrobin" | "round_robin" | "byrequests" => Some(Self::RoundRobin),
+            "leastconn" | "least_conn" | "least-connections" | "least_request" => {
+                Some(Self::LeastConn)
+            }
+            "power-of-two" | "random-two" | "two-choices" => Some(Self::P2c),
+            _ => None,
+        }
+    }
+
+    /// A strategy of this kind with default options.
+    #[must_use]
+    pub fn build(self) -> Box<dyn Strategy> {
+        match self {
+            Self::RoundRobin => Box::new(RoundRobin::default()),
+            Self::Random => Box::new(Random),
+            Self::LeastConn => Box::new(LeastConn::default()),
+            Self::P2c => Box::new(P2c),
+            Self::First => Box::new(First),
+        }
+    }
+}
+
+impl FromStr for StrategyKind {
+    type Err = UnknownStrategy;
+
+    /// By exact name; aliases are not names.
+    fn from_str(name: &str) -> Result<Self, UnknownStrategy> {
+        let kind = Self::ALL.iter().copied().find(|kind| kind.name() == name);
+        kind.ok_or_else(|| UnknownStrategy { name: name.to_owned() })
+    }
+}
+
+impl fmt::Display for StrategyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_found_by_the_name_of_what_it_builds() {
+        for kind in StrategyKind::ALL {
+            assert_eq!(kind.build().name(), kind.name());
+            assert_eq!(kind.name().parse(), Ok(*kind));
+        }
+        assert!("rr".parse::<StrategyKind>().is_err());
+    }
+}

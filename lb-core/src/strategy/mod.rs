@@ -1,0 +1,131 @@
+//! How to choose a backend: the two traits, and the strategies of this crate.
+//!
+//! # The split
+//!
+//! Every strategy wants a data structure of its own: a schedule, an alias table, a
+//! hash ring. An interface that ranks candidates one request at a time forces all
+//! of them into a scan. So a [`Strategy`] is a *recipe*: once per snapshot it
+//! builds a [`Picker`] from everything that is known, taking the time it needs;
+//! the picker then answers each request from that structure. What changes with
+//! every request (how much is in flight where) the picker reads through the
+//! [`View`].
+//!
+//! # Adding one
+//!
+//! ```
+//! use lb_core::{
+//!     cluster::View,
+//!     strategy::{BuildCx, Choice, PickCx, Picker, Reason, Strategy},
+//! };
+//!
+//! /// Always the backend that answered its last requests fastest.
+//! #[derive(Debug)]
+//! struct Fastest;
+//!
+//! impl Strategy for Fastest {
+//!     fn name(&self) -> &'static str {
+//!         "fastest"
+//!     }
+//!
+//!     fn build(&mut self, _: View<'_>, _: &BuildCx) -> Box<dyn Picker> {
+//!         Box::new(Self)
+//!     }
+//! }
+//!
+//! impl Picker for Fastest {
+//!     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
+//!         let candidates = view.new_set().as_slice().iter().copied();
+//!         let slot = candidates
+//!             .filter(|slot| view.is_candidate(*slot, cx))
+//!             .min_by_key(|slot| view.latency(*slot))?;
+//!         Some(Choice::new(slot, Reason::Custom("fastest")))
+//!     }
+//! }
+//! ```
+//!
+//! That is all: stickiness, retries, draining, ceilings and the reason in logs
+//! are around the picker, not in it.
+
+mod alias;
+mod choice;
+mod first;
+mod kind;
+mod least_conn;
+mod p2c;
+mod pick_cx;
+mod random;
+mod round_robin;
+mod schedule;
+mod tried;
+
+use std::fmt::Debug;
+
+pub use choice::{Choice, Reason};
+pub use first::First;
+pub use kind::{StrategyKind, UnknownStrategy};
+pub use least_conn::LeastConn;
+pub use p2c::P2c;
+pub use pick_cx::PickCx;
+pub use random::Random;
+pub use round_robin::RoundRobin;
+pub use tried::Tried;
+
+use crate::cluster::View;
+
+/// A recipe for pickers. Lives on the write side, one per cluster; what must
+/// survive a rebuild (a cursor) it keeps itself.
+pub trait Strategy: Debug + Send {
+    /// Its name, as in configuration files.
+    fn name(&self) -> &'static str;
+
+    /// What it needs to be kept up for it.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    /// Builds the picker for a snapshot. Called by one thread, off the request
+    /// path; may take milliseconds.
+    fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker>;
+}
+
+/// What a strategy built for one snapshot. Shared by all workers.
+pub trait Picker: Debug + Send + Sync {
+    /// Chooses a slot of `view`'s [`new_set`](View::new_set) that the request has
+    /// not tried, or `None` when there is none. `view` is of the snapshot it was
+    /// built for.
+    ///
+    /// Must not lock, block, allocate, or read a clock. The same view and context
+    /// must give the same answer, except for a cursor that the strategy's
+    /// documentation mentions.
+    fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice>;
+}
+
+/// What a strategy needs from the cluster; work that nobody needs is not done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Needs {
+    /// Keep the bits behind [`View::idle_bits`] up to date.
+    pub idle_bits: bool,
+}
+
+impl Needs {
+    /// The idle bits, and nothing else.
+    #[must_use]
+    pub fn idle_bits() -> Self {
+        Self { idle_bits: true }
+    }
+}
+
+/// What a build is given besides the view.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct BuildCx {
+    /// Where a cursor may start: the same for all builds of a cluster.
+    pub entropy: u64,
+}
+
+impl BuildCx {
+    pub(crate) fn new(entropy: u64) -> Self {
+        Self { entropy }
+    }
+}

@@ -28,10 +28,7 @@ impl Child {
     pub(crate) fn start(mut command: Command, core: usize, directory: &Path) -> Result<Self> {
         let log = directory.join("output");
         let output = File::create(&log)?;
-        command
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         // A new process inherits the affinity of the thread that starts it: no
         // `taskset`, and the proxy counts the cores it really has.
         let own = rustix::thread::sched_getaffinity(None)?;
@@ -39,11 +36,7 @@ impl Child {
         let spawned = command.spawn();
         rustix::thread::sched_setaffinity(None, &own)?;
         let process = spawned.with_context(|| format!("starting {command:?}"))?;
-        Ok(Self {
-            process,
-            log,
-            reaped: false,
-        })
+        Ok(Self { process, log, reaped: false })
     }
 
     pub(crate) fn pid(&self) -> u32 {

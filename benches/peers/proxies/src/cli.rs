@@ -65,24 +65,14 @@ impl Options {
         for given in &self.lb {
             let (label, path) = given.split_once('=').unwrap_or(("lb", given));
             let path = PathBuf::from(path);
-            let path = path
-                .canonicalize()
-                .with_context(|| format!("--lb {}", path.display()))?;
+            let path = path.canonicalize().with_context(|| format!("--lb {}", path.display()))?;
             all.push(Proxy::new(Kind::Lb, label, path));
         }
-        all.push(Proxy::new(
-            Kind::Haproxy,
-            "haproxy",
-            PathBuf::from("haproxy"),
-        ));
+        all.push(Proxy::new(Kind::Haproxy, "haproxy", PathBuf::from("haproxy")));
         all.push(Proxy::new(Kind::Nginx, "nginx", PathBuf::from("nginx")));
         for (position, proxy) in all.iter().enumerate() {
             let first = all.iter().position(|p| p.label() == proxy.label());
-            anyhow::ensure!(
-                first == Some(position),
-                "label {} is used twice",
-                proxy.label()
-            );
+            anyhow::ensure!(first == Some(position), "label {} is used twice", proxy.label());
         }
         if !self.only.is_empty() {
             for label in &self.only {

@@ -55,11 +55,7 @@ impl Sub for CpuTime {
 
 /// CPU time of `root` and its descendants, all threads.
 pub(crate) fn of_tree(root: u32) -> Result<CpuTime> {
-    let mut sum = CpuTime {
-        user_ticks: 0,
-        system_ticks: 0,
-        nanos: 0,
-    };
+    let mut sum = CpuTime { user_ticks: 0, system_ticks: 0, nanos: 0 };
     let mut precise = true;
     for pid in tree(root)? {
         let stat = stat(pid).with_context(|| format!("process {pid} is gone"))?;
@@ -88,11 +84,7 @@ pub(crate) fn of_core(core: usize) -> Result<Duration> {
         ticks.push(field.parse::<u64>()?);
     }
     // user, nice, system, then idle and waiting, then interrupts hard and soft.
-    let busy: u64 = ticks
-        .iter()
-        .take(3)
-        .chain(ticks.iter().skip(5).take(2))
-        .sum();
+    let busy: u64 = ticks.iter().take(3).chain(ticks.iter().skip(5).take(2)).sum();
     let hertz = rustix::param::clock_ticks_per_second();
     Ok(Duration::from_secs_f64(busy as f64 / hertz as f64))
 }
@@ -113,12 +105,7 @@ pub(crate) fn tree(root: u32) -> Result<Vec<u32>> {
     let mut found = vec![root];
     let mut next = 0;
     while let Some(&parent) = found.get(next) {
-        found.extend(
-            parents
-                .iter()
-                .filter(|(_, p)| *p == parent)
-                .map(|(pid, _)| *pid),
-        );
+        found.extend(parents.iter().filter(|(_, p)| *p == parent).map(|(pid, _)| *pid));
         next += 1;
     }
     Ok(found)

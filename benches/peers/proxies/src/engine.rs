@@ -26,10 +26,7 @@ use crate::traffic::Traffic;
 
 const BACKENDS: usize = 4;
 /// Without any event for so long the run has failed.
-const SILENCE: Timespec = Timespec {
-    tv_sec: 5,
-    tv_nsec: 0,
-};
+const SILENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 /// Drives clients and backends.
 pub(crate) struct Engine {
@@ -110,10 +107,7 @@ impl Engine {
             let listener = listener()?;
             let data = EventData::new_u64(number as u64);
             epoll::add(&engine.epoll, &listener, data, EventFlags::IN)?;
-            engine.listeners.push(Backend {
-                listener,
-                served: 0,
-            });
+            engine.listeners.push(Backend { listener, served: 0 });
         }
         Ok(engine)
     }
@@ -216,10 +210,7 @@ impl Engine {
                 self.write(index)
             }
             Role::Client(turn) if ended > 0 => {
-                ensure!(
-                    ended == 1 && turn == Turn::Awaiting,
-                    "more answers than requests"
-                );
+                ensure!(ended == 1 && turn == Turn::Awaiting, "more answers than requests");
                 self.awaited -= 1;
                 match self.traffic.mode {
                     Mode::KeepAlive => {
@@ -253,12 +244,7 @@ impl Engine {
             connection.watches_writes = !done;
             let mut flags = EventFlags::IN;
             flags.set(EventFlags::OUT, !done);
-            epoll::modify(
-                &self.epoll,
-                &connection.stream,
-                pack(index, slot.tag),
-                flags,
-            )?;
+            epoll::modify(&self.epoll, &connection.stream, pack(index, slot.tag), flags)?;
         }
         Ok(())
     }
@@ -285,16 +271,9 @@ impl Engine {
         slot.tag = slot.tag.wrapping_add(1);
         self.free.push(index);
         let clean = connection.framing.is_idle() && connection.outbox.is_empty();
-        ensure!(
-            clean,
-            "closed in the middle of a message, {:?}",
-            connection.role
-        );
+        ensure!(clean, "closed in the middle of a message, {:?}", connection.role);
         if let Role::Client(turn) = connection.role {
-            ensure!(
-                turn == Turn::Spent,
-                "the proxy closed a connection it had to keep, {turn:?}"
-            );
+            ensure!(turn == Turn::Spent, "the proxy closed a connection it had to keep, {turn:?}");
             drop(connection);
             let index = self.open_client()?;
             self.start_request(index)?;
@@ -330,19 +309,11 @@ impl Engine {
 
     fn adopt(&mut self, stream: TcpStream, role: Role, side: Side) -> Result<usize> {
         let index = self.free.pop().unwrap_or_else(|| {
-            self.connections.push(Slot {
-                tag: 0,
-                connection: None,
-            });
+            self.connections.push(Slot { tag: 0, connection: None });
             self.connections.len() - 1
         });
         let slot = &mut self.connections[index];
-        epoll::add(
-            &self.epoll,
-            stream.as_fd(),
-            pack(index, slot.tag),
-            EventFlags::IN,
-        )?;
+        epoll::add(&self.epoll, stream.as_fd(), pack(index, slot.tag), EventFlags::IN)?;
         slot.connection = Some(Connection {
             stream,
             role,

@@ -27,11 +27,7 @@ pub(crate) struct Framing {
 
 impl Framing {
     pub(crate) fn new(side: Side) -> Self {
-        Self {
-            side,
-            head: Vec::new(),
-            body_left: 0,
-        }
+        Self { side, head: Vec::new(), body_left: 0 }
     }
 
     /// True between two messages.
@@ -115,10 +111,7 @@ mod tests {
         let three = RESPONSE.repeat(3);
         for cut in 1..three.len() {
             let mut framing = Framing::new(Side::Responses);
-            let ended: usize = three
-                .chunks(cut)
-                .map(|part| framing.feed(part).unwrap())
-                .sum();
+            let ended: usize = three.chunks(cut).map(|part| framing.feed(part).unwrap()).sum();
             assert_eq!(ended, 3, "cut every {cut} bytes");
             assert!(framing.is_idle());
         }
@@ -127,10 +120,7 @@ mod tests {
     #[test]
     fn request_without_a_length_has_no_body() {
         let mut framing = Framing::new(Side::Requests);
-        assert_eq!(
-            framing.feed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap(),
-            1
-        );
+        assert_eq!(framing.feed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap(), 1);
     }
 
     #[test]

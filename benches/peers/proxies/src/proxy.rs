@@ -41,11 +41,7 @@ pub(crate) struct Setting {
 
 impl Proxy {
     pub(crate) fn new(kind: Kind, label: &str, program: PathBuf) -> Self {
-        Self {
-            kind,
-            label: label.to_owned(),
-            program,
-        }
+        Self { kind, label: label.to_owned(), program }
     }
 
     pub(crate) fn label(&self) -> &str {
@@ -86,11 +82,7 @@ impl Proxy {
                 let config = directory.join("nginx.conf");
                 fs::write(&config, nginx(setting, directory))?;
                 // `-e` for what goes wrong before the configuration is read.
-                command
-                    .arg("-p")
-                    .arg(directory)
-                    .args(["-e", "stderr", "-c"])
-                    .arg(config);
+                command.arg("-p").arg(directory).args(["-e", "stderr", "-c"]).arg(config);
             }
         }
         Ok(command)
@@ -153,11 +145,7 @@ fn nginx(setting: &Setting, directory: &Path) -> String {
     };
     // Nobody but this process needs the rights nginx would give up, and its worker
     // must reach the directory.
-    let user = if rustix::process::geteuid().is_root() {
-        "user root;\n"
-    } else {
-        ""
-    };
+    let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
     format!(
         "{user}daemon off;
 worker_processes 1;

@@ -75,17 +75,10 @@ impl Report {
         let connections = match options.mode {
             Mode::KeepAlive => format!("{} keep-alive connections", options.connections),
             Mode::NewConnections => {
-                format!(
-                    "a new connection per request, {} at a time",
-                    options.connections
-                )
+                format!("a new connection per request, {} at a time", options.connections)
             }
         };
-        let headers = if options.forwarded {
-            ", peers add forwarded headers"
-        } else {
-            ""
-        };
+        let headers = if options.forwarded { ", peers add forwarded headers" } else { "" };
         let heading = format!(
             "{request}, {} bytes back, {connections}; {} rounds of {} requests{headers}; {}",
             options.body,
@@ -93,10 +86,7 @@ impl Report {
             options.requests,
             machine()
         );
-        Self {
-            heading,
-            columns: Vec::new(),
-        }
+        Self { heading, columns: Vec::new() }
     }
 
     pub(crate) fn column(&mut self, label: &str, version: &str) {

@@ -40,10 +40,6 @@ impl Traffic {
         )
         .into_bytes();
         response.resize(response.len() + body, b'x');
-        Self {
-            mode,
-            request: request.into(),
-            response: response.into(),
-        }
+        Self { mode, request: request.into(), response: response.into() }
     }
 }

@@ -91,40 +91,46 @@ impl Subject {
         self
     }
 
-    /// A loop of bare picks for one thread.
+    /// A loop of bare picks for one thread. It returns how many found no backend.
     ///
     /// # Panics
     ///
     /// Unless it is [`tapped`](Self::tapped).
-    pub fn picks(&self, thread: usize) -> impl FnMut(u64) + Send + use<> {
+    pub fn picks(&self, thread: usize) -> impl FnMut(u64) -> u64 + Send + use<> {
         let handle = self.cluster.handle();
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let picker = latest.clone().expect("picks need a tapped subject");
         let entropy = Entropy::new(thread as u64);
         move |iterations| {
             let view = handle.snapshot().view();
+            let mut without = 0;
             for pick in 0..iterations {
                 let cx = PickCx::new(Entropy::NOW, entropy.of(pick));
-                black_box(picker.pick(view, black_box(&cx)));
+                let choice = picker.pick(view, black_box(&cx));
+                without += u64::from(black_box(&choice).is_none());
             }
+            without
         }
     }
 
-    /// A loop of whole leases for one thread: picked, counted in, counted out.
-    ///
-    /// # Panics
-    ///
-    /// The loop does when no backend takes a request.
-    pub fn leases(&self, thread: usize) -> impl FnMut(u64) + Send + use<> {
+    /// A loop of whole leases for one thread: picked, counted in, counted out. It
+    /// returns how many found no backend.
+    pub fn leases(&self, thread: usize) -> impl FnMut(u64) -> u64 + Send + use<> {
         let mut handle: ClusterHandle = self.cluster.handle();
         let entropy = Entropy::new(thread as u64);
         move |iterations| {
+            let mut without = 0;
             for pick in 0..iterations {
                 let cx = PickCx::new(Entropy::NOW, entropy.of(pick));
-                let lease = handle.acquire(black_box(&cx)).expect("a backend is usable");
-                black_box(&lease);
-                lease.complete(Outcome::Status(200), Entropy::NOW);
+                match handle.acquire(black_box(&cx)) {
+                    Ok(lease) => {
+                        black_box(&lease);
+                        lease.complete(Outcome::Status(200), Entropy::NOW);
+                    }
+                    Err(_) => without += 1,
+                }
             }
+            without
         }
     }
 }

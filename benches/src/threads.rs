@@ -1,6 +1,7 @@
 //! The same loop on several threads at once.
 
 use std::{
+    hint::black_box,
     sync::Barrier,
     thread,
     time::{Duration, Instant},
@@ -12,7 +13,7 @@ use std::{
 /// # Panics
 ///
 /// When a worker does.
-pub fn on_threads<W: FnMut(u64) + Send>(
+pub fn on_threads<W: FnMut(u64) -> u64 + Send>(
     threads: usize,
     iterations: u64,
     worker: impl Fn(usize) -> W,
@@ -25,7 +26,7 @@ pub fn on_threads<W: FnMut(u64) + Send>(
                 scope.spawn(move || {
                     barrier.wait();
                     let begin = Instant::now();
-                    work(iterations);
+                    black_box(work(iterations));
                     begin.elapsed()
                 })
             })

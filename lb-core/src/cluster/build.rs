@@ -15,7 +15,6 @@ use super::{
 use crate::{
     backend::{AdminState, Backend, IncarnationId, load::Load, seat::Seats},
     membership::{Diff, Membership},
-    sample,
     strategy::{BuildCx, Strategy},
     sync,
     time::Tick,
@@ -86,7 +85,7 @@ impl Builder {
         self.live_on(&inputs.membership);
         let roster = self.roster(&inputs, now);
         let view = View::new(&roster);
-        let picker = self.strategy.build(view, &BuildCx::new(sample::mix(self.entropy)));
+        let picker = self.strategy.build(view, &BuildCx::new(self.entropy));
         self.publications += 1;
         Snapshot {
             roster,

@@ -1,0 +1,181 @@
+//! What is counted, when, and what ends it.
+
+use std::{panic, sync::Arc};
+
+use lb_core::{
+    AdminState, Cause, Change, Cluster, Membership, Outcome, PickCx, Tick,
+    cluster::CauseKind,
+    strategy::{Reason, StrategyKind},
+};
+
+use crate::support::{cluster, equal, pick, settle};
+
+fn now() -> PickCx<'static> {
+    PickCx::new(Tick::ZERO, 0)
+}
+
+fn counts(cluster: &Cluster) -> Vec<(u32, u32)> {
+    let snapshot = cluster.snapshot();
+    let view = snapshot.view();
+    view.slots().map(|slot| (view.in_flight(slot), view.held(slot))).collect()
+}
+
+fn say(cluster: &Cluster, change: Change) {
+    cluster.apply(change, Cause::new(CauseKind::Person, "test")).unwrap();
+}
+
+#[test]
+fn busy_ends_with_the_backend_and_held_with_the_client() {
+    let cluster = cluster(StrategyKind::First, equal(1));
+    let mut handle = cluster.handle();
+    let mut lease = handle.acquire(&now()).unwrap();
+    assert_eq!(counts(&cluster), [(1, 1)]);
+    lease.backend_done(Outcome::Status(200), Tick::ZERO);
+    lease.backend_done(Outcome::Reset, Tick::ZERO);
+    assert_eq!(counts(&cluster), [(0, 1)]);
+    drop(lease);
+    assert_eq!(counts(&cluster), [(0, 0)]);
+}
+
+#[test]
+fn a_panic_counts_the_request_out() {
+    let cluster = cluster(StrategyKind::LeastConn, equal(20));
+    let mut handle = cluster.handle();
+    let lease = handle.acquire(&now()).unwrap();
+    let result = panic::catch_unwind(panic::AssertUnwindSafe(move || {
+        let _lease = lease;
+        panic::resume_unwind(Box::new("in the middle of a request"));
+    }));
+    assert!(result.is_err());
+    assert!(counts(&cluster).iter().all(|counts| *counts == (0, 0)));
+}
+
+#[test]
+fn a_lease_outlives_its_backend_its_handle_and_its_cluster() {
+    let cluster = cluster(StrategyKind::First, equal(2));
+    let mut handle = cluster.handle();
+    let lease = handle.acquire(&now()).unwrap();
+    say(&cluster, Change::Membership(Membership::default()));
+    settle(&cluster);
+    assert!(handle.acquire(&now()).is_err());
+    drop((handle, cluster));
+    assert_eq!(lease.backend().name(), "b0");
+    lease.complete(Outcome::Status(200), Tick::ZERO);
+}
+
+#[test]
+fn a_seat_is_not_given_away_while_a_request_is_on_it() {
+    let cluster = cluster(StrategyKind::First, equal(1));
+    let mut handle = cluster.handle();
+    let lease = handle.acquire(&now()).unwrap();
+    let seat = lease.seat();
+    let swap = |name: &str| {
+        let backend = lb_core::Backend::new("x").named(name);
+        say(&cluster, Change::Membership(Membership::new([backend]).unwrap()));
+        settle(&cluster);
+    };
+    swap("b1");
+    let on_b1 = handle.acquire(&now()).unwrap();
+    assert_ne!(on_b1.seat(), seat);
+    drop((lease, on_b1));
+    swap("b2");
+    assert_eq!(handle.acquire(&now()).unwrap().seat(), seat, "free now");
+}
+
+#[test]
+fn weights_and_strategy_may_change_under_requests() {
+    let cluster = cluster(StrategyKind::LeastConn, equal(2));
+    let mut handle = cluster.handle();
+    let leases: Vec<_> = (0..4).map(|_| handle.acquire(&now()).unwrap()).collect();
+    say(&cluster, Change::Weight { backend: "b0".into(), weight: lb_core::Weight::new(9) });
+    say(&cluster, Change::Strategy(StrategyKind::P2c.build()));
+    settle(&cluster);
+    assert_eq!(counts(&cluster), [(2, 2), (2, 2)]);
+    let snapshot = cluster.snapshot();
+    let view = snapshot.view();
+    assert_eq!(view.slots().map(|slot| view.weight(slot)).collect::<Vec<_>>(), [9, 1]);
+    drop(leases);
+    assert_eq!(counts(&cluster), [(0, 0), (0, 0)]);
+}
+
+#[test]
+fn idle_bits_are_right_after_they_were_switched_on_under_requests() {
+    let cluster = cluster(StrategyKind::Random, equal(12));
+    let mut handle = cluster.handle();
+    let leases: Vec<_> = (0..50)
+        .map(|n| handle.acquire(&PickCx::new(Tick::ZERO, lb_core::sample::mix(n))).unwrap())
+        .collect();
+    say(&cluster, Change::Strategy(StrategyKind::LeastConn.build()));
+    settle(&cluster);
+    drop(leases);
+    settle(&cluster);
+    let leases: Vec<_> = (0..12).map(|_| handle.acquire(&now()).unwrap()).collect();
+    assert!(leases.iter().all(|lease| lease.reason() == Reason::Idle), "{leases:?}");
+    assert!(counts(&cluster).iter().all(|counts| *counts == (1, 1)));
+}
+
+#[test]
+fn a_preferred_backend_is_taken_if_it_admits_bound_clients() {
+    let cluster = cluster(StrategyKind::RoundRobin, equal(3));
+    let mut handle = cluster.handle();
+    let mut prefer = |name: &str| {
+        let lease = handle.acquire(&now().preferring(name)).unwrap();
+        (lease.backend().name().to_owned(), lease.reason())
+    };
+    assert_eq!(prefer("b2"), ("b2".to_owned(), Reason::Preferred));
+    assert_eq!(prefer("gone"), ("b0".to_owned(), Reason::Turn));
+    let admin = |state| say(&cluster, Change::Admin { backend: "b2".into(), state });
+    admin(AdminState::Draining { until: None });
+    assert_eq!(prefer("b2").0, "b2", "before the snapshot is built");
+    settle(&cluster);
+    assert_eq!(prefer("b2").0, "b2", "and after");
+    admin(AdminState::Disabled);
+    assert_ne!(prefer("b2").0, "b2");
+}
+
+#[test]
+fn failures_in_a_row_are_counted_and_an_answer_ends_the_row() {
+    let cluster = cluster(StrategyKind::First, equal(1));
+    let mut handle = cluster.handle();
+    let failures = |cluster: &Cluster| {
+        let snapshot = cluster.snapshot();
+        snapshot.view().failures(snapshot.find("b0").unwrap())
+    };
+    let at = Tick::from_nanos;
+    for (n, outcome) in [Outcome::Connect, Outcome::Timeout, Outcome::Reset].into_iter().enumerate()
+    {
+        handle.acquire(&now()).unwrap().complete(outcome, at(n as u64));
+    }
+    assert_eq!(failures(&cluster), Some((3, at(2))));
+    handle.acquire(&now()).unwrap().complete(Outcome::ClientGone, at(9));
+    drop(handle.acquire(&now()).unwrap());
+    assert_eq!(failures(&cluster), Some((3, at(2))), "says nothing about the backend");
+    handle.acquire(&now()).unwrap().complete(Outcome::Status(500), at(10));
+    assert_eq!(failures(&cluster), None);
+}
+
+#[test]
+fn time_to_first_byte_is_averaged_per_backend() {
+    let cluster = cluster(StrategyKind::First, equal(1));
+    let mut handle = cluster.handle();
+    let mut lease = handle.acquire(&PickCx::new(Tick::from_millis(5), 0)).unwrap();
+    lease.first_byte(Tick::from_millis(8));
+    let snapshot = cluster.snapshot();
+    let latency = snapshot.view().latency(snapshot.find("b0").unwrap());
+    assert_eq!(latency, Some(std::time::Duration::from_millis(3)));
+}
+
+#[test]
+fn handles_of_several_threads_share_the_counts() {
+    let cluster = cluster(StrategyKind::First, equal(1));
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let mut handle = cluster.handle();
+            std::thread::spawn(move || Arc::new(handle.acquire(&now()).unwrap()))
+        })
+        .collect();
+    let leases: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    assert_eq!(counts(&cluster), [(4, 4)]);
+    drop(leases);
+    assert_eq!(pick(&mut cluster.handle(), 0), 0);
+}

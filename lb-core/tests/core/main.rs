@@ -1,0 +1,13 @@
+//! What a cluster and its strategies do, seen from outside.
+//!
+//! One binary, because linking is the slowest part of testing.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on may panic")]
+
+mod changes;
+mod distribution;
+mod golden;
+mod leases;
+mod properties;
+mod stress;
+mod support;

@@ -1,0 +1,112 @@
+//! A pick allocates nothing: counted, not believed.
+//!
+//! A binary of its own, because it replaces the global allocator.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on may panic")]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
+    num::NonZeroU32,
+};
+
+use lb_core::{
+    Backend, Cluster, Membership, Outcome, PickCx, Tick, Tried, sample::mix, strategy::StrategyKind,
+};
+
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+#[expect(unsafe_code, reason = "a global allocator can't be written without; it only counts")]
+// SAFETY: every call is passed on to the system allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as above.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn allocations(run: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.get();
+    run();
+    ALLOCATIONS.get() - before
+}
+
+fn cluster(kind: StrategyKind, size: usize, ceiling: Option<NonZeroU32>) -> Cluster {
+    let backends = (0..size).map(|index| {
+        let backend = Backend::new(format!("10.0.{}.{}:80", index / 256, index % 256));
+        match ceiling {
+            Some(ceiling) => backend.with_max_in_flight(ceiling),
+            None => backend,
+        }
+    });
+    let membership = Membership::new(backends).unwrap();
+    Cluster::builder("test").boxed_strategy(kind.build()).membership(membership).build()
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations(|| drop(Box::new(1))), 1);
+}
+
+#[test]
+fn acquire_and_complete_allocate_nothing() {
+    const PICKS: u64 = 10_000;
+    for kind in StrategyKind::ALL {
+        for size in [1, 4, 9, 100, 1000] {
+            let cluster = cluster(*kind, size, None);
+            let mut handle = cluster.handle();
+            let mut held = Vec::with_capacity(64);
+            let count = allocations(|| {
+                for request in 0..PICKS {
+                    let cx = PickCx::new(Tick::ZERO, mix(request));
+                    let mut lease = handle.acquire(&cx).unwrap();
+                    lease.first_byte(Tick::from_nanos(request));
+                    lease.backend_done(Outcome::Status(200), Tick::ZERO);
+                    if held.len() == held.capacity() {
+                        held.clear();
+                    }
+                    held.push(lease);
+                }
+            });
+            println!("{kind} of {size}: {count} allocations in {PICKS} picks");
+            assert_eq!(count, 0, "{kind} of {size}");
+        }
+    }
+}
+
+#[test]
+fn retries_refusals_and_errors_allocate_nothing() {
+    for kind in StrategyKind::ALL {
+        for size in [2, 20] {
+            let cluster = cluster(*kind, size, NonZeroU32::new(1));
+            let mut handle = cluster.handle();
+            let mut held = Vec::with_capacity(size);
+            let count = allocations(|| {
+                for request in 0..size as u64 {
+                    held.push(handle.acquire(&PickCx::new(Tick::ZERO, mix(request))).unwrap());
+                }
+                assert!(handle.acquire(&PickCx::new(Tick::ZERO, 1)).is_err(), "all are full");
+                held.clear();
+                let mut tried = Tried::default();
+                let lease = handle.acquire(&PickCx::new(Tick::ZERO, 2)).unwrap();
+                tried.add(lease.incarnation());
+                drop(lease);
+                drop(handle.acquire(&PickCx::new(Tick::ZERO, 2).avoiding(&tried)).unwrap());
+            });
+            assert_eq!(count, 0, "{kind} of {size}");
+        }
+    }
+}

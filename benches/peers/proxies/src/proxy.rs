@@ -72,6 +72,12 @@ impl Proxy {
                 }
                 command.arg("--listen").arg(setting.listen.to_string());
                 command.args(["--workers", "1", "--strategy", "round-robin"]);
+                // What is measured is what is written here, whatever the caller's environment says.
+                for (name, _) in std::env::vars_os() {
+                    if name.to_string_lossy().starts_with("LB_") {
+                        command.env_remove(name);
+                    }
+                }
             }
             Kind::Haproxy => {
                 let config = directory.join("haproxy.cfg");

@@ -20,6 +20,7 @@ mod report;
 mod scratch_dir;
 mod traffic;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -73,7 +74,7 @@ fn measure(proxy: &Proxy, options: &Options, stop: &Arc<AtomicBool>) -> Result<R
     let directory = ScratchDir::create()?;
     let traffic = Traffic::new(options.mode, options.body, options.post);
     cores::pin_this_thread(options.driver_core)?;
-    let mut engine = Engine::new(traffic, Arc::clone(stop))?;
+    let engine = Engine::new(traffic, Arc::clone(stop))?;
     let setting = Setting {
         listen: cores::free_port()?,
         backends: engine.backends(),
@@ -84,19 +85,25 @@ fn measure(proxy: &Proxy, options: &Options, stop: &Arc<AtomicBool>) -> Result<R
     let mut child = Child::start(command, options.proxy_core, directory.path())?;
     child.wait_for_port(setting.listen)?;
 
-    engine.connect(setting.listen, options.connections)?;
+    // By value: all connections are gone before the proxy is told to end, even if
+    // this fails, so that it has nothing to wait for.
+    let round = drive(engine, setting.listen, child.pid(), options)?;
+    child.end()?;
+    Ok(round)
+}
+
+fn drive(mut engine: Engine, proxy: SocketAddr, pid: u32, options: &Options) -> Result<Round> {
+    engine.connect(proxy, options.connections)?;
     engine.run(options.warm_up())?;
-    let before = cpu::of_tree(child.pid())?;
+    let cpu_before = cpu::of_tree(pid)?;
     let core_before = cpu::of_core(options.proxy_core)?;
     let started = Instant::now();
     engine.run(options.requests)?;
     let wall = started.elapsed();
     let core = cpu::of_core(options.proxy_core)? - core_before;
-    let after = cpu::of_tree(child.pid())?;
+    let cpu = cpu::of_tree(pid)? - cpu_before;
     engine.check_all_backends_served()?;
-    drop(engine);
-    child.end()?;
-    Ok(Round::new(after - before, core, wall, options.requests))
+    Ok(Round::new(cpu, core, wall, options.requests))
 }
 
 /// A flag that an interrupt sets, so that the proxies are ended and reaped on the way out.

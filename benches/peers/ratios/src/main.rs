@@ -1,0 +1,110 @@
+//! Nanoseconds and allocations per pick: the strategies of `lb-core` beside
+//! pingora-load-balancing and tower, linked as published, in one run.
+//!
+//! All contenders of a table take turns within each round, and a ratio is the
+//! median of the ratios of single rounds: what the machine does meanwhile
+//! happens to both sides. Absolute figures belong to the machine; compare ratios.
+//!
+//! A pick is not the same thing everywhere, so both are shown: pingora's `select`
+//! returns a backend and keeps no account of it; a lease of ours is also counted
+//! in and out again; tower's figure is `ready` and `call` of a service that
+//! answers at once, which picks, counts in and counts out.
+
+mod allocations;
+mod cli;
+mod contender;
+mod lb;
+mod measure;
+mod pingora;
+mod table;
+mod tower;
+
+use anyhow::Result;
+use clap::Parser as _;
+use lb_benches::SIZES;
+use lb_core::strategy::StrategyKind;
+
+use crate::{
+    cli::Options,
+    contender::Contender,
+    measure::Measured,
+    table::{Pair, Table},
+};
+
+/// What is divided by what.
+const PAIRS: &[Pair] = &[
+    Pair::new("pingora RoundRobin", "lb round-robin pick"),
+    Pair::new("pingora Random", "lb random pick"),
+    Pair::new("pingora RoundRobin", "lb round-robin lease"),
+    Pair::new("pingora Random", "lb random lease"),
+    Pair::new("pingora Random", "lb least-conn lease"),
+    Pair::new("tower p2c", "lb p2c lease"),
+];
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    println!("{}", about());
+    for (threads, note) in [(1, "One thread"), (2, "Two threads on one cluster")] {
+        let measured = measure_all(&options, threads, everybody);
+        println!("**{note}**, ns per pick\n\n{}", Table::new(&measured, PAIRS));
+    }
+    let measured = measure_all(&options, 1, mostly_down);
+    println!(
+        "**Nine of ten backends down**, one thread, ns per pick\n\n{}",
+        Table::new(&measured, PAIRS)
+    );
+    Ok(())
+}
+
+fn measure_all(
+    options: &Options,
+    threads: usize,
+    contenders: fn(&Options, usize, usize) -> Vec<Contender>,
+) -> Vec<(usize, Vec<Measured>)> {
+    let of_size = |size| {
+        eprintln!("{size} backends, {threads} threads");
+        (size, measure::in_turn(contenders(options, size, threads), threads, options.rounds))
+    };
+    SIZES.map(of_size).into()
+}
+
+fn everybody(options: &Options, size: usize, threads: usize) -> Vec<Contender> {
+    let mut all = Vec::new();
+    all.extend(StrategyKind::ALL.iter().map(|strategy| lb::pick(*strategy, size)));
+    all.extend(StrategyKind::ALL.iter().map(|strategy| lb::lease(*strategy, size)));
+    all.extend(pingora::all(size, options.max_iterations));
+    if threads == 1 {
+        // Its balancer is `&mut self`: two threads would measure a lock.
+        all.push(tower::p2c(size));
+    }
+    all
+}
+
+fn mostly_down(options: &Options, size: usize, _: usize) -> Vec<Contender> {
+    let mut all = Vec::new();
+    all.extend(StrategyKind::ALL.iter().map(|strategy| lb::pick_mostly_down(*strategy, size)));
+    all.extend(StrategyKind::ALL.iter().map(|strategy| lb::lease_mostly_down(*strategy, size)));
+    all.extend(pingora::all_mostly_down(size, options.max_iterations));
+    all
+}
+
+/// What the figures were taken of and on.
+fn about() -> String {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpus
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
+        .map_or("unknown processor", |(_, model)| model.trim());
+    let locked = include_str!("../../Cargo.lock");
+    let version = |name: &str| {
+        let entry = format!("name = \"{name}\"\nversion = \"");
+        let rest = locked.split_once(&entry).map_or("", |(_, rest)| rest);
+        rest.split_once('"').map_or("?", |(version, _)| version)
+    };
+    format!(
+        "lb-core {}, pingora-load-balancing {}, tower {}; {model}\n",
+        version("lb-core"),
+        version("pingora-load-balancing"),
+        version("tower"),
+    )
+}

@@ -1,0 +1,168 @@
+//! A cluster to measure, and the bare picker inside it.
+
+use std::{
+    hint::black_box,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use lb_core::{
+    Cause, Change, Cluster, ClusterHandle, Health, Lease, Outcome, PickCx, Tick,
+    cluster::{CauseKind, View},
+    strategy::{BuildCx, Choice, Needs, Picker, Strategy, StrategyKind},
+};
+
+use crate::{Entropy, Weights, membership};
+
+/// A cluster with one of the strategies.
+#[derive(Debug)]
+pub struct Subject {
+    cluster: Cluster,
+    latest: Latest,
+}
+
+/// The picker of the latest snapshot, where it is tapped.
+type Latest = Arc<Mutex<Option<Arc<dyn Picker>>>>;
+
+impl Subject {
+    /// `size` idle backends of equal weight.
+    #[must_use]
+    pub fn new(strategy: StrategyKind, size: usize) -> Self {
+        Self::build(strategy.build(), size, Latest::default())
+    }
+
+    /// The same with access to the bare picker, which a cluster itself hides
+    /// behind its leases. Leases cost one more indirect call here.
+    #[must_use]
+    pub fn tapped(strategy: StrategyKind, size: usize) -> Self {
+        let latest = Latest::default();
+        let tap = Tap { strategy: strategy.build(), latest: Arc::clone(&latest) };
+        Self::build(Box::new(tap), size, latest)
+    }
+
+    fn build(strategy: Box<dyn Strategy>, size: usize, latest: Latest) -> Self {
+        let cluster = Cluster::builder("bench")
+            .boxed_strategy(strategy)
+            .membership(membership(size, Weights::Equal))
+            .build();
+        Self { cluster, latest }
+    }
+
+    /// Puts one to three requests on each backend, as long as the leases live:
+    /// loads that a comparison cannot guess, and nobody idle.
+    ///
+    /// # Panics
+    ///
+    /// When a backend takes no request.
+    #[must_use]
+    pub fn under_load(&self) -> Vec<Lease> {
+        let mut handle = self.cluster.handle();
+        let snapshot = self.cluster.snapshot();
+        let view = snapshot.view();
+        let entropy = Entropy::new(1);
+        let mut leases = Vec::new();
+        for (slot, number) in view.slots().zip(0..) {
+            for _ in 0..=entropy.of(number) % 3 {
+                let name = view.backend(slot).name();
+                let cx = PickCx::new(Entropy::NOW, 0).preferring(name);
+                leases.push(handle.acquire(&cx).expect("every backend is usable"));
+            }
+        }
+        leases
+    }
+
+    /// Lets an active check hold nine of ten backends down.
+    ///
+    /// # Panics
+    ///
+    /// When the cluster refuses that.
+    #[must_use]
+    pub fn mostly_down(self) -> Self {
+        let snapshot = self.cluster.snapshot();
+        for (position, slot) in snapshot.view().slots().enumerate() {
+            if position % 10 != 0 {
+                let incarnation = snapshot.view().incarnation(slot);
+                let change = Change::Health { incarnation, health: Health::Down };
+                let cause = Cause::new(CauseKind::Health, "bench");
+                self.cluster.apply(change, cause).expect("the incarnation is there");
+            }
+        }
+        // Late enough for a build to be allowed again.
+        self.cluster.drive(&|| Tick::from_millis(60_000));
+        self
+    }
+
+    /// A loop of bare picks for one thread. It returns how many found no backend.
+    ///
+    /// # Panics
+    ///
+    /// Unless it is [`tapped`](Self::tapped).
+    pub fn picks(&self, thread: usize) -> impl FnMut(u64) -> u64 + Send + use<> {
+        let handle = self.cluster.handle();
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let picker = latest.clone().expect("picks need a tapped subject");
+        let entropy = Entropy::new(thread as u64);
+        move |iterations| {
+            let view = handle.snapshot().view();
+            let mut without = 0;
+            for pick in 0..iterations {
+                let cx = PickCx::new(Entropy::NOW, entropy.of(pick));
+                let choice = picker.pick(view, black_box(&cx));
+                without += u64::from(black_box(&choice).is_none());
+            }
+            without
+        }
+    }
+
+    /// A loop of whole leases for one thread: picked, counted in, counted out. It
+    /// returns how many found no backend.
+    pub fn leases(&self, thread: usize) -> impl FnMut(u64) -> u64 + Send + use<> {
+        let mut handle: ClusterHandle = self.cluster.handle();
+        let entropy = Entropy::new(thread as u64);
+        move |iterations| {
+            let mut without = 0;
+            for pick in 0..iterations {
+                let cx = PickCx::new(Entropy::NOW, entropy.of(pick));
+                match handle.acquire(black_box(&cx)) {
+                    Ok(lease) => {
+                        black_box(&lease);
+                        lease.complete(Outcome::Status(200), Entropy::NOW);
+                    }
+                    Err(_) => without += 1,
+                }
+            }
+            without
+        }
+    }
+}
+
+/// A strategy that keeps hold of the pickers another one builds.
+#[derive(Debug)]
+struct Tap {
+    strategy: Box<dyn Strategy>,
+    latest: Latest,
+}
+
+impl Strategy for Tap {
+    fn name(&self) -> &'static str {
+        self.strategy.name()
+    }
+
+    fn needs(&self) -> Needs {
+        self.strategy.needs()
+    }
+
+    fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
+        let picker: Arc<dyn Picker> = self.strategy.build(view, cx).into();
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&picker));
+        Box::new(Tapped(picker))
+    }
+}
+
+#[derive(Debug)]
+struct Tapped(Arc<dyn Picker>);
+
+impl Picker for Tapped {
+    fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
+        self.0.pick(view, cx)
+    }
+}

@@ -21,7 +21,7 @@ use super::body::{RequestBody, RequestGuard, ResponseBody};
 use super::check::check;
 use super::client::{BodyFailure, Client};
 use super::flight::Flight;
-use super::head::{Head, RequestHead, Target};
+use super::head::{RequestHead, Target};
 use super::headers::{request_changes, response_changes};
 use super::replay::{Attempt, Decision, decide};
 use super::status::{self, Form, Trouble};
@@ -37,10 +37,14 @@ pub(super) async fn answer(
 ) -> Response<ResponseBody> {
     let (head, body) = request.into_parts();
     client.request_begins(head.version, !body.is_end_stream());
-    let form = Form::accepted(head.header(&header::ACCEPT));
+    // Read only if it comes to an answer of our own.
+    let accept = head.headers.get(header::ACCEPT).cloned();
     let mut response = match forward(&client, head, body).await {
         Ok(response) => response,
-        Err(trouble) => refuse(&client, trouble, form),
+        Err(trouble) => {
+            let form = Form::accepted(accept.as_ref().map(HeaderValue::as_bytes));
+            refuse(&client, trouble, form)
+        }
     };
     response.body_mut().ends(RequestGuard(client));
     response

@@ -13,14 +13,19 @@ use std::thread;
 
 use anyhow::Context as _;
 use lb_core::{Cluster, Membership};
+use lb_discovery::{Fixed, Source};
 use lb_proxy::config::{self, Config};
 use lb_proxy::{ClusterSettings, ListenerSettings, Proxy, Route, RouteTable, Running, Service};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::follow::{at_once, follow};
 
 /// A balancer that runs.
 #[derive(Debug)]
 pub(crate) struct App {
     running: Running,
+    /// What goes on telling who is there.
+    sources: Vec<(Cluster, Box<dyn Source>)>,
     workers: NonZeroUsize,
 }
 
@@ -37,12 +42,16 @@ pub(crate) enum Ending {
 
 impl App {
     /// Binds and starts all that a configuration asks for.
-    pub(crate) fn start(config: &Config) -> anyhow::Result<Self> {
-        let clusters: Vec<ClusterSettings> = config
-            .clusters
-            .iter()
-            .map(|cluster| build_cluster(cluster, config))
-            .collect::<anyhow::Result<_>>()?;
+    pub(crate) fn start(config: &Config, origin: &str) -> anyhow::Result<Self> {
+        let mut clusters = Vec::new();
+        let mut sources = Vec::new();
+        for settings in &config.clusters {
+            let backends = Membership::new(settings.backends.iter().cloned())?;
+            let mut source: Box<dyn Source> = Box::new(Fixed::new(origin, backends));
+            let cluster = build_cluster(settings, config, at_once(&mut *source));
+            sources.push((cluster.clone(), source));
+            clusters.push(ClusterSettings { cluster, timeouts: settings.timeouts.clone() });
+        }
         let routes = config
             .routes
             .iter()
@@ -62,7 +71,7 @@ impl App {
             .or_else(|| thread::available_parallelism().ok())
             .unwrap_or(NonZeroUsize::MIN);
         let running = Proxy::start(service, workers)?;
-        Ok(Self { running, workers })
+        Ok(Self { running, sources, workers })
     }
 
     /// Where it listens; port 0 has become the port that was given.
@@ -99,6 +108,11 @@ impl App {
     /// as it takes. A second TERM or INT stops at once.
     pub(crate) fn serve(self, mut signals: Signals) -> Ending {
         signals.runtime.block_on(async {
+            // Dropped, and so ended, with this block.
+            let mut following = tokio::task::JoinSet::new();
+            for (cluster, source) in self.sources {
+                following.spawn(follow(source, cluster));
+            }
             let limited = tokio::select! {
                 _ = signals.terminate.recv() => true,
                 _ = signals.interrupt.recv() => true,
@@ -162,14 +176,13 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-fn build_cluster(cluster: &config::Cluster, config: &Config) -> anyhow::Result<ClusterSettings> {
-    let built = Cluster::builder(&*cluster.name)
-        .boxed_strategy(config.strategy_of(cluster).build())
-        .membership(Membership::new(cluster.backends.iter().cloned())?)
+fn build_cluster(settings: &config::Cluster, config: &Config, first: Membership) -> Cluster {
+    Cluster::builder(&*settings.name)
+        .boxed_strategy(config.strategy_of(settings).build())
+        .membership(first)
         // Several balancers in front of the same backends must not begin with the same one.
         .entropy(RandomState::new().build_hasher().finish())
-        .build();
-    Ok(ClusterSettings { cluster: built, timeouts: cluster.timeouts.clone() })
+        .build()
 }
 
 fn resolve_listener(listener: &config::Listener) -> anyhow::Result<ListenerSettings> {

@@ -21,6 +21,9 @@
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod http;
 mod listen;
 mod runtime;

@@ -3,6 +3,7 @@
 
 mod app;
 mod cli;
+mod follow;
 
 use std::process::ExitCode;
 

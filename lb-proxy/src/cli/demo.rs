@@ -114,7 +114,7 @@ impl Farm {
             Route { path: "/".into(), cluster: 0 },
             Route { path: "/api/".into(), cluster: 1 },
         ];
-        let app = App::start(&config)?;
+        let app = App::start(&config, "demo")?;
         Ok(Self { config, app, _backends: backends })
     }
 

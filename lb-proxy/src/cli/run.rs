@@ -115,7 +115,7 @@ fn configuration(args: &RunArgs) -> Result<(Config, String), Exit> {
 
 fn serve(config: &Config, origin: &str) -> anyhow::Result<Ending> {
     let signals = Signals::listen()?;
-    let app = App::start(config)?;
+    let app = App::start(config, origin)?;
     print::result(&format!("{}\n", app.start_line(config, origin)));
     Ok(app.serve(signals))
 }

@@ -24,5 +24,12 @@ pub(crate) mod route;
 mod serve;
 mod status;
 
+/// The pure steps, for fuzzers.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzzing {
+    pub(crate) use super::check::check;
+    pub(crate) use super::headers::{Origin, request_changes};
+}
+
 pub use route::{Route, RouteTable};
 pub(crate) use serve::serve;

@@ -1,0 +1,119 @@
+//! What fuzzers run, and what `cargo test` runs over their corpus.
+//!
+//! Each function takes any bytes and panics when a promise is broken. The targets
+//! in the folder `fuzz` of the repository only call these, so that a crash found
+//! there is a unit test here: its input goes into the corpus.
+
+use http::{HeaderName, HeaderValue, Request, Version};
+
+use crate::config::Config;
+use crate::http::fuzzing::{Origin, check, request_changes};
+use crate::http::{Route, RouteTable};
+use crate::listen::ListenerLimits;
+
+/// Any text is either a configuration or explained, and the explanation can be
+/// printed.
+pub fn config(input: &[u8]) {
+    let Ok(text) = str::from_utf8(input) else { return };
+    let (config, diagnostics) = Config::parse("fuzz.toml", text);
+    assert_eq!(config.is_some(), !diagnostics.has_errors());
+    assert_eq!(diagnostics.is_empty(), diagnostics.render(false).is_empty());
+    if let Some(config) = config {
+        assert!(!config.listeners.is_empty() && !config.routes.is_empty());
+        assert!(config.routes.iter().all(|route| route.cluster < config.clusters.len()));
+    }
+}
+
+/// The first line is a path, the others are prefixes. The table finds what a
+/// search through all of them finds.
+pub fn route(input: &[u8]) {
+    let Ok(text) = str::from_utf8(input) else { return };
+    let mut lines = text.lines();
+    let path = lines.next().unwrap_or_default();
+    let routes: Vec<Route> = lines
+        .filter(|line| line.starts_with('/'))
+        .enumerate()
+        .map(|(cluster, prefix)| Route { prefix: prefix.into(), cluster })
+        .collect();
+    let fits = |route: &&Route| {
+        let prefix = &*route.prefix;
+        let below = if prefix.ends_with('/') { prefix.to_owned() } else { format!("{prefix}/") };
+        let wanted = if path == "*" { "/" } else { path };
+        wanted == prefix || wanted.starts_with(&below)
+    };
+    let longest = routes.iter().filter(fits).map(|route| route.prefix.len()).max();
+    let found = RouteTable::new(routes.clone()).lookup(path).cloned();
+    assert_eq!(found.as_ref().map(|route| route.prefix.len()), longest);
+    assert!(found.is_none_or(|route| routes.contains(&route)));
+}
+
+/// `method target`, then headers, one a line: whatever a client sends, a backend
+/// gets one host, no header about the connection, and only our word on where the
+/// request came from.
+pub fn request_head(input: &[u8]) {
+    let Some(mut head) = parse(input) else { return };
+    if check(&head, &ListenerLimits::default()).is_err() {
+        return;
+    }
+    let origin = Origin {
+        address: HeaderValue::from_static("192.0.2.1"),
+        scheme: HeaderValue::from_static("http"),
+    };
+    request_changes(&head).apply_to_request(&mut head.headers, &origin, head.version);
+    let all = |name: &str| head.headers.get_all(name).iter().collect::<Vec<_>>();
+    for gone in ["keep-alive", "proxy-connection", "upgrade", "forwarded", "x-forwarded-port"] {
+        assert!(all(gone).is_empty(), "{gone}");
+    }
+    assert_eq!(all("x-forwarded-for"), ["192.0.2.1"]);
+    assert_eq!(all("x-forwarded-proto"), ["http"]);
+    assert_eq!(all("host").len(), usize::from(head.version == Version::HTTP_11));
+    assert_eq!(all("x-forwarded-host"), all("host"));
+    assert_eq!(all("via").last().map(|via| via.as_bytes().ends_with(b" lb")), Some(true));
+    assert!(all("te").iter().all(|te| *te == "trailers"));
+    assert_eq!(all("te").is_empty(), all("connection").is_empty());
+    assert!(all("transfer-encoding").iter().all(|coding| *coding == "chunked"));
+}
+
+fn parse(input: &[u8]) -> Option<http::request::Parts> {
+    let mut lines = input.split(|byte| *byte == b'\n');
+    let mut first = lines.next()?.splitn(2, |byte| *byte == b' ');
+    let mut request = Request::builder().method(first.next()?).uri(first.next()?);
+    for line in lines.take(50) {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+        let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?;
+        request = request.header(name, value);
+    }
+    Some(request.body(()).ok()?.into_parts().0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    fn run_corpus(target: &str, body: fn(&[u8])) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+        let inputs: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap()).collect();
+        assert!(inputs.len() > 4, "{} inputs in {}", inputs.len(), folder.display());
+        for input in inputs {
+            println!("{}", input.path().display());
+            body(&fs::read(input.path()).unwrap());
+        }
+    }
+
+    #[test]
+    fn the_corpus_of_config_breaks_no_promise() {
+        run_corpus("config", super::config);
+    }
+
+    #[test]
+    fn the_corpus_of_route_breaks_no_promise() {
+        run_corpus("route", super::route);
+    }
+
+    #[test]
+    fn the_corpus_of_request_head_breaks_no_promise() {
+        run_corpus("request_head", super::request_head);
+    }
+}

@@ -10,7 +10,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, request, response};
 use http_body::Body;
@@ -292,16 +292,9 @@ fn exchange(
                     error: Some(error.into_error()),
                 }));
             }
-            while connection.timer.poll_expired(cx).is_ready() {
-                // The backend's time runs from the last byte it took, and not while
-                // it is the client who keeps both of us waiting.
-                if !connection.take_written() && !client.owes_body() {
-                    let trouble = Trouble::FirstByteTimeout;
-                    return Poll::Ready(Err(Failure { trouble, error: None, unsent: None }));
-                }
-                connection.timer.arm(limit);
-            }
-            Poll::Pending
+            ready!(connection.poll_overdue(cx, limit, client.owes_body()));
+            let trouble = Trouble::FirstByteTimeout;
+            Poll::Ready(Err(Failure { trouble, error: None, unsent: None }))
         })
         .await
     }

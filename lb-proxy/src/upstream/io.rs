@@ -3,7 +3,7 @@
 //! Two questions are answered here because only here the answer is exact: has
 //! the backend sent anything since the request began (then nothing may be
 //! repeated), and when did it last take a byte of the request (from then on it
-//! owes an answer).
+//! owes an answer; in coarse time, as that is once per write).
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -11,22 +11,29 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use lb_core::Tick;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::http::flat_write::poll_write_flat;
+use crate::runtime::clock::Clock;
 
 /// What went through a socket since [`restart`](Traffic::restart).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Traffic {
+    clock: Rc<Clock>,
     read: Cell<bool>,
-    written: Cell<bool>,
+    last_written: Cell<Tick>,
 }
 
 impl Traffic {
+    pub(super) fn new(clock: Rc<Clock>) -> Self {
+        Self { read: Cell::new(false), last_written: Cell::new(clock.coarse()), clock }
+    }
+
     pub(super) fn restart(&self) {
         self.read.set(false);
-        self.written.set(false);
+        self.last_written.set(self.clock.coarse());
     }
 
     /// Whether anything was read since the restart.
@@ -34,9 +41,9 @@ impl Traffic {
         self.read.get()
     }
 
-    /// Whether anything was written since this was last asked.
-    pub(super) fn take_written(&self) -> bool {
-        self.written.replace(false)
+    /// When the last byte was written, or the restart, if none was since.
+    pub(super) fn last_written(&self) -> Tick {
+        self.last_written.get()
     }
 }
 
@@ -53,7 +60,7 @@ impl UpstreamIo {
 
     fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(result, Poll::Ready(Ok(1..))) {
-            self.traffic.written.set(true);
+            self.traffic.last_written.set(self.traffic.clock.coarse());
         }
         result
     }

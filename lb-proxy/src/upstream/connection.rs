@@ -92,6 +92,11 @@ impl UpstreamConnection {
         self.traffic.has_read()
     }
 
+    /// How long ago the request was handed over.
+    pub(crate) fn age(&self) -> Duration {
+        self.traffic.age()
+    }
+
     /// Ready when the armed limit has passed and the backend is to blame: its time
     /// runs from the last byte it took, and not while it is `excused`, as it is the
     /// client who keeps both of us waiting.

@@ -10,6 +10,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use lb_core::Tick;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -22,18 +23,27 @@ use crate::runtime::clock::Clock;
 #[derive(Debug)]
 pub(super) struct Traffic {
     clock: Rc<Clock>,
+    began: Cell<Tick>,
     read: Cell<bool>,
     last_written: Cell<Tick>,
 }
 
 impl Traffic {
     pub(super) fn new(clock: Rc<Clock>) -> Self {
-        Self { read: Cell::new(false), last_written: Cell::new(clock.coarse()), clock }
+        let now = Cell::new(clock.coarse());
+        Self { began: now.clone(), read: Cell::new(false), last_written: now, clock }
     }
 
     pub(super) fn restart(&self) {
+        let now = self.clock.coarse();
+        self.began.set(now);
         self.read.set(false);
-        self.last_written.set(self.clock.coarse());
+        self.last_written.set(now);
+    }
+
+    /// How long ago the restart was; up to a tick more than that.
+    pub(super) fn age(&self) -> Duration {
+        self.clock.now().since(self.began.get())
     }
 
     /// Whether anything was read since the restart.

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use lb_core::cluster::CauseKind;
 use lb_core::{Cause, Change};
@@ -71,6 +72,44 @@ fn a_post_that_was_sent_on_a_stale_connection_gets_an_honest_502() {
     assert!(answer.text().contains("backend-reset"), "{answer:?}");
     assert_eq!(origin.requests().len(), 2, "it was not carried out again");
     assert_eq!(client.ask(POST).text(), "ok", "and the client's connection goes on");
+}
+
+#[test]
+fn what_a_backend_has_received_goes_to_no_other_when_it_leaves() {
+    let leaving = Origin::new(|peer| {
+        peer.request();
+        peer.send(OK);
+        peer.request();
+        peer.stop_listening();
+    });
+    let proxied = proxy(&[leaving.address]);
+    assert_eq!(proxied.get().text(), "ok");
+    let other = Origin::ok();
+    let both = Change::Membership(membership(&[leaving.address, other.address]));
+    proxied.cluster.apply(both, Cause::new(CauseKind::Person, "a test")).unwrap();
+    let mut asked = 0;
+    eventually("the one that leaves is asked", || {
+        asked += 1;
+        proxied.ask("DELETE / HTTP/1.1\r\nHost: a\r\n\r\n").status() == 502
+    });
+    assert_eq!(leaving.requests().len(), 2);
+    assert_eq!(other.requests().len(), asked - 1, "each went to one backend");
+    assert_eq!(proxied.get().text(), "ok", "what nobody has received goes to the other");
+}
+
+#[test]
+fn a_connection_that_ends_late_is_not_stale() {
+    let origin = Origin::new(|peer| {
+        peer.request();
+        peer.send(OK);
+        peer.request();
+        // Longer than it takes to find out that a connection was closed.
+        std::thread::sleep(Duration::from_millis(1200));
+    });
+    let (_proxied, mut client) = proxy(&[origin.address]).into_client();
+    assert_eq!(client.ask(GET).status(), 200);
+    assert_eq!(client.ask(GET).status(), 502);
+    assert_eq!(origin.connections(), 1);
 }
 
 #[test]

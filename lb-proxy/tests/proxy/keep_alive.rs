@@ -8,7 +8,7 @@ use std::time::Duration;
 use lb_core::cluster::CauseKind;
 use lb_core::{Cause, Change};
 
-use crate::support::{GET, Origin, Peer, eventually, membership, proxy, proxy_with};
+use crate::support::{GET, Origin, Peer, block_on, eventually, membership, proxy, proxy_with};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
@@ -196,6 +196,43 @@ fn connections_to_a_backend_that_left_are_let_go() {
     eventually("the idle connection is closed", || ended.load(Ordering::SeqCst) == 1);
     assert_eq!(proxied.get().text(), "ok");
     assert_eq!(staying.connections(), 1);
+}
+
+#[test]
+fn a_connection_whose_backend_left_while_it_was_in_use_is_not_kept() {
+    // Once where no connection was kept before, and once where one was.
+    for warm in [false, true] {
+        let (asked, was_asked) = mpsc::channel();
+        let (go, may_go) = mpsc::channel();
+        let ends = Mutex::new((asked, may_go));
+        let ended = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&ended);
+        let leaving = Origin::new(move |peer| {
+            while peer.request().is_some() {
+                let ends = ends.lock().unwrap();
+                ends.0.send(()).unwrap();
+                let _ = ends.1.recv();
+                peer.send(OK);
+            }
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
+        let staying = Origin::ok();
+        let (proxied, mut client) = proxy(&[leaving.address]).into_client();
+        if warm {
+            go.send(()).unwrap();
+            assert_eq!(client.ask(GET).text(), "ok");
+            was_asked.recv().unwrap();
+        }
+        client.send(GET);
+        was_asked.recv().unwrap();
+        let change = Change::Membership(membership(&[staying.address]));
+        let cause = Cause::new(CauseKind::Person, "a test");
+        let version = proxied.cluster.apply(change, cause).unwrap();
+        block_on(proxied.cluster.effective(version));
+        go.send(()).unwrap();
+        assert_eq!(client.answer(GET).text(), "ok");
+        eventually("the connection is closed", || ended.load(Ordering::SeqCst) == 1);
+    }
 }
 
 #[test]

@@ -61,9 +61,12 @@ pub fn request_head(input: &[u8]) {
     };
     request_changes(&head).apply_to_request(&mut head.headers, &origin, head.version);
     let all = |name: &str| head.headers.get_all(name).iter().collect::<Vec<_>>();
-    for gone in ["keep-alive", "proxy-connection", "upgrade", "forwarded", "x-forwarded-port"] {
+    for gone in ["keep-alive", "proxy-connection", "upgrade", "forwarded", "x-real-ip"] {
         assert!(all(gone).is_empty(), "{gone}");
     }
+    let claims = head.headers.keys().map(|name| name.as_str().replace('_', "-"));
+    let claims = claims.filter(|name| name.starts_with("x-forwarded-"));
+    assert_eq!(claims.count(), 2 + all("x-forwarded-host").len());
     assert_eq!(all("x-forwarded-for"), ["192.0.2.1"]);
     assert_eq!(all("x-forwarded-proto"), ["http"]);
     assert_eq!(all("host").len(), usize::from(head.version == Version::HTTP_11));

@@ -91,8 +91,19 @@ pub(crate) fn response_changes(head: &impl Head, no_content: bool) -> Changes {
         changes.removed &= !LENGTH;
     }
     changes.removed &= !(FORWARDED | EXPECT);
-    changes.also_removed.retain(|name| !name.as_str().starts_with("x-forwarded-"));
+    changes.also_removed.retain(|name| !is_claim(name.as_str()));
     changes
+}
+
+/// Whether a header says where a request came from. `_` counts as `-`: backends
+/// that get headers as variables cannot tell them apart.
+pub(super) fn is_claim(name: &str) -> bool {
+    let begins = |with: &[u8]| {
+        let is_same =
+            |(byte, wanted): (u8, &u8)| byte == *wanted || (byte, *wanted) == (b'_', b'-');
+        name.len() >= with.len() && name.bytes().zip(with).all(is_same)
+    };
+    name.starts_with('x') && (begins(b"x-forwarded-") || name.len() == 9 && begins(b"x-real-ip"))
 }
 
 fn scan(head: &impl Head) -> Changes {
@@ -121,7 +132,7 @@ fn scan(head: &impl Head) -> Changes {
                 changes.lengths += if is_number(value) { 1 } else { 2 };
             }
             "date" => changes.has_date = true,
-            name if name.starts_with("x-forwarded-") => {
+            name if is_claim(name) => {
                 changes.also_removed.extend(HeaderName::from_bytes(name.as_bytes()).ok());
             }
             _ => {}

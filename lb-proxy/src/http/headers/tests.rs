@@ -71,6 +71,10 @@ fn what_a_client_claims_about_itself_is_replaced() {
         ("x-forwarded-for", "10.0.0.1"),
         ("x-forwarded-proto", "https"),
         ("x-forwarded-port", "443"),
+        ("X_Forwarded_For", "10.0.0.2"),
+        ("X-Forwarded_For", "10.0.0.3"),
+        ("X-Real-IP", "10.0.0.4"),
+        ("x_real_ip", "10.0.0.5"),
         ("x-forwarded-host", "evil"),
         ("host", "good"),
     ]);

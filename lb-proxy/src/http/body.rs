@@ -18,6 +18,7 @@ use lb_core::Outcome;
 use super::client::{BodyFailure, Client};
 use super::driver::Driver;
 use super::flight::Flight;
+use super::trailers;
 use crate::upstream::UpstreamConnection;
 
 /// Why a body ended early. It is told to hyper, which then breaks the connection.
@@ -75,7 +76,8 @@ impl Body for RequestBody {
         let this = self.get_mut();
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
         match Pin::new(&mut *incoming).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                frame.trailers_mut().map(trailers::clean);
                 // hyper asks for nothing after trailers.
                 this.client.body_came(frame.is_trailers() || incoming.is_end_stream());
                 Poll::Ready(Some(this.count(&frame).map(|()| frame)))
@@ -285,13 +287,17 @@ impl Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match &mut self.source {
+        let mut frame = match &mut self.source {
             Source::Own(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
             Source::Read { incoming, .. } => {
                 Pin::new(incoming).poll_frame(cx).map_err(BodyError::from)
             }
             Source::Live(live) => live.poll_frame(cx),
+        };
+        if let Poll::Ready(Some(Ok(frame))) = &mut frame {
+            frame.trailers_mut().map(trailers::clean);
         }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

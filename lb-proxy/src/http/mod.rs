@@ -5,7 +5,7 @@
 //! | `serve`, `client_io`, `client` | one client connection, its phases and limits |
 //! | `head` | how the pure steps read a message |
 //! | `check`, `route` | may it be forwarded, and where to |
-//! | `headers` | what is taken away and set on the way |
+//! | `headers`, `trailers` | what is taken away and set on the way |
 //! | `forward`, `flight`, `replay` | an attempt with a backend, and what follows a failed one |
 //! | `body`, `driver`, `upload` | bytes in both directions |
 //! | `status` | answers of our own |
@@ -24,6 +24,7 @@ mod replay;
 pub(crate) mod route;
 mod serve;
 mod status;
+mod trailers;
 mod upload;
 
 /// The pure steps, for fuzzers.

@@ -66,6 +66,22 @@ fn chunks_and_trailers_are_passed_on_both_ways() {
 }
 
 #[test]
+fn what_may_not_be_in_a_head_is_not_in_trailers_either() {
+    let trailers = "X-Sum: 7\r\nX-Forwarded-For: 1\r\nConnection: close\r\nVia: x\r\n\
+                    Set-Cookie: a=b\r\nCookie: a=b\r\nHost: b\r\nContent-Length: 9\r\n\r\n";
+    let chunks = format!("Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n{trailers}");
+    let names = "Trailer: X-Sum, X-Forwarded-For, Connection, Via, Set-Cookie, Cookie, Host\r\n";
+    let origin = Origin::answering(format!("HTTP/1.1 200 OK\r\n{names}{chunks}"));
+    let request = format!("POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n{names}{chunks}");
+    let (_proxied, mut client) = proxy(&[origin.address]).into_client();
+    for _ in 0..2 {
+        assert_eq!(client.ask(&request).trailers, [("x-sum".into(), "7".into())]);
+        assert_eq!(origin.last().trailers, [("x-sum".into(), "7".into())]);
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
 fn a_get_may_have_a_body_of_either_form() {
     let origin = Origin::ok();
     let (_proxied, mut client) = proxy(&[origin.address]).into_client();

@@ -6,7 +6,7 @@
 
 use http::{Version, header};
 
-use super::head::{RequestHead, Target};
+use super::head::{Head, RequestHead, Target};
 use super::status::Trouble;
 use crate::listen::ListenerLimits;
 
@@ -15,8 +15,12 @@ pub(crate) fn check(head: &impl RequestHead, limits: &ListenerLimits) -> Result<
     let length = match head.target() {
         _ if head.method() == "CONNECT" => return Err(Trouble::Method),
         Target::Authority(_) => return Err(Trouble::Target),
+        Target::Absolute { scheme, authority, .. } if !is_web(scheme, authority) => {
+            return Err(Trouble::Target);
+        }
         Target::Origin { path, length } | Target::Absolute { path, length, .. } => {
-            if !path.starts_with('/') && path != "*" {
+            // Only a server as a whole is asked for by an asterisk.
+            if !path.starts_with('/') && (path, head.method()) != ("*", "OPTIONS") {
                 return Err(Trouble::Target);
             }
             length
@@ -28,11 +32,29 @@ pub(crate) fn check(head: &impl RequestHead, limits: &ListenerLimits) -> Result<
     check_host(head)?;
     // `chunked` is undone here and done again; another coding would reach the
     // backend without its name.
-    let coding = head.header(&header::TRANSFER_ENCODING);
-    if coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"chunked")) {
+    if !has_known_coding(head) {
         return Err(Trouble::Coding);
     }
     check_length(head, limits)
+}
+
+/// Whether a target is at a host, which then counts instead of the header's.
+fn is_web(scheme: &str, authority: &str) -> bool {
+    let host = authority.split_once('@').map_or(authority, |(_, host)| host);
+    // A second `@` is no host byte.
+    (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
+        && !host.is_empty()
+        && host.bytes().all(is_host_byte)
+}
+
+/// Whether a message has no transfer coding, or `chunked`, said once.
+pub(crate) fn has_known_coding(head: &impl Head) -> bool {
+    if head.header(&header::TRANSFER_ENCODING).is_none() {
+        return true;
+    }
+    let mut lines = head.headers().filter(|(name, _)| *name == "transfer-encoding");
+    lines.next().is_some_and(|(_, coding)| coding.eq_ignore_ascii_case(b"chunked"))
+        && lines.next().is_none()
 }
 
 fn check_host(head: &impl RequestHead) -> Result<(), Trouble> {
@@ -89,6 +111,7 @@ mod tests {
         assert_eq!(verdict(get("/").header("host", "")), Ok(()));
         assert_eq!(verdict(get("http://a/b").header("host", "c")), Ok(()));
         assert_eq!(verdict(get("*").method("OPTIONS").header("host", "c")), Ok(()));
+        assert_eq!(verdict(get("HTTPS://a@[::1]:1/").header("host", "c")), Ok(()));
     }
 
     #[test]
@@ -127,10 +150,30 @@ mod tests {
     }
 
     #[test]
+    fn the_host_of_a_target_is_a_host_too() {
+        for uri in ["http://a,b/x", "http://a@b@c/x", "ftp://a/x", "http://a@/x"] {
+            // Some of these the parser refuses already.
+            if uri.parse::<http::Uri>().is_ok() {
+                assert_eq!(verdict(get(uri).header("host", "a")), Err(Trouble::Target), "{uri}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_asterisk_is_for_options_only() {
+        assert_eq!(verdict(get("*").header("host", "a")), Err(Trouble::Target));
+        assert_eq!(verdict(get("*").method("PRI").header("host", "a")), Err(Trouble::Target));
+    }
+
+    #[test]
     fn only_chunked_is_a_transfer_coding_we_know() {
         let request = |coding| get("/").header("host", "a").header("transfer-encoding", coding);
         assert_eq!(verdict(request("Chunked")), Ok(()));
         assert_eq!(verdict(request("gzip, chunked")), Err(Trouble::Coding));
+        for more in ["gzip", "chunked", "identity"] {
+            let request = request("chunked").header("transfer-encoding", more);
+            assert_eq!(verdict(request), Err(Trouble::Coding), "{more}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use lb_core::{Outcome, PickError, Tried};
 
 use super::body::{RequestBody, RequestGuard, ResponseBody};
-use super::check::check;
+use super::check::{check, has_known_coding};
 use super::client::{BodyFailure, Client};
 use super::flight::Flight;
 use super::head::{RequestHead, Target};
@@ -60,8 +60,9 @@ fn refuse(client: &Client, trouble: Trouble, form: Form) -> Response<ResponseBod
     trouble.log();
     let mut response = status::answer(trouble, form);
     response.headers_mut().insert(header::DATE, client.worker.clock.date());
-    if !client.body_is_done() {
-        // What is left of the body cannot be told from a next request.
+    if !client.body_is_done() || trouble == Trouble::Method {
+        // What is left of the body, or comes through a tunnel that the client
+        // believes in, cannot be told from a next request.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -341,7 +342,5 @@ fn pass_on(
 /// Whether an answer is one we asked for: no upgrade, and no transfer coding
 /// but `chunked`.
 fn is_understood(head: &response::Parts) -> bool {
-    let coding = head.headers.get(header::TRANSFER_ENCODING);
-    head.status != StatusCode::SWITCHING_PROTOCOLS
-        && coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    head.status != StatusCode::SWITCHING_PROTOCOLS && has_known_coding(head)
 }

@@ -39,7 +39,8 @@ pub(crate) enum Target<'a> {
     },
     /// `http://host/path?query`, as clients send it to proxies.
     Absolute {
-        /// Host and port.
+        scheme: &'a str,
+        /// Host and port, perhaps behind a name and a password.
         authority: &'a str,
         /// Without the query.
         path: &'a str,
@@ -74,6 +75,7 @@ impl RequestHead for http::request::Parts {
         match (self.uri.authority(), self.uri.scheme_str()) {
             (None, _) => Target::Origin { path: self.uri.path(), length: whole },
             (Some(authority), Some(scheme)) => Target::Absolute {
+                scheme,
                 authority: authority.as_str(),
                 path: self.uri.path(),
                 length: scheme.len() + "://".len() + authority.as_str().len() + whole,
@@ -112,7 +114,7 @@ mod tests {
         assert_eq!(target("OPTIONS", "*"), r#"Origin { path: "*", length: 1 }"#);
         assert_eq!(
             target("GET", "http://a:1/b?c"),
-            r#"Absolute { authority: "a:1", path: "/b", length: 14 }"#
+            r#"Absolute { scheme: "http", authority: "a:1", path: "/b", length: 14 }"#
         );
         assert_eq!(target("CONNECT", "a:1"), r#"Authority("a:1")"#);
     }

@@ -86,7 +86,9 @@ fn what_a_backend_has_received_goes_to_no_other_when_it_leaves() {
     assert_eq!(proxied.get().text(), "ok");
     let other = Origin::ok();
     let both = Change::Membership(membership(&[leaving.address, other.address]));
-    proxied.cluster.apply(both, Cause::new(CauseKind::Person, "a test")).unwrap();
+    let cause = Cause::new(CauseKind::Person, "a test");
+    let version = proxied.cluster.apply(both, cause).unwrap();
+    block_on(proxied.cluster.effective(version));
     let mut asked = 0;
     eventually("the one that leaves is asked", || {
         asked += 1;

@@ -56,6 +56,10 @@ fn what_is_not_a_request_is_400() {
         "GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n",
         "GET / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "GET a:1 HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://a,b/x HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET http://a@b@c/x HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET ftp://a/x HTTP/1.1\r\nHost: a\r\n\r\n",
         "GET / HTTP/3.0\r\nHost: a\r\n\r\n",
     ] {
         assert_eq!(proxied.ask(nonsense).status(), 400, "{nonsense:?}");
@@ -67,9 +71,13 @@ fn what_is_not_a_request_is_400() {
 fn what_we_do_not_do_is_501() {
     let proxied = proxy(&[]);
     let tunnel = "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n";
-    assert_eq!(proxied.ask(tunnel).status(), 501);
+    let answer = proxied.ask(tunnel);
+    assert_eq!((answer.status(), answer.header("connection")), (501, Some("close")));
     let coding = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n";
     assert_eq!(proxied.ask(coding).status(), 501);
+    let twice = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\
+                 Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    assert_eq!(proxied.ask(twice).status(), 501);
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn a_request_whose_head_has_begun_is_still_answered() {
 
 #[test]
 fn an_answer_survives_requests_that_wait_behind_it() {
-    let body = std::sync::Arc::new(noise(3 << 20));
+    let body = std::sync::Arc::new(noise(24 << 20));
     let sent = body.clone();
     let (asked, was_asked) = mpsc::channel();
     let asked = Mutex::new(asked);

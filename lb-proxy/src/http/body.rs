@@ -94,7 +94,7 @@ impl Body for RequestBody {
                 Poll::Ready(Some(Err(BodyError::ClientStalled)))
             }
             Poll::Pending => {
-                this.client.body_awaited();
+                this.client.body_awaited(cx);
                 Poll::Pending
             }
         }

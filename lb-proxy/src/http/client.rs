@@ -5,10 +5,10 @@
 //! of them alone knows that a client has stopped in the middle of a head. They
 //! share this, and the task of the connection acts on it when a limit ends.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::{HeaderValue, Version};
@@ -69,6 +69,8 @@ pub(crate) struct Client {
     /// Of the present request.
     version: Cell<Version>,
     body: Cell<Body>,
+    /// Who waits for the next part of it.
+    body_reader: RefCell<Option<Waker>>,
     /// The answer was handed over, before the body was complete.
     answered: Cell<bool>,
     /// Not a byte came yet.
@@ -97,6 +99,7 @@ impl Client {
             phase: Cell::new(Phase::Idle),
             version: Cell::new(Version::HTTP_11),
             body: Cell::new(Body::Done),
+            body_reader: RefCell::new(None),
             answered: Cell::new(false),
             fresh: Cell::new(true),
             receiving,
@@ -196,7 +199,8 @@ impl Client {
 
     // ── seen by the request's body ──
 
-    pub(super) fn body_awaited(&self) {
+    pub(super) fn body_awaited(&self, cx: &Context<'_>) {
+        *self.body_reader.borrow_mut() = Some(cx.waker().clone());
         if self.body.replace(Body::Awaited) != Body::Awaited {
             self.receiving.arm(self.listener.settings.timeouts.body_idle);
         }
@@ -206,8 +210,11 @@ impl Client {
         if self.body.replace(if last { Body::Done } else { Body::Open }) == Body::Awaited {
             self.receiving.disarm();
         }
-        if last && self.answered.get() {
-            self.request_ends();
+        if last {
+            drop(self.body_reader.take());
+            if self.answered.get() {
+                self.request_ends();
+            }
         }
     }
 
@@ -257,24 +264,32 @@ impl Client {
             return Poll::Pending;
         }
         match self.phase.get() {
-            // It is still busy taking the last answer.
+            // It is still busy taking the last answer, which nothing may cut short or
+            // get into.
             Phase::Idle if self.blocked.get() => {
-                self.receiving.arm(self.listener.settings.timeouts.keep_alive);
-                self.receiving.register(cx);
-                Poll::Pending
+                self.wait_on(self.listener.settings.timeouts.keep_alive, cx)
+            }
+            Phase::Head if self.blocked.get() => {
+                self.wait_on(self.listener.settings.timeouts.header, cx)
             }
             Phase::Idle => Poll::Ready(Overdue::Ask),
             Phase::Head => Poll::Ready(Overdue::FinishHead),
             Phase::Linger => Poll::Ready(Overdue::Close),
-            Phase::Request if self.answered.get() => Poll::Ready(Overdue::Close),
             Phase::Request => {
                 if self.body.get() == Body::Awaited {
                     self.body.set(Body::Failed(BodyFailure::Stalled));
+                    self.body_reader.take().into_iter().for_each(Waker::wake);
                 }
                 self.receiving.register(cx);
                 Poll::Pending
             }
         }
+    }
+
+    fn wait_on(&self, limit: Duration, cx: &Context<'_>) -> Poll<Overdue> {
+        self.receiving.arm(limit);
+        self.receiving.register(cx);
+        Poll::Pending
     }
 }
 

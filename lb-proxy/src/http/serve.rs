@@ -57,13 +57,14 @@ where
     S: HttpService<Incoming, ResBody = ResponseBody, Error = Infallible>,
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Poll::Ready(overdue) = self.client.poll_overdue(cx) {
-            self.end(overdue);
+        // What has arrived is read before the connection is told to end: a
+        // request that is here already is answered, and no client that has sent
+        // something is late, even if we were.
+        if self.poll_connection(cx).is_ready() {
             return Poll::Ready(());
         }
-        // What has arrived is read before the connection is told to end: a
-        // request that is here already is answered.
-        if self.poll_connection(cx).is_ready() {
+        if let Poll::Ready(overdue) = self.client.poll_overdue(cx) {
+            self.end(overdue);
             return Poll::Ready(());
         }
         if self.client.worker.is_draining() && !self.drains && self.client.may_be_told_to_end() {
@@ -99,8 +100,8 @@ where
             Overdue::FinishHead => {
                 Trouble::HeadStalled.log();
                 if let Some(stream) = self.take_stream() {
-                    // The socket's buffer is empty, so this goes out whole; if
-                    // not, the client has not been listening.
+                    // It has taken what was written before, so this goes out whole;
+                    // if not, the client has not been listening.
                     let _ = stream.try_write(&raw_answer(Trouble::HeadStalled));
                 }
             }

@@ -6,7 +6,8 @@
 //! every [`TICK`] and wakes the tasks whose time is up.
 //!
 //! The price is precision: a limit of `d` fires between `d` and `d` + 2 ticks
-//! (one for the coarse time it was armed with, one for the scan), never early.
+//! (one for the coarse time it was armed with, one for the scan), and not early
+//! either, unless the thread stood still: then coarse time is older than a tick.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -98,7 +99,7 @@ impl Timer {
     pub(crate) fn arm_from(&self, since: Tick, after: Duration) {
         // One tick more: coarse time may be that far behind, and a limit must
         // not end early.
-        let wait = u64::try_from((after + TICK).as_nanos()).unwrap_or(NEVER);
+        let wait = u64::try_from(after.saturating_add(TICK).as_nanos()).unwrap_or(NEVER);
         self.set(since.as_nanos().saturating_add(wait));
     }
 
@@ -273,7 +274,9 @@ mod tests {
     fn an_endless_limit_never_ends() {
         let bench = bench();
         let timer = bench.timers.timer();
-        timer.arm(Duration::from_secs(u64::from(u32::MAX)));
-        assert!(!bench.expired(&timer));
+        for limit in [Duration::from_secs(u64::from(u32::MAX)), Duration::MAX] {
+            timer.arm(limit);
+            assert!(!bench.expired(&timer));
+        }
     }
 }

@@ -197,7 +197,8 @@ async fn live(worker: &Rc<Worker>, control: &Control, shutdown: Duration) {
                 Stage::Finish | Stage::Drain => {
                     worker.take_up();
                     if stage == Stage::Drain && deadline.is_none() {
-                        deadline = Some(Instant::now() + shutdown);
+                        // What no clock can express never comes.
+                        deadline = Instant::now().checked_add(shutdown);
                     }
                     if !draining {
                         draining = true;

@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{GET, Origin, eventually, proxy_with};
+use lb_core::Cluster;
+use lb_core::cluster::View;
+use lb_core::strategy::{BuildCx, Choice, PickCx, Picker, Reason, Strategy};
+use lb_proxy::ClusterSettings;
+
+use crate::support::{Client, GET, Origin, block_on, eventually, membership, proxy_with};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -36,6 +41,88 @@ fn a_head_that_trickles_in_is_408_all_the_same() {
 }
 
 #[test]
+fn half_a_head_does_not_cut_the_answer_before_it() {
+    let origin = Origin::new(|peer| {
+        while let Some(request) = peer.request() {
+            let length = request.start.split(['/', ' ']).nth(2).unwrap().parse().unwrap();
+            peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"));
+            peer.send(vec![b'x'; length]);
+        }
+    });
+    let proxied = proxy_with(&[origin.address], |service| {
+        service.listeners[0].timeouts.header = SHORT;
+        service.listeners[0].timeouts.keep_alive = 20 * SHORT;
+    });
+    // The answer has to be more than the kernel takes, and not more than that and
+    // what the proxy takes. Nobody knows these, so many lengths are tried.
+    std::thread::scope(|scope| {
+        for length in (1..=24).map(|part| part * (256 << 10)) {
+            let proxied = &proxied;
+            scope.spawn(move || {
+                let mut client = Client::with_small_buffer(proxied.address);
+                client.send(format!("GET /{length} HTTP/1.1\r\nHost: a\r\n\r\n"));
+                let mut answer = client.head();
+                // Until the proxy has all of it.
+                std::thread::sleep(3 * SHORT);
+                client.send("GET / HT");
+                std::thread::sleep(5 * SHORT);
+                client.body(&mut answer);
+                assert!(answer.body == vec![b'x'; length], "{length} {}", answer.body.len());
+                // Where half a head came before the answer was complete, it is not
+                // known to be there, and the connection counts as idle.
+                let rest = client.rest().unwrap();
+                assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 408 "), "{length}");
+            });
+        }
+    });
+}
+
+/// Picks whoever there is, and has the worker stand still for a while.
+#[derive(Debug, Clone, Copy)]
+struct Sleepy(Duration);
+
+impl Strategy for Sleepy {
+    fn name(&self) -> &'static str {
+        "sleepy"
+    }
+
+    fn build(&mut self, _: View<'_>, _: &BuildCx) -> Box<dyn Picker> {
+        Box::new(*self)
+    }
+}
+
+impl Picker for Sleepy {
+    fn pick(&self, view: View<'_>, _: &PickCx<'_>) -> Option<Choice> {
+        std::thread::sleep(self.0);
+        view.slots().next().map(|slot| Choice::new(slot, Reason::First))
+    }
+}
+
+#[test]
+fn a_client_is_not_late_when_it_is_us_who_are() {
+    let origin = Origin::ok();
+    let pause = Duration::from_secs(1);
+    let proxied = proxy_with(&[], |service| {
+        let cluster = Cluster::builder("test").strategy(Sleepy(pause));
+        let cluster = cluster.membership(membership(&[origin.address])).build();
+        service.clusters = vec![ClusterSettings::new(cluster)];
+        service.listeners[0].timeouts.keep_alive = 6 * SHORT;
+    });
+    let mut others: Vec<_> = (0..2).map(|_| proxied.client()).collect();
+    let mut client = proxied.client();
+    client.send(GET);
+    // The worker stands still now, and will until all of these are overdue.
+    std::thread::sleep(2 * SHORT);
+    for other in &mut others {
+        other.send(GET);
+    }
+    for other in &mut others {
+        assert_eq!(other.answer(GET).text(), "ok");
+    }
+    assert_eq!(client.answer(GET).text(), "ok");
+}
+
+#[test]
 fn an_idle_connection_is_closed_without_a_word() {
     let origin = Origin::ok();
     let proxied =
@@ -58,6 +145,22 @@ fn a_body_that_stops_is_408() {
     assert_eq!(answer.status(), 408);
     assert_eq!(answer.header("connection"), Some("close"));
     client.is_closed();
+    eventually("the lease ends", || proxied.load() == (0, 0));
+}
+
+#[test]
+fn a_body_that_stops_behind_the_head_of_its_answer_ends_both() {
+    let origin = Origin::new(|peer| {
+        peer.head();
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+        peer.wait_for_end();
+    });
+    let proxied =
+        proxy_with(&[origin.address], |service| service.listeners[0].timeouts.body_idle = SHORT);
+    let mut client = proxied.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
+    let answer = client.answer("POST");
+    assert_eq!((answer.text(), answer.truncated), ("abc", true));
     eventually("the lease ends", || proxied.load() == (0, 0));
 }
 
@@ -147,6 +250,28 @@ fn an_answer_that_goes_on_may_take_long() {
         service.clusters[0].timeouts.first_byte = 3 * SHORT;
     });
     assert_eq!(proxied.get().text(), "abcde");
+}
+
+#[test]
+fn limits_may_be_endless() {
+    let origin = Origin::ok();
+    let proxied = proxy_with(&[origin.address], |service| {
+        let timeouts = &mut service.listeners[0].timeouts;
+        timeouts.header = Duration::MAX;
+        timeouts.body_idle = Duration::MAX;
+        timeouts.keep_alive = Duration::MAX;
+        timeouts.send_stall = Duration::MAX;
+        timeouts.shutdown = Duration::MAX;
+        let timeouts = &mut service.clusters[0].timeouts;
+        timeouts.connect = Duration::MAX;
+        timeouts.first_byte = Duration::MAX;
+        timeouts.idle = Duration::MAX;
+        timeouts.pool_idle = Duration::MAX;
+    });
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
+    assert_eq!(proxied.ask(post).text(), "ok");
+    assert_eq!(proxied.get().text(), "ok");
+    block_on(proxied.running.drain());
 }
 
 #[test]

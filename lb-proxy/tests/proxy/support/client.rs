@@ -1,6 +1,8 @@
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
+use socket2::{Domain, Socket, Type};
+
 use super::{Message, PATIENCE};
 
 /// A client that sends what it is told.
@@ -11,7 +13,18 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::new(TcpStream::connect(address).unwrap())
+    }
+
+    /// A client whose kernel takes little on its behalf.
+    pub(crate) fn with_small_buffer(address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Self::new(socket.into())
+    }
+
+    fn new(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -41,6 +54,11 @@ impl Client {
     /// Reads a head, and not its body.
     pub(crate) fn head(&mut self) -> Message {
         Message::read_head(&mut self.input).unwrap().expect("an answer")
+    }
+
+    /// Reads the body that follows a head.
+    pub(crate) fn body(&mut self, head: &mut Message) {
+        head.read_body(&mut self.input, true);
     }
 
     /// Reads exactly `length` bytes of what comes next.

@@ -57,8 +57,8 @@ enum Body {
 /// might never see the answer.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How long a connection without a single byte is waited for when draining.
-const FIRST_BYTE_WHEN_DRAINING: Duration = Duration::from_secs(1);
+/// How long a connection without a request is kept open when draining.
+const IDLE_WHEN_DRAINING: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -73,8 +73,6 @@ pub(crate) struct Client {
     body_reader: RefCell<Option<Waker>>,
     /// The answer was handed over, before the body was complete.
     answered: Cell<bool>,
-    /// Not a byte came yet.
-    fresh: Cell<bool>,
     /// Limits what we wait for from the client.
     receiving: Timer,
     /// Limits how long it takes nothing. Made when it first does.
@@ -101,7 +99,6 @@ impl Client {
             body: Cell::new(Body::Done),
             body_reader: RefCell::new(None),
             answered: Cell::new(false),
-            fresh: Cell::new(true),
             receiving,
             sending: OnceCell::new(),
             blocked: Cell::new(false),
@@ -118,7 +115,6 @@ impl Client {
     /// Bytes came.
     pub(super) fn received(&self) {
         if self.phase.get() == Phase::Idle {
-            self.fresh.set(false);
             self.phase.set(Phase::Head);
             self.receiving.arm(self.listener.settings.timeouts.header);
         }
@@ -240,12 +236,13 @@ impl Client {
 
     // ── seen by the connection's task ──
 
-    /// Whether a connection may be told to end. One that was accepted a moment ago
-    /// probably has a request for us, and gets a moment to deliver it; one that is
-    /// sending a head has one for sure. hyper would close both at once.
+    /// Whether a connection may be told to end. An idle one may have a request on
+    /// its way, and gets a moment to deliver it, which is then answered with
+    /// `Connection: close`; one that is sending a head has one for sure. hyper would
+    /// close both at once.
     pub(super) fn may_be_told_to_end(&self) -> bool {
-        if self.fresh.get() {
-            self.receiving.arm_no_later(FIRST_BYTE_WHEN_DRAINING);
+        if self.phase.get() == Phase::Idle {
+            self.receiving.arm_no_later(IDLE_WHEN_DRAINING);
             return false;
         }
         self.phase.get() != Phase::Head

@@ -71,6 +71,32 @@ fn a_request_whose_head_has_begun_is_still_answered() {
 }
 
 #[test]
+fn a_request_on_its_way_to_a_draining_proxy_is_answered() {
+    let origin = Origin::ok();
+    let proxied = proxy(&[origin.address]);
+    let mut clients: Vec<Client> = (0..20).map(|_| proxied.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.ask(GET).text(), "ok");
+    }
+    std::thread::scope(|scope| {
+        let began = Instant::now();
+        let drain = scope.spawn(|| block_on(proxied.running.drain()));
+        eventually("nobody listens any more", || TcpStream::connect(proxied.address).is_err());
+        let (some, others) = clients.split_at_mut(10);
+        for client in some {
+            let answer = client.ask(GET);
+            assert_eq!((answer.text(), answer.header("connection")), ("ok", Some("close")));
+            client.is_closed();
+        }
+        for client in others {
+            client.is_closed();
+        }
+        drain.join().unwrap();
+        assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    });
+}
+
+#[test]
 fn an_answer_survives_requests_that_wait_behind_it() {
     let body = std::sync::Arc::new(noise(24 << 20));
     let sent = body.clone();

@@ -178,6 +178,9 @@ pub(super) fn run(plan: Plan, report: impl FnOnce(io::Result<()>)) {
         let _ticker = tokio::task::spawn_local(tick(Rc::clone(&worker)));
         live(&worker, &plan.control, plan.shutdown).await;
     });
+    // A lookup of a name cannot be interrupted and may take minutes; nobody waits
+    // for what it finds.
+    runtime.shutdown_background();
 }
 
 /// Waits to be told to end, and then for the end.

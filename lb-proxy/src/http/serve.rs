@@ -81,9 +81,12 @@ where
         let Some(connection) = &mut self.connection else { return Poll::Ready(()) };
         let Poll::Ready(result) = Pin::new(connection).poll(cx) else { return Poll::Pending };
         if let Err(error) = result {
-            // A client that hung up, bytes that are no request, or an answer that
-            // broke off: each was seen, and counted, where it happened.
+            // A client that hung up, or an answer that broke off: each was seen, and
+            // counted, where it happened. Not so bytes that are no request.
             tracing::trace!(%error, "client connection ended");
+            if error.is_parse() {
+                self.refuse(&error);
+            }
         }
         if self.client.ends_in_reset() {
             self.reset();
@@ -107,6 +110,21 @@ where
             }
         }
         self.connection = None;
+    }
+
+    /// hyper has answered with a status and nothing else, and tells afterwards;
+    /// except where it has recognized HTTP/2, which it leaves unanswered.
+    fn refuse(&mut self, error: &hyper::Error) {
+        if error.is_parse_too_large() {
+            return Trouble::HeadTooLarge.log();
+        }
+        if !error.to_string().contains("HTTP2") {
+            return Trouble::Request.log();
+        }
+        Trouble::Version.log();
+        if let Some(stream) = self.take_stream() {
+            let _ = stream.try_write(&raw_answer(Trouble::Version));
+        }
     }
 
     /// Has the socket closed by a reset.

@@ -18,6 +18,11 @@ pub(crate) enum Trouble {
     Host,
     Method,
     Coding,
+    /// Not HTTP.
+    Request,
+    HeadTooLarge,
+    /// HTTP/2 without TLS or an upgrade.
+    Version,
     HeadStalled,
     BodyStalled,
     BodyTooLarge,
@@ -59,6 +64,13 @@ impl Trouble {
             Self::Host => (Client, StatusCode::BAD_REQUEST, "bad-host"),
             Self::Method => (Client, StatusCode::NOT_IMPLEMENTED, "method-not-supported"),
             Self::Coding => (Client, StatusCode::NOT_IMPLEMENTED, "coding-not-supported"),
+            Self::Request => (Client, StatusCode::BAD_REQUEST, "bad-request"),
+            Self::HeadTooLarge => {
+                (Client, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head-too-large")
+            }
+            Self::Version => {
+                (Client, StatusCode::HTTP_VERSION_NOT_SUPPORTED, "version-not-supported")
+            }
             Self::HeadStalled => (Client, StatusCode::REQUEST_TIMEOUT, "head-timeout"),
             Self::BodyStalled => (Client, StatusCode::REQUEST_TIMEOUT, "body-timeout"),
             Self::BodyTooLarge => (Client, StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),

@@ -68,6 +68,13 @@ fn what_is_not_a_request_is_400() {
 }
 
 #[test]
+fn a_client_that_speaks_http_2_is_told_that_we_do_not() {
+    let answer = proxy(&[]).ask("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    assert_eq!((answer.status(), answer.header("connection")), (505, Some("close")));
+    assert!(answer.text().contains("version-not-supported"), "{answer:?}");
+}
+
+#[test]
 fn what_we_do_not_do_is_501() {
     let proxied = proxy(&[]);
     let tunnel = "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n";

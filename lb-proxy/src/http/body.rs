@@ -122,7 +122,7 @@ enum Source {
     /// Ours.
     Own(Option<Bytes>),
     /// A backend's, which is done with it: what is left is in memory. The lease
-    /// lasts until the client has it.
+    /// lasts until hyper has taken it to write it to the client.
     Read { incoming: Incoming, _flight: Option<Flight> },
     /// A backend's, which is still sending.
     Live(Box<Live>),

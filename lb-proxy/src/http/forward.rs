@@ -1,6 +1,10 @@
 //! A request's way through, top to bottom: check, route, pick, connect, send,
 //! wait, pass the answer on.
 //!
+//! A client that closes its half of the connection has left, as far as can be known
+//! before an answer is written to it: hyper drops the request, and its backend is
+//! let go.
+//!
 //! The one hard decision is where a request may go after a failure; it is made
 //! in [`replay`](super::replay). Two kinds of second try exist. A connection that
 //! could not be made sends any request to another backend, as no byte of it was

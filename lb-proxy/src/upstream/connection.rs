@@ -5,6 +5,10 @@
 //! connection polls it inline: no second task, no wake-up between two tasks for
 //! each event, and dropping the request drops the connection. An idle connection
 //! is polled by nobody but the pool.
+//!
+//! What hyper does not pass on: interim answers (1xx) of a backend are dropped. What
+//! it does not take: an answer with more than 100 header lines, which is malformed
+//! to us.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -85,6 +85,12 @@ impl Client {
 }
 
 impl Client {
+    /// Reads `length` bytes, if they have come.
+    pub(crate) fn try_read(&mut self, length: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        self.input.read_exact(&mut bytes).ok().map(|()| bytes)
+    }
+
     /// Whether anything at all comes.
     pub(crate) fn rest_is_some(&mut self) -> bool {
         let mut byte = [0];

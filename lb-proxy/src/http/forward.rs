@@ -249,7 +249,8 @@ fn client_trouble(failure: BodyFailure) -> Trouble {
 async fn open(client: &Client, flight: &mut Flight) -> Result<Box<UpstreamConnection>, End> {
     let address = flight.lease().backend().address();
     let timer = client.worker.timers.timer();
-    let error = match connect(address, timer, flight.timeouts().connect).await {
+    let error = match connect(address, &client.worker.names, timer, flight.timeouts().connect).await
+    {
         Ok(connection) => return Ok(connection),
         Err(error) => error,
     };

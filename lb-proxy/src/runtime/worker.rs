@@ -26,7 +26,7 @@ use super::service::{ClusterSettings, ClusterTimeouts};
 use super::timers::{TICK, Timers};
 use crate::http::RouteTable;
 use crate::listen::{Listener, ListenerSettings, accept};
-use crate::upstream::Pool;
+use crate::upstream::{Names, Pool};
 
 /// Idle connections are looked at once in this many ticks.
 const SWEEP: u32 = 10;
@@ -37,6 +37,7 @@ pub(crate) struct Worker {
     pub(crate) clock: Rc<Clock>,
     pub(crate) timers: Timers,
     pub(crate) entropy: Entropy,
+    pub(crate) names: Names,
     pub(crate) routes: Arc<RouteTable>,
     pub(crate) clusters: Box<[WorkerCluster]>,
     draining: Cell<bool>,
@@ -93,6 +94,7 @@ impl Worker {
         Self {
             clusters: clusters.collect(),
             timers: Timers::new(Rc::clone(&clock)),
+            names: Names::new(Rc::clone(&clock)),
             clock,
             entropy: Entropy::from_os(),
             routes: Arc::clone(&plan.routes),

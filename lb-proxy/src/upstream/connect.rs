@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 
 use super::address::{Address, AddressError};
 use super::connection::UpstreamConnection;
+use super::names::Names;
 use crate::runtime::timers::Timer;
 
 /// Why there is no connection. Nothing was sent.
@@ -40,12 +41,13 @@ impl ConnectError {
 /// dropped with the future.
 pub(crate) async fn connect(
     address: &str,
+    names: &Names,
     timer: Timer,
     limit: Duration,
 ) -> Result<Box<UpstreamConnection>, ConnectError> {
     let address: Address = address.parse()?;
     timer.arm(limit);
-    let mut stream = pin!(open(&address));
+    let mut stream = pin!(open(&address, names));
     let stream = poll_fn(|cx| match stream.as_mut().poll(cx) {
         Poll::Ready(result) => Poll::Ready(result.map_err(ConnectError::Io)),
         Poll::Pending => timer.poll_expired(cx).map(|()| Err(ConnectError::Timeout)),
@@ -56,10 +58,12 @@ pub(crate) async fn connect(
     Ok(Box::new(UpstreamConnection::handshake(stream, timer).await?))
 }
 
-async fn open(address: &Address) -> io::Result<TcpStream> {
+async fn open(address: &Address, names: &Names) -> io::Result<TcpStream> {
     match address {
         Address::Socket(address) => TcpStream::connect(address).await,
         // Tries what the name resolves to, in order.
-        Address::Name { host, port } => TcpStream::connect((&**host, *port)).await,
+        Address::Name { host, port } => {
+            TcpStream::connect(&*names.resolve(host, *port).await?).await
+        }
     }
 }

@@ -4,9 +4,11 @@ mod address;
 mod connect;
 mod connection;
 mod io;
+mod names;
 mod pool;
 
 pub use address::{Address, AddressError};
 pub(crate) use connect::{ConnectError, connect};
 pub(crate) use connection::{UpstreamConnection, poll_driven};
+pub(crate) use names::Names;
 pub(crate) use pool::Pool;

@@ -1,6 +1,8 @@
 //! What reaches the backend, and what comes back.
 
 use crate::support::{GET, Origin, proxy, proxy_of, proxy_with};
+use lb_core::strategy::RoundRobin;
+use lb_core::{Backend, Cluster, Membership};
 use lb_proxy::{Route, RouteTable};
 
 #[test]
@@ -37,6 +39,22 @@ fn an_absolute_target_becomes_a_path_and_its_host_counts() {
     assert_eq!(origin.last().header("host"), Some("right:81"));
     proxied.ask("GET http://right HTTP/1.1\r\nHost: right\r\n\r\n");
     assert_eq!(origin.last().start, "GET / HTTP/1.1");
+}
+
+#[test]
+fn a_backend_may_have_a_name() {
+    let origin = Origin::ok();
+    let address = format!("localhost:{}", origin.address.port());
+    let proxied = proxy_with(&[], |service| {
+        let backends = Membership::new([Backend::new(address)]).unwrap();
+        let cluster = Cluster::builder("named").membership(backends);
+        service.clusters[0].cluster = cluster.strategy(RoundRobin::default()).build();
+    });
+    let mut clients: Vec<_> = (0..20).map(|_| proxied.client()).collect();
+    clients.iter_mut().for_each(|client| client.send(GET));
+    for client in &mut clients {
+        assert_eq!(client.answer(GET).text(), "ok");
+    }
 }
 
 #[test]

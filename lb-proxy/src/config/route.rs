@@ -165,8 +165,9 @@ pub(super) fn link_routes(
 }
 
 fn unknown_cluster(to: &Text<'_>, named: &[&str]) -> Diagnostic {
-    let error =
-        to.error(format!("route points to unknown cluster `{}`", to.as_str()), "no such cluster");
+    let error = to
+        .error(format!("route points to unknown cluster `{}`", to.as_str()), "no such cluster")
+        .absence();
     if named.is_empty() {
         return error.help(format!(
             "this file has no clusters; add `[cluster.{}]` with `backends = [\"…\"]`",

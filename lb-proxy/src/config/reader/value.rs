@@ -79,6 +79,13 @@ impl<'a> Value<'a> {
             );
             return Vec::new();
         };
+        if items.is_empty() {
+            let name = &self.path;
+            self.out.push(
+                self.error("must not be empty", "an empty list")
+                    .help(format!("write `[[{name}]]` for each, or leave `{name}` out")),
+            );
+        }
         items
             .iter()
             .enumerate()

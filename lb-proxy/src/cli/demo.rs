@@ -28,7 +28,7 @@ pub(super) struct DemoArgs {
     check: bool,
 
     /// Where to listen (default: 127.0.0.1:8080; with `--check`, any free port).
-    #[arg(long, short, env = "LB_LISTEN", value_name = "ADDR", value_parser = Bind::parse)]
+    #[arg(long, short, value_name = "ADDR", value_parser = Bind::parse)]
     listen: Option<Bind>,
 }
 
@@ -49,9 +49,9 @@ pub(super) fn demo(args: &DemoArgs) -> Exit {
 }
 
 fn show(args: &DemoArgs) -> anyhow::Result<Exit> {
-    let signals = Signals::listen()?;
+    let signals = Signals::of_a_program()?;
     let farm = Farm::start(args.listen.clone().unwrap_or(Bind::DEFAULT))?;
-    print::result(&farm.tour()?);
+    print::result(&farm.tour()?)?;
     Ok(farm.app.serve(signals).into())
 }
 
@@ -79,7 +79,7 @@ fn prove(args: &DemoArgs) -> anyhow::Result<Exit> {
         );
     }
     farm.app.stop();
-    print::result(&table);
+    print::result(&table)?;
     Ok(if passed { Exit::Done } else { Exit::Failed })
 }
 

@@ -21,7 +21,7 @@ use super::body::{RequestBody, RequestGuard, ResponseBody};
 use super::check::check;
 use super::client::{BodyFailure, Client};
 use super::flight::Flight;
-use super::head::{Head, RequestHead, Target};
+use super::head::{RequestHead, Target};
 use super::headers::{request_changes, response_changes};
 use super::replay::{Attempt, Decision, decide};
 use super::status::{self, Form, Trouble};
@@ -31,19 +31,29 @@ use crate::upstream::{ConnectError, UpstreamConnection, connect, poll_driven};
 const ATTEMPTS: usize = 2;
 
 /// Answers a request: with what a backend says, or with why none could.
-pub(super) async fn answer(
+///
+/// All that needs no waiting is done before there is a future, which is the smaller
+/// for it: hyper moves it for every request.
+pub(super) fn answer(
     client: Rc<Client>,
     request: Request<Incoming>,
-) -> Response<ResponseBody> {
-    let (head, body) = request.into_parts();
-    client.request_begins(head.version, !body.is_end_stream());
-    let form = Form::accepted(head.header(&header::ACCEPT));
-    let mut response = match forward(&client, head, body).await {
-        Ok(response) => response,
-        Err(trouble) => refuse(&client, trouble, form),
-    };
-    response.body_mut().ends(RequestGuard(client));
-    response
+) -> impl Future<Output = Response<ResponseBody>> {
+    client.request_begins(request.version(), !request.body().is_end_stream());
+    // Read only if it comes to an answer of our own.
+    let accept = request.headers().get(header::ACCEPT).cloned();
+    let mut outgoing = prepare(&client, request);
+    async move {
+        let answer = match &mut outgoing {
+            Ok(outgoing) => forward(&client, outgoing).await,
+            Err(trouble) => Err(*trouble),
+        };
+        let mut response = answer.unwrap_or_else(|trouble| {
+            let form = Form::accepted(accept.as_ref().map(HeaderValue::as_bytes));
+            refuse(&client, trouble, form)
+        });
+        response.body_mut().ends(RequestGuard(client));
+        response
+    }
 }
 
 fn refuse(client: &Client, trouble: Trouble, form: Form) -> Response<ResponseBody> {
@@ -57,45 +67,47 @@ fn refuse(client: &Client, trouble: Trouble, form: Form) -> Response<ResponseBod
     response
 }
 
+/// A request on its way to a backend.
+struct Outgoing {
+    cluster: usize,
+    /// `None` while it is with a connection.
+    request: Option<Request<RequestBody>>,
+    /// The same again, where it may have to be repeated.
+    spare: Option<Request<RequestBody>>,
+    /// Idempotent and without a body.
+    is_repeatable: bool,
+    /// An HTTP/1.0 request may lack a host; what a backend gets may not.
+    lacks_host: bool,
+}
+
+fn prepare(client: &Rc<Client>, request: Request<Incoming>) -> Result<Outgoing, Trouble> {
+    let (mut head, body) = request.into_parts();
+    check(&head, &client.listener.settings.limits)?;
+    let route = client.worker.routes.lookup(head.uri.path()).ok_or(Trouble::NoRoute)?;
+    let is_repeatable = head.method.is_idempotent() && body.is_end_stream();
+    let lacks_host = rewrite(&mut head, client);
+    let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client)));
+    let (cluster, request) = (route.cluster, Some(request));
+    Ok(Outgoing { cluster, request, spare: None, is_repeatable, lacks_host })
+}
+
 async fn forward(
     client: &Rc<Client>,
-    mut head: request::Parts,
-    body: Incoming,
+    outgoing: &mut Outgoing,
 ) -> Result<Response<ResponseBody>, Trouble> {
-    check(&head, &client.listener.settings.limits)?;
-    let cluster = client.worker.routes.lookup(head.uri.path()).ok_or(Trouble::NoRoute)?.cluster;
-
-    let facts = Facts {
-        repeatable: head.method.is_idempotent() && body.is_end_stream(),
-        lacks_host: rewrite(&mut head, client),
-    };
-    let mut request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client)));
-
     let mut tried = Tried::default();
     let mut last = None;
     for _ in 0..ATTEMPTS {
-        let flight = Flight::begin(&client.worker, cluster, &tried)
+        let flight = Flight::begin(&client.worker, outgoing.cluster, &tried)
             .map_err(|error| last.unwrap_or_else(|| nobody(error)))?;
         tried.add(flight.incarnation());
-        match attempt(client, flight, request, facts).await {
+        match attempt(client, flight, outgoing).await {
             Ok(response) => return Ok(response),
             Err(End::Failed(trouble)) => return Err(trouble),
-            Err(End::Unsent(unsent, trouble)) => {
-                request = *unsent;
-                last = Some(trouble);
-            }
+            Err(End::Unsent(trouble)) => last = Some(trouble),
         }
     }
     Err(last.unwrap_or(Trouble::NoBackend))
-}
-
-/// What is known about a request after its head was rewritten.
-#[derive(Debug, Clone, Copy)]
-struct Facts {
-    /// Idempotent and without a body.
-    repeatable: bool,
-    /// An HTTP/1.0 request may lack a host; what a backend gets may not.
-    lacks_host: bool,
 }
 
 /// Makes the head what a backend is to see. Returns whether it lacks a host.
@@ -125,78 +137,91 @@ fn nobody(error: PickError) -> Trouble {
 
 /// How an attempt with one backend ended, if not with an answer.
 enum End {
-    /// The backend saw nothing of the request, which is here again.
-    Unsent(Box<Request<RequestBody>>, Trouble),
+    /// The backend saw nothing of the request, which can go elsewhere.
+    Unsent(Trouble),
     Failed(Trouble),
 }
 
 async fn attempt(
     client: &Rc<Client>,
     mut flight: Flight,
-    mut request: Request<RequestBody>,
-    facts: Facts,
+    outgoing: &mut Outgoing,
 ) -> Result<Response<ResponseBody>, End> {
-    if facts.lacks_host
-        && let Ok(host) = HeaderValue::from_str(flight.lease().backend().address())
-    {
-        request.headers_mut().insert(header::HOST, host);
-    }
     let mut pooled = flight.pooled();
     loop {
         let mut connection = match pooled.take() {
             Some(connection) => connection,
             // Boxed: rare, and larger than all the rest of this future.
-            None => match Box::pin(open(client, &flight)).await {
-                Ok(connection) => connection,
-                Err(trouble @ Trouble::OutOfResources) => {
-                    flight.backend_done(Outcome::Abandoned);
-                    return Err(End::Failed(trouble));
-                }
-                Err(trouble) => {
-                    flight.backend_done(Outcome::Connect);
-                    return Err(End::Unsent(Box::new(request), trouble));
-                }
-            },
+            None => Box::pin(open(client, &mut flight)).await?,
         };
-        // Only a kept connection can be stale; only then is a copy needed.
-        let spare = (connection.is_reused() && facts.repeatable).then(|| copy(&request, client));
-
-        let failure = match exchange(&mut connection, request, client, &flight).await {
+        let request = outgoing.hand_over(&connection, &flight, client);
+        match exchange(&mut connection, request, client, &flight).await {
             Ok(response) => return pass_on(client, flight, connection, response),
-            Err(failure) => failure,
-        };
-        if let Some(failure) = client.body_failure() {
-            flight.backend_done(Outcome::ClientGone);
-            return Err(End::Failed(client_trouble(failure)));
+            Err(failure) => recover(client, &mut flight, &connection, outgoing, failure)?,
         }
-        let attempt = Attempt {
-            reused: connection.is_reused(),
-            unsent: failure.unsent.is_some(),
-            answered: connection.has_read(),
-            repeatable: facts.repeatable,
-        };
-        let decision = match failure.trouble {
-            Trouble::FirstByteTimeout => Decision::GiveUp,
-            _ => decide(attempt),
-        };
-        let backend = flight.backend();
-        tracing::debug!(backend, error = ?failure, ?decision, "attempt failed");
-        request = match (decision, failure.unsent, spare) {
-            (Decision::Replay, Some(unsent), _) => *unsent,
-            (Decision::Replay, None, Some(spare)) => spare,
-            (Decision::Elsewhere, Some(unsent), _) => {
-                flight.backend_done(Outcome::Connect);
-                return Err(End::Unsent(unsent, failure.trouble));
-            }
-            _ => {
-                flight.backend_done(match failure.trouble {
-                    Trouble::FirstByteTimeout => Outcome::Timeout,
-                    _ => Outcome::Reset,
-                });
-                return Err(End::Failed(failure.trouble));
-            }
-        };
-        flight.purge();
+    }
+}
+
+impl Outgoing {
+    fn hand_over(
+        &mut self,
+        connection: &UpstreamConnection,
+        flight: &Flight,
+        client: &Rc<Client>,
+    ) -> Request<RequestBody> {
+        let request = self.request.take().or_else(|| self.spare.take());
+        let mut request = request.expect("an attempt begins with the request at hand");
+        if self.lacks_host
+            && let Ok(host) = HeaderValue::from_str(flight.lease().backend().address())
+        {
+            request.headers_mut().insert(header::HOST, host);
+        }
+        // Only a kept connection can be stale; only then is a copy needed.
+        if connection.is_reused() && self.is_repeatable {
+            self.spare = Some(copy(&request, client));
+        }
+        request
+    }
+}
+
+/// Decides what follows a failed exchange: `Ok` is another one, on a fresh
+/// connection to the same backend.
+fn recover(
+    client: &Client,
+    flight: &mut Flight,
+    connection: &UpstreamConnection,
+    outgoing: &mut Outgoing,
+    failure: Failure,
+) -> Result<(), End> {
+    if let Some(failure) = client.body_failure() {
+        flight.backend_done(Outcome::ClientGone);
+        return Err(End::Failed(client_trouble(failure)));
+    }
+    let decision = decide(Attempt {
+        reused: connection.is_reused(),
+        unsent: failure.unsent.is_some(),
+        answered: connection.has_read(),
+        repeatable: outgoing.is_repeatable,
+        timed_out: failure.trouble == Trouble::FirstByteTimeout,
+    });
+    tracing::debug!(backend = flight.backend(), error = ?failure, ?decision, "attempt failed");
+    outgoing.request = failure.unsent.map(|request| *request);
+    match decision {
+        Decision::Replay => {
+            flight.purge();
+            Ok(())
+        }
+        Decision::Elsewhere => {
+            flight.backend_done(Outcome::Connect);
+            Err(End::Unsent(failure.trouble))
+        }
+        Decision::GiveUp => {
+            flight.backend_done(match failure.trouble {
+                Trouble::FirstByteTimeout => Outcome::Timeout,
+                _ => Outcome::Reset,
+            });
+            Err(End::Failed(failure.trouble))
+        }
     }
 }
 
@@ -208,18 +233,23 @@ fn client_trouble(failure: BodyFailure) -> Trouble {
     }
 }
 
-async fn open(client: &Client, flight: &Flight) -> Result<Box<UpstreamConnection>, Trouble> {
+async fn open(client: &Client, flight: &mut Flight) -> Result<Box<UpstreamConnection>, End> {
     let address = flight.lease().backend().address();
     let timer = client.worker.timers.timer();
-    let result = connect(address, timer, flight.timeouts().connect).await;
-    result.map_err(|error| {
-        tracing::debug!(backend = flight.backend(), %error, "no connection");
-        match error {
-            ConnectError::Timeout => Trouble::ConnectTimeout,
-            error if error.is_ours() => Trouble::OutOfResources,
-            _ => Trouble::Refused,
-        }
-    })
+    let error = match connect(address, timer, flight.timeouts().connect).await {
+        Ok(connection) => return Ok(connection),
+        Err(error) => error,
+    };
+    tracing::debug!(backend = flight.backend(), %error, "no connection");
+    if error.is_ours() {
+        flight.backend_done(Outcome::Abandoned);
+        return Err(End::Failed(Trouble::OutOfResources));
+    }
+    flight.backend_done(Outcome::Connect);
+    Err(End::Unsent(match error {
+        ConnectError::Timeout => Trouble::ConnectTimeout,
+        _ => Trouble::Refused,
+    }))
 }
 
 /// The same request again. It has no body, or it would not be repeatable.
@@ -242,36 +272,39 @@ struct Failure {
 }
 
 /// Sends a request and waits for the head of its answer.
-async fn exchange(
+fn exchange(
     connection: &mut UpstreamConnection,
     request: Request<RequestBody>,
     client: &Client,
     flight: &Flight,
-) -> Result<Response<Incoming>, Failure> {
+) -> impl Future<Output = Result<Response<Incoming>, Failure>> {
     let limit = flight.timeouts().first_byte;
-    let mut response = pin!(connection.send(request));
+    let response = connection.send(request);
     connection.timer.arm(limit);
-    poll_fn(|cx| {
-        connection.drive(cx);
-        if let Poll::Ready(result) = poll_driven(cx, |cx| response.as_mut().poll(cx)) {
-            return Poll::Ready(result.map_err(|mut error| Failure {
-                unsent: error.take_message().map(Box::new),
-                trouble: trouble_of(error.error()),
-                error: Some(error.into_error()),
-            }));
-        }
-        while connection.timer.poll_expired(cx).is_ready() {
-            // The backend's time runs from the last byte it took, and not while
-            // it is the client who keeps both of us waiting.
-            if !connection.take_written() && !client.owes_body() {
-                let trouble = Trouble::FirstByteTimeout;
-                return Poll::Ready(Err(Failure { trouble, error: None, unsent: None }));
+    async move {
+        let mut response = pin!(response);
+        poll_fn(|cx| {
+            connection.drive(cx);
+            if let Poll::Ready(result) = poll_driven(cx, |cx| response.as_mut().poll(cx)) {
+                return Poll::Ready(result.map_err(|mut error| Failure {
+                    unsent: error.take_message().map(Box::new),
+                    trouble: trouble_of(error.error()),
+                    error: Some(error.into_error()),
+                }));
             }
-            connection.timer.arm(limit);
-        }
-        Poll::Pending
-    })
-    .await
+            while connection.timer.poll_expired(cx).is_ready() {
+                // The backend's time runs from the last byte it took, and not while
+                // it is the client who keeps both of us waiting.
+                if !connection.take_written() && !client.owes_body() {
+                    let trouble = Trouble::FirstByteTimeout;
+                    return Poll::Ready(Err(Failure { trouble, error: None, unsent: None }));
+                }
+                connection.timer.arm(limit);
+            }
+            Poll::Pending
+        })
+        .await
+    }
 }
 
 fn trouble_of(error: &hyper::Error) -> Trouble {

@@ -17,6 +17,8 @@ pub(crate) struct Attempt {
     pub(crate) answered: bool,
     /// The method is idempotent and there was no body.
     pub(crate) repeatable: bool,
+    /// The backend took too long. Then it has the request, and it is not stale.
+    pub(crate) timed_out: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,7 @@ pub(crate) enum Decision {
 
 pub(crate) fn decide(attempt: Attempt) -> Decision {
     match attempt {
+        Attempt { timed_out: true, .. } => Decision::GiveUp,
         // Whatever was read then is no answer to it: a farewell, such as a 408.
         Attempt { reused: true, unsent: true, .. }
         | Attempt { reused: true, repeatable: true, answered: false, .. } => Decision::Replay,
@@ -42,8 +45,13 @@ pub(crate) fn decide(attempt: Attempt) -> Decision {
 mod tests {
     use super::*;
 
-    const STALE: Attempt =
-        Attempt { reused: true, unsent: false, answered: false, repeatable: true };
+    const STALE: Attempt = Attempt {
+        reused: true,
+        unsent: false,
+        answered: false,
+        repeatable: true,
+        timed_out: false,
+    };
 
     #[test]
     fn a_stale_connection_is_replayed_when_that_is_harmless() {
@@ -55,6 +63,11 @@ mod tests {
     #[test]
     fn nothing_is_repeated_after_a_byte_of_an_answer() {
         assert_eq!(decide(Attempt { answered: true, ..STALE }), Decision::GiveUp);
+    }
+
+    #[test]
+    fn a_timeout_is_not_repeated() {
+        assert_eq!(decide(Attempt { timed_out: true, ..STALE }), Decision::GiveUp);
     }
 
     #[test]

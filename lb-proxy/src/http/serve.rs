@@ -33,8 +33,8 @@ pub(crate) async fn serve(
     let client = Rc::new(Client::new(worker, Rc::clone(&listener), peer.ip()));
     let io = TokioIo::new(ClientIo::new(stream, Rc::clone(&client)));
     let service = service_fn(|request: Request<Incoming>| {
-        let client = Rc::clone(&client);
-        async move { Ok::<_, Infallible>(answer(client, request).await) }
+        let answer = answer(Rc::clone(&client), request);
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = listener.http.serve_connection(io, service);
     let mut serving = Serving { connection: Some(connection), client: &client, drains: false };

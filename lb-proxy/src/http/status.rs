@@ -69,7 +69,7 @@ impl Trouble {
             Self::OutOfResources => (Us, StatusCode::SERVICE_UNAVAILABLE, "out-of-resources"),
             Self::Refused => (Backend, StatusCode::BAD_GATEWAY, "backend-refused"),
             Self::ConnectTimeout => {
-                (Backend, StatusCode::SERVICE_UNAVAILABLE, "backend-connect-timeout")
+                (Backend, StatusCode::GATEWAY_TIMEOUT, "backend-connect-timeout")
             }
             Self::Reset => (Backend, StatusCode::BAD_GATEWAY, "backend-reset"),
             Self::Malformed => (Backend, StatusCode::BAD_GATEWAY, "backend-malformed"),

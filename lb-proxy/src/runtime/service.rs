@@ -44,7 +44,7 @@ impl ClusterSettings {
 /// 100 ms: it ends up to 200 ms late, never early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterTimeouts {
-    /// For a connection; then another backend, or 503.
+    /// For a connection; then another backend, or 504.
     pub connect: Duration,
     /// From the last byte of the request that the backend took until the head
     /// of its answer; then 504.

@@ -66,7 +66,7 @@ fn a_backend_that_does_not_accept_in_time_is_passed_over() {
         assert_eq!(proxied.get().text(), "ok");
     }
     let answer = proxy_with(&[hangs], connect).get();
-    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.status(), 504);
     assert!(answer.text().contains("backend-connect-timeout"), "{answer:?}");
 }
 

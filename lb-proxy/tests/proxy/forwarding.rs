@@ -1,6 +1,6 @@
 //! What reaches the backend, and what comes back.
 
-use crate::support::{GET, Origin, proxy, proxy_with};
+use crate::support::{GET, Origin, proxy, proxy_of, proxy_with};
 use lb_proxy::{Route, RouteTable};
 
 #[test]
@@ -197,5 +197,21 @@ fn an_offer_to_upgrade_is_not_passed_on() {
         assert_eq!(client.ask(offer).text(), "ok");
         assert_eq!(origin.last().header("upgrade"), None);
         assert_eq!(origin.last().header("http2-settings"), None);
+    }
+}
+
+#[test]
+fn shares_are_exact_over_workers_and_clients() {
+    for workers in [1, 2] {
+        let origins = [Origin::ok(), Origin::ok()];
+        let proxied = proxy_of(workers, &[(origins[0].address, 3), (origins[1].address, 1)]);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                // A new connection each time, so that the kernel spreads them.
+                scope.spawn(|| (0..50).for_each(|_| assert_eq!(proxied.get().status(), 200)));
+            }
+        });
+        let shares = origins.each_ref().map(|origin| origin.requests().len());
+        assert_eq!(shares, [300, 100], "{workers} workers");
     }
 }

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use crate::support::{Client, GET, Origin, block_on, eventually, proxy, proxy_with};
+use crate::support::{Client, GET, Origin, block_on, eventually, proxy, proxy_of, proxy_with};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -47,6 +47,40 @@ fn a_request_in_flight_is_finished_and_idle_connections_are_closed() {
         busy.is_closed();
         drain.join().unwrap();
     });
+}
+
+#[test]
+fn a_request_whose_head_has_begun_is_still_answered() {
+    let origin = Origin::ok();
+    let proxied = proxy(&[origin.address]);
+    let mut client = proxied.client();
+    assert_eq!(client.ask(GET).text(), "ok");
+    client.send("GET / HTTP/1.1\r\nHo");
+    let mut idle = proxied.client();
+    assert_eq!(idle.ask(GET).text(), "ok", "the worker has seen the beginning");
+    std::thread::scope(|scope| {
+        let drain = scope.spawn(|| block_on(proxied.running.drain()));
+        idle.is_closed();
+        client.send("st: a\r\n\r\n");
+        let answer = client.answer(GET);
+        assert_eq!((answer.text(), answer.header("connection")), ("ok", Some("close")));
+        drain.join().unwrap();
+    });
+}
+
+#[test]
+fn all_workers_drain() {
+    let origin = Origin::ok();
+    let proxied = proxy_of(3, &[(origin.address, 1)]);
+    let mut clients: Vec<Client> = (0..30).map(|_| proxied.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.ask(GET).text(), "ok");
+    }
+    block_on(proxied.running.drain());
+    for client in &mut clients {
+        client.is_closed();
+    }
+    assert!(TcpStream::connect(proxied.address).is_err());
 }
 
 #[test]

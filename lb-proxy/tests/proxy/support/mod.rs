@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lb_core::strategy::RoundRobin;
-use lb_core::{Backend, Cluster, Membership};
+use lb_core::{Backend, Cluster, Membership, Weight};
 use lb_proxy::{ClusterSettings, ListenerSettings, Proxy, Route, RouteTable, Running, Service};
 
 pub(crate) use client::Client;
@@ -45,7 +45,28 @@ pub(crate) fn proxy_with(backends: &[SocketAddr], change: impl FnOnce(&mut Servi
         clusters: vec![ClusterSettings::new(cluster.clone())],
     };
     change(&mut service);
-    let running = Proxy::start(service, NonZeroUsize::MIN).unwrap();
+    start(service, cluster, NonZeroUsize::MIN)
+}
+
+/// A proxy with several workers, and weights for the backends.
+pub(crate) fn proxy_of(workers: usize, backends: &[(SocketAddr, u32)]) -> Proxied {
+    let backend = |(address, weight): &(SocketAddr, u32)| {
+        Backend::new(address.to_string()).weighted(Weight::new(*weight).unwrap())
+    };
+    let cluster = Cluster::builder("test")
+        .strategy(RoundRobin::default())
+        .membership(Membership::new(backends.iter().map(backend)).unwrap())
+        .build();
+    let service = Service {
+        listeners: vec![ListenerSettings::new(([127, 0, 0, 1], 0).into())],
+        routes: Arc::new(RouteTable::new(vec![Route::everything(0)])),
+        clusters: vec![ClusterSettings::new(cluster.clone())],
+    };
+    start(service, cluster, NonZeroUsize::new(workers).unwrap())
+}
+
+fn start(service: Service, cluster: Cluster, workers: NonZeroUsize) -> Proxied {
+    let running = Proxy::start(service, workers).unwrap();
     let address = running.addresses()[0];
     Proxied { running, cluster, address }
 }

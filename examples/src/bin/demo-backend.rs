@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use http::StatusCode;
-use lb_proxy::config::parse_duration;
 use lb_proxy::demo::DemoOptions;
+use lb_proxy::parse_duration;
 
 /// A backend to balance over.
 #[derive(Debug, Parser)]

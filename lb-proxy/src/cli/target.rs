@@ -1,7 +1,8 @@
 //! The value of `--to`: `ADDR`, or `ADDR;weight=3;name=s1`.
 
 use lb_core::{Backend, Weight};
-use lb_proxy::config::{name_problem, parse_address};
+use lb_proxy::Address;
+use lb_proxy::config::{address_help, name_problem};
 
 /// Reads every backend of every `--to`. One value may hold several, separated by
 /// commas or spaces, because an environment variable is one value. `said_by` is
@@ -39,7 +40,11 @@ pub(super) fn read_targets(said_by: &str, values: &[String]) -> Result<Vec<Backe
 fn read_target(text: &str) -> Result<Backend, String> {
     let mut parts = text.split(';');
     let address = parts.next().unwrap_or_default();
-    let address = parse_address(address).map_err(|refused| refused.to_string())?;
+    let address: Address =
+        address.parse().map_err(|error| match address_help(address, &error) {
+            Some(help) => format!("{error} ({help})"),
+            None => error.to_string(),
+        })?;
     let mut backend = Backend::new(address.to_string());
     let mut seen = Vec::new();
     for option in parts {

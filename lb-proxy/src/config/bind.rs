@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 
-use super::address::{check_host, read_ip, read_port};
+use crate::upstream::{check_host, read_ip, read_port};
 
 /// The address of a listener. Port 0 means "any free one".
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,20 +42,19 @@ impl Bind {
         if host.contains("://") {
             return Err("a listener has no scheme; write `host:port`".to_owned());
         }
-        let port = read_port(port)?;
+        let port = read_port(port).map_err(|error| error.to_string())?;
         let ip = match host {
             "" | "*" => Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             host => read_ip(host),
         };
         if let Some(ip) = ip {
-            // IPv6 listeners do not serve IPv4, so this is an address of the other family.
-            return Ok(Self::Socket(SocketAddr::new(ip.to_canonical(), port)));
+            return Ok(Self::Socket(SocketAddr::new(ip, port)));
         }
         if text.parse::<std::net::Ipv6Addr>().is_ok() || host.contains(':') {
             return Err(format!("an IPv6 address stands in brackets: `[{host}]:{port}`"));
         }
-        check_host(host)?;
+        check_host(host).map_err(|error| error.to_string())?;
         Ok(Self::Name { host: host.to_ascii_lowercase().into(), port })
     }
 

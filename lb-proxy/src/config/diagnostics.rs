@@ -41,7 +41,7 @@ impl Diagnostics {
     }
 
     /// Keeps only the findings of which this is so.
-    pub(super) fn retain(&self, keep: impl FnMut(&Diagnostic) -> bool) {
+    pub(crate) fn retain(&self, keep: impl FnMut(&Diagnostic) -> bool) {
         self.found.borrow_mut().retain(keep);
     }
 

@@ -31,7 +31,7 @@ use lb_core::Backend;
 use lb_core::strategy::StrategyKind;
 use toml::de::DeTable;
 
-pub use self::address::{AddressRefusal, parse_address};
+pub use self::address::address_help;
 pub use self::bind::Bind;
 pub use self::cluster::{Cluster, DEFAULT_CLUSTER};
 use self::cluster::{ClusterContext, read_clusters, read_defaults};
@@ -40,7 +40,6 @@ pub use self::diagnostics::Diagnostics;
 pub use self::listener::Listener;
 use self::listener::read_listeners;
 pub use self::names::name_problem;
-pub use self::reader::parse_duration;
 use self::reader::{Table, Text};
 pub use self::route::Route;
 use self::route::{RawRoute, link_routes, read_routes};

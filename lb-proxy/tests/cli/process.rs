@@ -181,6 +181,10 @@ impl Lb {
         url[..end].parse().expect("an address in the start line")
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = i32::try_from(self.child.id()).expect("a pid");
         let pid = rustix::process::Pid::from_raw(pid).expect("a pid");

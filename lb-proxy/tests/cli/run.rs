@@ -270,6 +270,10 @@ fn a_second_instance_on_the_same_port_is_refused() {
     assert_eq!(output.status.code(), Some(1));
     let stderr = text(&output.stderr);
     assert!(stderr.contains(&format!("cannot listen on {address}")), "{stderr}");
+    assert_eq!(stderr.matches("in use").count(), 1, "{stderr}");
+    if cfg!(target_os = "linux") {
+        assert!(stderr.contains(&format!("process {} (lb)", first.pid())), "{stderr}");
+    }
 }
 
 #[test]

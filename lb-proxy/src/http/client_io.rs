@@ -13,6 +13,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -23,15 +24,24 @@ use super::flat_write::poll_write_flat;
 pub(super) struct ClientIo {
     stream: TcpStream,
     client: Rc<Client>,
+    /// The client has closed its half.
+    ended: bool,
 }
 
 impl ClientIo {
     pub(super) fn new(stream: TcpStream, client: Rc<Client>) -> Self {
-        Self { stream, client }
+        Self { stream, client, ended: false }
     }
 
     pub(super) fn into_stream(self) -> TcpStream {
         self.stream
+    }
+
+    /// Whether the kernel holds bytes nobody has asked for: further requests, sent
+    /// without waiting for the answer. The runtime may not have heard of them yet.
+    fn has_unread(&self) -> bool {
+        let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+        matches!(rustix::net::recv(&self.stream, &mut [0], flags), Ok((1.., _)))
     }
 
     fn wrote(&self, cx: &Context<'_>, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -53,6 +63,8 @@ impl AsyncRead for ClientIo {
         let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
             self.client.received();
+        } else if matches!(result, Poll::Ready(Ok(()))) && buffer.remaining() > 0 {
+            self.ended = true;
         }
         result
     }
@@ -85,14 +97,14 @@ impl AsyncWrite for ClientIo {
         Poll::Ready(Ok(()))
     }
 
-    /// Closes our half. Where the client may still be sending, waits for its end
-    /// and throws away what comes: a socket closed with unread bytes resets the
+    /// Closes our half. Where the client has sent more or may be about to, waits for
+    /// its end and throws away what comes: a socket closed with unread bytes resets the
     /// connection, and the answer would be lost with it.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let lingering = self.client.phase() == Phase::Linger;
         if !lingering {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
-            if !self.client.must_linger() {
+            if self.ended || !(self.client.must_linger() || self.has_unread()) {
                 return Poll::Ready(Ok(()));
             }
             self.client.lingers();

@@ -75,7 +75,9 @@ impl Flight {
     /// Keeps a connection for the next request.
     pub(super) fn keep(&self, connection: Box<UpstreamConnection>) {
         let cluster = &self.worker.clusters[self.cluster];
-        cluster.pool.put(self.lease.seat(), self.lease.incarnation(), connection);
+        let whose = self.lease.incarnation();
+        let lives = || cluster.handle.borrow().snapshot().slot_of(whose).is_some();
+        cluster.pool.put(self.lease.seat(), whose, lives, connection);
     }
 
     /// Lets go of the connections that wait for this backend: one of them was

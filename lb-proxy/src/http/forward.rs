@@ -5,12 +5,12 @@
 //! in [`replay`](super::replay). Two kinds of second try exist. A connection that
 //! could not be made sends any request to another backend, as no byte of it was
 //! sent. A kept connection that turns out to be closed is replaced once by a
-//! fresh one to the same backend.
+//! fresh one to the same backend, and to no other: it may have the request.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, request, response};
 use http_body::Body;
@@ -76,6 +76,8 @@ struct Outgoing {
     spare: Option<Request<RequestBody>>,
     /// Idempotent and without a body.
     is_repeatable: bool,
+    /// A backend may have it, whatever became of that attempt.
+    went_out: bool,
     /// An HTTP/1.0 request may lack a host; what a backend gets may not.
     lacks_host: bool,
 }
@@ -88,7 +90,8 @@ fn prepare(client: &Rc<Client>, request: Request<Incoming>) -> Result<Outgoing, 
     let lacks_host = rewrite(&mut head, client);
     let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client)));
     let (cluster, request) = (route.cluster, Some(request));
-    Ok(Outgoing { cluster, request, spare: None, is_repeatable, lacks_host })
+    let (spare, went_out) = (None, false);
+    Ok(Outgoing { cluster, request, spare, is_repeatable, went_out, lacks_host })
 }
 
 async fn forward(
@@ -104,6 +107,8 @@ async fn forward(
         match attempt(client, flight, outgoing).await {
             Ok(response) => return Ok(response),
             Err(End::Failed(trouble)) => return Err(trouble),
+            // The replay was not sent, but the backend may have what was sent before.
+            Err(End::Unsent(_)) if outgoing.went_out => return Err(Trouble::Reset),
             Err(End::Unsent(trouble)) => last = Some(trouble),
         }
     }
@@ -137,7 +142,8 @@ fn nobody(error: PickError) -> Trouble {
 
 /// How an attempt with one backend ended, if not with an answer.
 enum End {
-    /// The backend saw nothing of the request, which can go elsewhere.
+    /// The backend saw nothing of this attempt: if it is the only one, the request
+    /// can go elsewhere.
     Unsent(Trouble),
     Failed(Trouble),
 }
@@ -203,8 +209,10 @@ fn recover(
         answered: connection.has_read(),
         repeatable: outgoing.is_repeatable,
         timed_out: failure.trouble == Trouble::FirstByteTimeout,
+        age: connection.age(),
     });
     tracing::debug!(backend = flight.backend(), error = ?failure, ?decision, "attempt failed");
+    outgoing.went_out |= failure.unsent.is_none();
     outgoing.request = failure.unsent.map(|request| *request);
     match decision {
         Decision::Replay => {
@@ -292,16 +300,9 @@ fn exchange(
                     error: Some(error.into_error()),
                 }));
             }
-            while connection.timer.poll_expired(cx).is_ready() {
-                // The backend's time runs from the last byte it took, and not while
-                // it is the client who keeps both of us waiting.
-                if !connection.take_written() && !client.owes_body() {
-                    let trouble = Trouble::FirstByteTimeout;
-                    return Poll::Ready(Err(Failure { trouble, error: None, unsent: None }));
-                }
-                connection.timer.arm(limit);
-            }
-            Poll::Pending
+            ready!(connection.poll_overdue(cx, limit, client.owes_body()));
+            let trouble = Trouble::FirstByteTimeout;
+            Poll::Ready(Err(Failure { trouble, error: None, unsent: None }))
         })
         .await
     }

@@ -4,7 +4,15 @@
 //! very moment it is used again. That is nobody's fault, so it is not a retry:
 //! the request is replayed once, on a fresh connection to the same backend,
 //! provided it cannot have been carried out or carrying it out twice is
-//! harmless. Everything else gets an honest 502.
+//! harmless. Everything else gets an honest 502; so does a connection that is
+//! closed after the backend has had the request for a while, for it was working
+//! on it.
+
+use std::time::Duration;
+
+/// How soon after a request was sent a closed connection shows, at the latest: a
+/// round trip, generously.
+const SOON: Duration = Duration::from_secs(1);
 
 /// What is known about an attempt that failed before the head of an answer.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +27,8 @@ pub(crate) struct Attempt {
     pub(crate) repeatable: bool,
     /// The backend took too long. Then it has the request, and it is not stale.
     pub(crate) timed_out: bool,
+    /// How long ago the request was handed over.
+    pub(crate) age: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +44,10 @@ pub(crate) fn decide(attempt: Attempt) -> Decision {
     match attempt {
         Attempt { timed_out: true, .. } => Decision::GiveUp,
         // Whatever was read then is no answer to it: a farewell, such as a 408.
-        Attempt { reused: true, unsent: true, .. }
-        | Attempt { reused: true, repeatable: true, answered: false, .. } => Decision::Replay,
+        Attempt { reused: true, unsent: true, .. } => Decision::Replay,
+        Attempt { reused: true, repeatable: true, answered: false, age, .. } if age < SOON => {
+            Decision::Replay
+        }
         Attempt { reused: false, unsent: true, .. } => Decision::Elsewhere,
         Attempt { .. } => Decision::GiveUp,
     }
@@ -51,6 +63,7 @@ mod tests {
         answered: false,
         repeatable: true,
         timed_out: false,
+        age: Duration::from_millis(1),
     };
 
     #[test]
@@ -68,6 +81,12 @@ mod tests {
     #[test]
     fn a_timeout_is_not_repeated() {
         assert_eq!(decide(Attempt { timed_out: true, ..STALE }), Decision::GiveUp);
+    }
+
+    #[test]
+    fn a_backend_that_gives_up_late_was_working_on_it() {
+        assert_eq!(decide(Attempt { age: SOON, ..STALE }), Decision::GiveUp);
+        assert_eq!(decide(Attempt { age: SOON, unsent: true, ..STALE }), Decision::Replay);
     }
 
     #[test]

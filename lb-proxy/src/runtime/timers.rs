@@ -13,6 +13,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use lb_core::Tick;
+
 use super::clock::Clock;
 
 /// How often deadlines are looked at.
@@ -89,11 +91,20 @@ pub(crate) struct Timer {
 impl Timer {
     /// Due `after` from now. Replaces what was armed before.
     pub(crate) fn arm(&self, after: Duration) {
-        let now = self.slab.clock.coarse().as_nanos();
+        self.arm_from(self.slab.clock.coarse(), after);
+    }
+
+    /// Due `after` from a coarse time, which may be past.
+    pub(crate) fn arm_from(&self, since: Tick, after: Duration) {
         // One tick more: coarse time may be that far behind, and a limit must
         // not end early.
         let wait = u64::try_from((after + TICK).as_nanos()).unwrap_or(NEVER);
-        self.set(now.saturating_add(wait));
+        self.set(since.as_nanos().saturating_add(wait));
+    }
+
+    /// The clock it goes by.
+    pub(crate) fn clock(&self) -> Rc<Clock> {
+        Rc::clone(&self.slab.clock)
     }
 
     /// Due `after` from now, unless it is due earlier.

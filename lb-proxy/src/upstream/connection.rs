@@ -9,7 +9,8 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -34,7 +35,7 @@ pub(crate) struct UpstreamConnection {
 
 impl UpstreamConnection {
     pub(super) async fn handshake(stream: TcpStream, timer: Timer) -> hyper::Result<Self> {
-        let traffic = Rc::<Traffic>::default();
+        let traffic = Rc::new(Traffic::new(timer.clock()));
         let io = TokioIo::new(UpstreamIo::new(stream, Rc::clone(&traffic)));
         let (sender, driver) = http1::Builder::new().handshake(io).await?;
         Ok(Self { sender, driver, driver_done: false, traffic, reused: false, timer })
@@ -91,9 +92,27 @@ impl UpstreamConnection {
         self.traffic.has_read()
     }
 
-    /// Whether the backend took a byte since this was last asked.
-    pub(crate) fn take_written(&self) -> bool {
-        self.traffic.take_written()
+    /// How long ago the request was handed over.
+    pub(crate) fn age(&self) -> Duration {
+        self.traffic.age()
+    }
+
+    /// Ready when the armed limit has passed and the backend is to blame: its time
+    /// runs from the last byte it took, and not while it is `excused`, as it is the
+    /// client who keeps both of us waiting.
+    pub(crate) fn poll_overdue(
+        &self,
+        cx: &mut Context<'_>,
+        limit: Duration,
+        excused: bool,
+    ) -> Poll<()> {
+        ready!(self.timer.poll_expired(cx));
+        if excused {
+            self.timer.arm(limit);
+        } else {
+            self.timer.arm_from(self.traffic.last_written(), limit);
+        }
+        self.timer.poll_expired(cx)
     }
 }
 

@@ -3,30 +3,47 @@
 //! Two questions are answered here because only here the answer is exact: has
 //! the backend sent anything since the request began (then nothing may be
 //! repeated), and when did it last take a byte of the request (from then on it
-//! owes an answer).
+//! owes an answer; in coarse time, as that is once per write).
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use lb_core::Tick;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::http::flat_write::poll_write_flat;
+use crate::runtime::clock::Clock;
 
 /// What went through a socket since [`restart`](Traffic::restart).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Traffic {
+    clock: Rc<Clock>,
+    began: Cell<Tick>,
     read: Cell<bool>,
-    written: Cell<bool>,
+    last_written: Cell<Tick>,
 }
 
 impl Traffic {
+    pub(super) fn new(clock: Rc<Clock>) -> Self {
+        let now = Cell::new(clock.coarse());
+        Self { began: now.clone(), read: Cell::new(false), last_written: now, clock }
+    }
+
     pub(super) fn restart(&self) {
+        let now = self.clock.coarse();
+        self.began.set(now);
         self.read.set(false);
-        self.written.set(false);
+        self.last_written.set(now);
+    }
+
+    /// How long ago the restart was; up to a tick more than that.
+    pub(super) fn age(&self) -> Duration {
+        self.clock.now().since(self.began.get())
     }
 
     /// Whether anything was read since the restart.
@@ -34,9 +51,9 @@ impl Traffic {
         self.read.get()
     }
 
-    /// Whether anything was written since this was last asked.
-    pub(super) fn take_written(&self) -> bool {
-        self.written.replace(false)
+    /// When the last byte was written, or the restart, if none was since.
+    pub(super) fn last_written(&self) -> Tick {
+        self.last_written.get()
     }
 }
 
@@ -53,7 +70,7 @@ impl UpstreamIo {
 
     fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(result, Poll::Ready(Ok(1..))) {
-            self.traffic.written.set(true);
+            self.traffic.last_written.set(self.traffic.clock.coarse());
         }
         result
     }

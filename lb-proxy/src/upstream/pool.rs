@@ -3,7 +3,8 @@
 //! One pool per cluster and worker, a shelf per backend, found by the backend's
 //! seat. The last one put on a shelf is the first one taken: the others grow
 //! old and are let go, so that a pool shrinks after a peak. A connection belongs
-//! to an *incarnation*: a new backend on an old seat finds an empty shelf.
+//! to an *incarnation*: a new backend on an old seat finds an empty shelf, and
+//! what comes back after its backend has left is let go.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -70,11 +71,14 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection that is ready for another request.
+    /// Keeps a connection that is ready for another request, unless its backend
+    /// has left meanwhile. That is asked only where the shelf belongs to nobody or
+    /// to another: who leaves loses it.
     pub(crate) fn put(
         &self,
         seat: usize,
         whose: IncarnationId,
+        lives: impl FnOnce() -> bool,
         connection: Box<UpstreamConnection>,
     ) {
         connection.timer.park();
@@ -88,6 +92,9 @@ impl Pool {
             }
             let shelf = &mut shelves[seat];
             if shelf.whose != Some(whose) {
+                if !lives() {
+                    return;
+                }
                 shelf.whose = Some(whose);
                 gone.extend(shelf.idle.drain(..));
             }
@@ -109,6 +116,9 @@ impl Pool {
     /// Lets go of what waits for incarnations that are gone.
     pub(crate) fn retain_incarnations(&self, lives: impl Fn(IncarnationId) -> bool) {
         self.retain(|_, whose, _| lives(whose));
+        for shelf in self.shelves.borrow_mut().iter_mut() {
+            shelf.whose = shelf.whose.filter(|whose| lives(*whose));
+        }
     }
 
     /// Lets go of what waited too long or was closed.

@@ -3,11 +3,12 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use lb_core::cluster::CauseKind;
 use lb_core::{Cause, Change};
 
-use crate::support::{GET, Origin, Peer, eventually, membership, proxy, proxy_with};
+use crate::support::{GET, Origin, Peer, block_on, eventually, membership, proxy, proxy_with};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
@@ -71,6 +72,44 @@ fn a_post_that_was_sent_on_a_stale_connection_gets_an_honest_502() {
     assert!(answer.text().contains("backend-reset"), "{answer:?}");
     assert_eq!(origin.requests().len(), 2, "it was not carried out again");
     assert_eq!(client.ask(POST).text(), "ok", "and the client's connection goes on");
+}
+
+#[test]
+fn what_a_backend_has_received_goes_to_no_other_when_it_leaves() {
+    let leaving = Origin::new(|peer| {
+        peer.request();
+        peer.send(OK);
+        peer.request();
+        peer.stop_listening();
+    });
+    let proxied = proxy(&[leaving.address]);
+    assert_eq!(proxied.get().text(), "ok");
+    let other = Origin::ok();
+    let both = Change::Membership(membership(&[leaving.address, other.address]));
+    proxied.cluster.apply(both, Cause::new(CauseKind::Person, "a test")).unwrap();
+    let mut asked = 0;
+    eventually("the one that leaves is asked", || {
+        asked += 1;
+        proxied.ask("DELETE / HTTP/1.1\r\nHost: a\r\n\r\n").status() == 502
+    });
+    assert_eq!(leaving.requests().len(), 2);
+    assert_eq!(other.requests().len(), asked - 1, "each went to one backend");
+    assert_eq!(proxied.get().text(), "ok", "what nobody has received goes to the other");
+}
+
+#[test]
+fn a_connection_that_ends_late_is_not_stale() {
+    let origin = Origin::new(|peer| {
+        peer.request();
+        peer.send(OK);
+        peer.request();
+        // Longer than it takes to find out that a connection was closed.
+        std::thread::sleep(Duration::from_millis(1200));
+    });
+    let (_proxied, mut client) = proxy(&[origin.address]).into_client();
+    assert_eq!(client.ask(GET).status(), 200);
+    assert_eq!(client.ask(GET).status(), 502);
+    assert_eq!(origin.connections(), 1);
 }
 
 #[test]
@@ -157,6 +196,43 @@ fn connections_to_a_backend_that_left_are_let_go() {
     eventually("the idle connection is closed", || ended.load(Ordering::SeqCst) == 1);
     assert_eq!(proxied.get().text(), "ok");
     assert_eq!(staying.connections(), 1);
+}
+
+#[test]
+fn a_connection_whose_backend_left_while_it_was_in_use_is_not_kept() {
+    // Once where no connection was kept before, and once where one was.
+    for warm in [false, true] {
+        let (asked, was_asked) = mpsc::channel();
+        let (go, may_go) = mpsc::channel();
+        let ends = Mutex::new((asked, may_go));
+        let ended = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&ended);
+        let leaving = Origin::new(move |peer| {
+            while peer.request().is_some() {
+                let ends = ends.lock().unwrap();
+                ends.0.send(()).unwrap();
+                let _ = ends.1.recv();
+                peer.send(OK);
+            }
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
+        let staying = Origin::ok();
+        let (proxied, mut client) = proxy(&[leaving.address]).into_client();
+        if warm {
+            go.send(()).unwrap();
+            assert_eq!(client.ask(GET).text(), "ok");
+            was_asked.recv().unwrap();
+        }
+        client.send(GET);
+        was_asked.recv().unwrap();
+        let change = Change::Membership(membership(&[staying.address]));
+        let cause = Cause::new(CauseKind::Person, "a test");
+        let version = proxied.cluster.apply(change, cause).unwrap();
+        block_on(proxied.cluster.effective(version));
+        go.send(()).unwrap();
+        assert_eq!(client.answer(GET).text(), "ok");
+        eventually("the connection is closed", || ended.load(Ordering::SeqCst) == 1);
+    }
 }
 
 #[test]

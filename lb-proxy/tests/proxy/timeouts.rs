@@ -6,6 +6,9 @@ use crate::support::{GET, Origin, eventually, proxy_with};
 
 const SHORT: Duration = Duration::from_millis(100);
 
+/// How late a limit may be: two ticks, and a slow machine.
+const LATE: Duration = Duration::from_millis(800);
+
 #[test]
 fn a_head_that_does_not_end_is_408() {
     let proxied = proxy_with(&[], |service| service.listeners[0].timeouts.header = SHORT);
@@ -93,6 +96,24 @@ fn a_backend_that_does_not_answer_is_504() {
     }
     assert_eq!(origin.requests().len(), 2, "a timeout is not repeated");
     assert_eq!(proxied.load(), (0, 0));
+}
+
+#[test]
+fn the_time_to_answer_runs_once() {
+    let limit = Duration::from_secs(1);
+    let origin = Origin::new(|peer| {
+        peer.request();
+        peer.wait_for_end();
+    });
+    let proxied = proxy_with(&[origin.address], |service| {
+        service.clusters[0].timeouts.first_byte = limit;
+    });
+    for request in [GET, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"] {
+        let began = Instant::now();
+        assert_eq!(proxied.ask(request).status(), 504);
+        let took = began.elapsed();
+        assert!(took >= limit && took < limit + LATE, "{took:?}");
+    }
 }
 
 #[test]

@@ -24,26 +24,28 @@ pub(crate) struct Peer {
     input: BufReader<TcpStream>,
     requests: Arc<Mutex<Vec<Message>>>,
     resets: bool,
+    listener: Arc<TcpListener>,
 }
 
 impl Origin {
     /// Runs `serve` for each connection; the connection ends with it.
     pub(crate) fn new(serve: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
         let address = listener.local_addr().unwrap();
         let connections = Arc::<AtomicUsize>::default();
         let requests = Arc::<Mutex<Vec<Message>>>::default();
         let (serve, counted, seen) = (Arc::new(serve), connections.clone(), requests.clone());
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let stream = stream.unwrap();
+                // An error means that it stopped listening.
+                let Ok(stream) = stream else { return };
                 stream.set_read_timeout(Some(PATIENCE)).unwrap();
                 stream.set_write_timeout(Some(PATIENCE)).unwrap();
                 stream.set_nodelay(true).unwrap();
                 let input = BufReader::new(stream.try_clone().unwrap());
                 let number = counted.fetch_add(1, Ordering::SeqCst);
-                let mut peer =
-                    Peer { number, stream, input, requests: seen.clone(), resets: false };
+                let (requests, listener) = (seen.clone(), listener.clone());
+                let mut peer = Peer { number, stream, input, requests, resets: false, listener };
                 let serve = serve.clone();
                 thread::spawn(move || {
                     serve(&mut peer);
@@ -115,6 +117,11 @@ impl Peer {
     pub(crate) fn reset(&mut self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
         self.resets = true;
+    }
+
+    /// Has the backend refuse further connections.
+    pub(crate) fn stop_listening(&self) {
+        SockRef::from(&*self.listener).shutdown(Shutdown::Both).unwrap();
     }
 
     /// Waits for the proxy to close the connection.

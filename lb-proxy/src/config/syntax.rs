@@ -58,7 +58,8 @@ fn is_in_a_value(error: &Error) -> bool {
 
 /// The word around a mistake, if it looks like a text without its quotes.
 fn unquoted(text: &str, span: Range<usize>) -> Option<&str> {
-    let around = |c: char| c.is_whitespace() || ",=[]{}#".contains(c);
+    // All of them one byte long.
+    let around = |c: char| c.is_ascii_whitespace() || ",=[]{}#".contains(c);
     let (before, after) = (text.get(..span.start)?, text.get(span.start..)?);
     let start = before.rfind(around).map_or(0, |at| at + 1);
     let end = span.start + after.find(around).unwrap_or(after.len());

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 
 use crate::upstream::{check_host, read_ip, read_port};
 
-/// The address of a listener. Port 0 means "any free one".
+/// The address of a listener. Port 0 means "any free one". An IPv6 address serves
+/// IPv6 only, `[::]` too: who wants both families has two listeners.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bind {
     /// A fixed address.

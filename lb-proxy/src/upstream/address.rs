@@ -193,6 +193,7 @@ pub(crate) fn check_host(host: &str) -> Result<(), HostError> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     use super::*;
 
@@ -249,6 +250,11 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: RngSeed::Fixed(0x1b),
+            ..ProptestConfig::default()
+        })]
+
         #[test]
         fn the_form_of_an_address_is_read_as_that_address(
             text in "(http://)?([0-9a-fA-F.]{0,12}|\\[[0-9a-f:.]{0,12}\\]|[a-zA-Z_.-]{0,6}):[0-9]{1,5}/?"

@@ -8,6 +8,7 @@
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -15,8 +16,9 @@ use hyper::body::Incoming;
 use lb_core::Outcome;
 
 use super::client::{BodyFailure, Client};
+use super::driver::Driver;
 use super::flight::Flight;
-use crate::upstream::{UpstreamConnection, poll_driven};
+use crate::upstream::UpstreamConnection;
 
 /// Why a body ended early. It is told to hyper, which then breaks the connection.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +76,8 @@ impl Body for RequestBody {
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
         match Pin::new(&mut *incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                this.client.body_came(incoming.is_end_stream());
+                // hyper asks for nothing after trailers.
+                this.client.body_came(frame.is_trailers() || incoming.is_end_stream());
                 Poll::Ready(Some(this.count(&frame).map(|()| frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -118,7 +121,7 @@ enum Source {
     Own(Option<Bytes>),
     /// A backend's, which is done with it: what is left is in memory. The lease
     /// lasts until the client has it.
-    Read { incoming: Incoming, _flight: Flight },
+    Read { incoming: Incoming, _flight: Option<Flight> },
     /// A backend's, which is still sending.
     Live(Box<Live>),
 }
@@ -126,11 +129,14 @@ enum Source {
 #[derive(Debug)]
 struct Live {
     incoming: Incoming,
-    /// Until the backend is done.
-    connection: Option<Box<UpstreamConnection>>,
-    flight: Flight,
+    driver: Driver,
+    /// `None` when it has gone over to the upload.
+    flight: Option<Flight>,
+    /// How long the backend may take for a part.
+    limit: Duration,
     client: Rc<Client>,
-    status: u16,
+    /// If nothing goes wrong.
+    outcome: Outcome,
     /// We wait for the backend, and its time is running.
     waiting: bool,
     /// What went wrong, while the client has not got what came before.
@@ -156,26 +162,23 @@ impl ResponseBody {
     pub(super) fn of_backend(
         incoming: Incoming,
         connection: Box<UpstreamConnection>,
-        mut flight: Flight,
+        flight: Flight,
         client: &Rc<Client>,
         status: u16,
     ) -> Self {
+        let outcome = Outcome::Status(status);
         // A small answer came together with its head.
-        let complete = connection.is_ready();
-        if complete || incoming.is_end_stream() {
-            flight.backend_done(Outcome::Status(status));
-            if complete {
-                flight.keep(connection);
-            }
+        if connection.is_ready() || incoming.is_end_stream() {
+            let flight = Driver::Inline(connection).end(flight, outcome, client);
             return Self { source: Source::Read { incoming, _flight: flight }, _request: None };
         }
-        connection.timer.disarm();
         let live = Live {
             incoming,
-            connection: Some(connection),
-            flight,
+            driver: Driver::begin(connection, client),
+            limit: flight.timeouts().idle,
+            flight: Some(flight),
             client: Rc::clone(client),
-            status,
+            outcome,
             waiting: false,
             failed: None,
         };
@@ -196,14 +199,9 @@ impl Live {
         if self.failed.is_some() {
             return self.poll_failure();
         }
-        if let Some(connection) = &mut self.connection {
-            connection.drive(cx);
-        }
-        let incoming = &mut self.incoming;
-        match poll_driven(cx, |cx| Pin::new(incoming).poll_frame(cx)) {
+        match self.driver.poll_frame(cx, &mut self.incoming) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.stop_waiting();
-                // hyper asks for nothing after trailers.
                 if frame.is_trailers() || self.incoming.is_end_stream() {
                     self.backend_done();
                 }
@@ -238,33 +236,27 @@ impl Live {
 
     /// Waits no longer than the backend may take for its next part.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
-        let connection = match &self.connection {
-            Some(connection) if !connection.is_over() => connection,
-            _ => return Poll::Ready(BodyError::BackendGone),
-        };
+        if self.driver.is_over() {
+            return Poll::Ready(BodyError::BackendGone);
+        }
         if !self.waiting {
             self.waiting = true;
-            connection.timer.arm(self.flight.timeouts().idle);
+            self.driver.limit(Some(self.limit));
         }
-        ready!(connection.timer.poll_expired(cx));
+        ready!(self.driver.poll_overdue(cx, self.limit, self.client.owes_body()));
         Poll::Ready(BodyError::BackendStalled)
     }
 
     fn stop_waiting(&mut self) {
-        if std::mem::take(&mut self.waiting)
-            && let Some(connection) = &self.connection
-        {
-            connection.timer.disarm();
+        if std::mem::take(&mut self.waiting) {
+            self.driver.limit(None);
         }
     }
 
     fn backend_done(&mut self) {
         self.stop_waiting();
-        self.flight.backend_done(Outcome::Status(self.status));
-        if let Some(connection) = self.connection.take()
-            && connection.is_ready()
-        {
-            self.flight.keep(connection);
+        if let Some(flight) = self.flight.take() {
+            self.flight = self.driver.end(flight, self.outcome, &self.client);
         }
     }
 
@@ -274,9 +266,11 @@ impl Live {
             BodyError::BackendStalled => Outcome::Timeout,
             _ => Outcome::Reset,
         };
-        tracing::debug!(backend = self.flight.backend(), %error, "answer broke off");
-        self.flight.backend_done(outcome);
-        self.connection = None;
+        self.driver = Driver::Nobody;
+        if let Some(flight) = &mut self.flight {
+            tracing::debug!(backend = flight.backend(), %error, "answer broke off");
+            flight.backend_done(outcome);
+        }
         self.client.answer_broke_off();
         self.failed = Some(error);
         cx.waker().wake_by_ref();

@@ -25,7 +25,7 @@ pub(crate) enum Phase {
     Idle,
     /// The rest of its head.
     Head,
-    /// The end of the answer; meanwhile perhaps more of the request's body.
+    /// The end of the answer and of the request's body.
     Request,
     /// The client's end, after an answer it might lose otherwise.
     Linger,
@@ -69,6 +69,8 @@ pub(crate) struct Client {
     /// Of the present request.
     version: Cell<Version>,
     body: Cell<Body>,
+    /// The answer was handed over, before the body was complete.
+    answered: Cell<bool>,
     /// Not a byte came yet.
     fresh: Cell<bool>,
     /// Limits what we wait for from the client.
@@ -95,6 +97,7 @@ impl Client {
             phase: Cell::new(Phase::Idle),
             version: Cell::new(Version::HTTP_11),
             body: Cell::new(Body::Done),
+            answered: Cell::new(false),
             fresh: Cell::new(true),
             receiving,
             sending: OnceCell::new(),
@@ -156,13 +159,21 @@ impl Client {
         self.phase.set(Phase::Request);
         self.receiving.disarm();
         self.body.set(if has_body { Body::Open } else { Body::Done });
+        self.answered.set(false);
     }
 
-    /// The answer was handed over completely.
+    /// The answer was handed over completely. The request ends with it, or with its
+    /// body if that takes longer.
     pub(super) fn request_ends(&self) {
-        if self.phase.get() == Phase::Request {
-            self.phase.set(Phase::Idle);
-            self.receiving.arm(self.listener.settings.timeouts.keep_alive);
+        if self.phase.get() != Phase::Request {
+            return;
+        }
+        match self.body.get() {
+            Body::Open | Body::Awaited => self.answered.set(true),
+            Body::Done | Body::Failed(_) => {
+                self.phase.set(Phase::Idle);
+                self.receiving.arm(self.listener.settings.timeouts.keep_alive);
+            }
         }
     }
 
@@ -194,6 +205,9 @@ impl Client {
     pub(super) fn body_came(&self, last: bool) {
         if self.body.replace(if last { Body::Done } else { Body::Open }) == Body::Awaited {
             self.receiving.disarm();
+        }
+        if last && self.answered.get() {
+            self.request_ends();
         }
     }
 
@@ -252,6 +266,7 @@ impl Client {
             Phase::Idle => Poll::Ready(Overdue::Ask),
             Phase::Head => Poll::Ready(Overdue::FinishHead),
             Phase::Linger => Poll::Ready(Overdue::Close),
+            Phase::Request if self.answered.get() => Poll::Ready(Overdue::Close),
             Phase::Request => {
                 if self.body.get() == Body::Awaited {
                     self.body.set(Body::Failed(BodyFailure::Stalled));

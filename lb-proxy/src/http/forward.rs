@@ -328,6 +328,10 @@ fn pass_on(
     let changes = response_changes(&head, head.status == StatusCode::NO_CONTENT);
     let date = || client.worker.clock.date();
     changes.apply_to_response(&mut head.headers, date, head.version);
+    if !client.body_is_done() {
+        // The backend may never take what is left.
+        head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     // hyper answers in the version the client speaks.
     head.version = Version::HTTP_11;
     let body = ResponseBody::of_backend(body, connection, flight, client, head.status.as_u16());

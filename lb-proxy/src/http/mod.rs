@@ -7,13 +7,14 @@
 //! | `check`, `route` | may it be forwarded, and where to |
 //! | `headers` | what is taken away and set on the way |
 //! | `forward`, `flight`, `replay` | an attempt with a backend, and what follows a failed one |
-//! | `body` | bytes in both directions |
+//! | `body`, `driver`, `upload` | bytes in both directions |
 //! | `status` | answers of our own |
 
 pub(crate) mod body;
 mod check;
 mod client;
 mod client_io;
+mod driver;
 pub(crate) mod flat_write;
 mod flight;
 mod forward;
@@ -23,6 +24,7 @@ mod replay;
 pub(crate) mod route;
 mod serve;
 mod status;
+mod upload;
 
 /// The pure steps, for fuzzers.
 #[cfg(any(all(test, feature = "config"), feature = "fuzz"))]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use crate::support::{GET, Origin, PATIENCE, eventually, noise, proxy};
+use crate::support::{GET, Origin, PATIENCE, eventually, noise, proxy, proxy_with};
 
 const LARGE: usize = 32 << 20;
 
@@ -159,11 +159,70 @@ fn an_answer_that_comes_before_the_body_is_passed_on() {
         peer.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nno!");
         peer.wait_for_end();
     });
-    let (proxied, mut client) = proxy(&[origin.address]).into_client();
+    let proxied = proxy_with(&[origin.address], |service| {
+        service.listeners[0].timeouts.body_idle = Duration::from_millis(100);
+    });
+    let mut client = proxied.client();
     client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc");
     let answer = client.answer("PUT");
     assert_eq!((answer.status(), answer.text()), (413, "no!"));
+    assert_eq!(answer.header("connection"), Some("close"), "the body is not complete");
     eventually("the lease ends", || proxied.load() == (0, 0));
+    assert_eq!(client.rest().unwrap_or_default(), b"");
+}
+
+#[test]
+fn both_directions_move_at_a_time() {
+    let length = 24 << 20;
+    let body = noise(length);
+    let (seen, was_seen) = mpsc::channel();
+    let (seen, sent) = (Mutex::new(seen), body.clone());
+    let origin = Origin::new(move |peer| {
+        peer.head();
+        peer.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"));
+        peer.send_meanwhile(sent.clone());
+        let _ = seen.lock().unwrap().send(peer.read(length));
+        peer.wait_for_end();
+    });
+    let (proxied, mut client) = proxy(&[origin.address]).into_client();
+    client.send(format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"));
+    // All of it before it reads a byte, and more than buffers hold.
+    client.send(&body);
+    assert!(client.answer("PUT").body == body);
+    assert!(was_seen.recv().unwrap() == body);
+    eventually("the lease ends", || proxied.load() == (0, 0));
+}
+
+#[test]
+fn a_body_goes_on_after_its_answer() {
+    let length = 4 << 20;
+    let body = noise(length);
+    for answer in ["Content-Length: 2\r\n\r\nok", "Content-Length: 0\r\n\r\n"] {
+        let (answered, was_answered) = mpsc::channel();
+        let (seen, was_seen) = mpsc::channel();
+        let ends = Mutex::new((was_answered, seen));
+        let origin = Origin::new(move |peer| {
+            while peer.head().is_some() {
+                peer.send(format!("HTTP/1.1 200 OK\r\n{answer}"));
+                let ends = ends.lock().unwrap();
+                if ends.0.recv_timeout(PATIENCE).is_ok() {
+                    let _ = ends.1.send(peer.read(length));
+                }
+            }
+        });
+        let proxied = proxy(&[origin.address]);
+        for _ in 0..2 {
+            let mut client = proxied.client();
+            client.send(format!("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"));
+            assert_eq!(client.answer("PUT").status(), 200);
+            answered.send(()).unwrap();
+            client.send(&body);
+            assert!(was_seen.recv().unwrap() == body);
+            client.is_closed();
+            eventually("the lease ends", || proxied.load() == (0, 0));
+        }
+        assert_eq!(origin.connections(), 1, "what was taken whole can be used again");
+    }
 }
 
 #[test]

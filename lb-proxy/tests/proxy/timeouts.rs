@@ -150,6 +150,27 @@ fn an_answer_that_goes_on_may_take_long() {
 }
 
 #[test]
+fn an_answer_waits_for_a_body_that_goes_on() {
+    let origin = Origin::new(|peer| {
+        peer.head();
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+        peer.read(6);
+        peer.send("3\r\ndef\r\n0\r\n\r\n");
+        peer.wait_for_end();
+    });
+    let proxied =
+        proxy_with(&[origin.address], |service| service.clusters[0].timeouts.idle = SHORT);
+    let mut client = proxied.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n");
+    for byte in ["a", "b", "c", "d", "e", "f"] {
+        std::thread::sleep(Duration::from_millis(350));
+        client.send(byte);
+    }
+    let answer = client.answer("POST");
+    assert_eq!((answer.text(), answer.truncated), ("abcdef", false));
+}
+
+#[test]
 fn a_client_that_takes_nothing_is_reset() {
     let origin = Origin::new(|peer| {
         peer.request();

@@ -124,6 +124,19 @@ impl Peer {
         SockRef::from(&*self.listener).shutdown(Shutdown::Both).unwrap();
     }
 
+    /// Reads exactly `length` bytes of what comes next.
+    pub(crate) fn read(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.input.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Sends from another thread, while this one reads.
+    pub(crate) fn send_meanwhile(&self, bytes: Vec<u8>) {
+        let mut stream = self.stream.try_clone().unwrap();
+        thread::spawn(move || stream.write_all(&bytes));
+    }
+
     /// Waits for the proxy to close the connection.
     pub(crate) fn wait_for_end(&mut self) {
         let mut scratch = [0; 1024];

@@ -8,6 +8,7 @@
 
 use anyhow::ensure;
 use lb_core::cluster::{Slot, View};
+use lb_core::sample::mix;
 use lb_core::strategy::{BuildCx, Choice, Picker, Reason, Strategy};
 use lb_core::{Backend, Cluster, Membership, PickCx, Tick};
 
@@ -72,7 +73,7 @@ fn main() -> anyhow::Result<()> {
     // Nobody finishes: from the fifth request on the near ones are crowded.
     let mut in_flight = Vec::new();
     for number in 1..=6 {
-        let lease = handle.acquire(&PickCx::new(Tick::ZERO, number))?;
+        let lease = handle.acquire(&PickCx::new(Tick::ZERO, mix(number)))?;
         println!("request {number}: {:8}  ({})", lease.backend().name(), lease.reason());
         let near = lease.backend().name().starts_with("basel");
         ensure!(near == (number <= 4), "request {number} went to {}", lease.backend());

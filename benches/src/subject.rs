@@ -91,23 +91,27 @@ impl Subject {
         self
     }
 
-    /// A loop of bare picks for one thread. It returns how many found no backend.
+    /// A loop of bare picks for one thread: each looks for a newer snapshot, as a
+    /// worker does, and ends with a backend in hand, not counted in. It returns how
+    /// many found none.
     ///
     /// # Panics
     ///
     /// Unless it is [`tapped`](Self::tapped).
     pub fn picks(&self, thread: usize) -> impl FnMut(u64) -> u64 + Send + use<> {
-        let handle = self.cluster.handle();
+        let mut handle = self.cluster.handle();
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let picker = latest.clone().expect("picks need a tapped subject");
         let entropy = Entropy::new(thread as u64);
         move |iterations| {
-            let view = handle.snapshot().view();
             let mut without = 0;
             for pick in 0..iterations {
                 let cx = PickCx::new(Entropy::NOW, entropy.of(pick));
+                handle.refresh();
+                let view = handle.snapshot().view();
                 let choice = picker.pick(view, black_box(&cx));
-                without += u64::from(black_box(&choice).is_none());
+                let backend = choice.map(|choice| view.backend(choice.slot()));
+                without += u64::from(black_box(backend).is_none());
             }
             without
         }

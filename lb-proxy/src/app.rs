@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use anyhow::Context as _;
 use lb_core::{Cluster, Membership};
 use lb_discovery::{Fixed, Source};
 use lb_proxy::config::{self, Config};
-use lb_proxy::{ClusterSettings, ListenerSettings, Proxy, Route, RouteTable, Running, Service};
+use lb_proxy::{ClusterSettings, ListenerSettings, Proxy, Running, Service};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::follow::{at_once, follow};
@@ -52,18 +53,13 @@ impl App {
             sources.push((cluster.clone(), source));
             clusters.push(ClusterSettings { cluster, timeouts: settings.timeouts.clone() });
         }
-        let routes = config
-            .routes
-            .iter()
-            .map(|route| Route { prefix: route.path.clone(), cluster: route.cluster })
-            .collect();
         let service = Service {
             listeners: config
                 .listeners
                 .iter()
                 .map(resolve_listener)
                 .collect::<anyhow::Result<_>>()?,
-            routes: Arc::new(RouteTable::new(routes)),
+            routes: Arc::new(config.route_table()),
             clusters,
         };
         let workers = config
@@ -106,17 +102,21 @@ impl App {
     ///
     /// TERM and INT drain, for at most `timeout.shutdown`; QUIT drains for as long
     /// as it takes. A second TERM or INT stops at once.
-    pub(crate) fn serve(self, mut signals: Signals) -> Ending {
-        signals.runtime.block_on(async {
+    pub(crate) fn serve(self, signals: Signals) -> Ending {
+        let Signals { runtime, mut terminate, mut interrupt, mut quit, refused } = signals;
+        runtime.block_on(async {
             // Dropped, and so ended, with this block.
-            let mut following = tokio::task::JoinSet::new();
+            let mut tasks = tokio::task::JoinSet::new();
             for (cluster, source) in self.sources {
-                following.spawn(follow(source, cluster));
+                tasks.spawn(follow(source, cluster));
+            }
+            for (name, signal) in refused {
+                tasks.spawn(refuse(name, signal));
             }
             let limited = tokio::select! {
-                _ = signals.terminate.recv() => true,
-                _ = signals.interrupt.recv() => true,
-                _ = signals.quit.recv() => false,
+                _ = terminate.recv() => true,
+                _ = interrupt.recv() => true,
+                _ = quit.recv() => false,
                 () = self.running.ended() => {
                     tracing::error!("every worker has ended; nobody is served any more");
                     return Ending::Died;
@@ -132,8 +132,8 @@ impl App {
             };
             let ending = tokio::select! {
                 () = drained => Ending::Drained,
-                _ = signals.terminate.recv() => Ending::Interrupted,
-                _ = signals.interrupt.recv() => Ending::Interrupted,
+                _ = terminate.recv() => Ending::Interrupted,
+                _ = interrupt.recv() => Ending::Interrupted,
             };
             match ending {
                 Ending::Interrupted => tracing::warn!("stopped at once: requests were cut off"),
@@ -157,17 +157,44 @@ pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
+    /// Those that make other servers reload. Here they must not do what the system
+    /// does with a signal nobody takes, which is to end the process without a drain.
+    refused: Vec<(&'static str, Signal)>,
 }
 
 impl Signals {
-    pub(crate) fn listen() -> anyhow::Result<Self> {
+    /// For a program in a terminal, which ends with the terminal.
+    pub(crate) fn of_a_program() -> io::Result<Self> {
+        Self::listen(&[])
+    }
+
+    /// For a service.
+    pub(crate) fn of_a_service() -> io::Result<Self> {
+        Self::listen(&[
+            ("HUP", SignalKind::hangup()),
+            ("USR1", SignalKind::user_defined1()),
+            ("USR2", SignalKind::user_defined2()),
+        ])
+    }
+
+    fn listen(refused: &[(&'static str, SignalKind)]) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let inside = runtime.enter();
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
         let quit = signal(SignalKind::quit())?;
+        let refused = refused
+            .iter()
+            .map(|(name, kind)| Ok((*name, signal(*kind)?)))
+            .collect::<io::Result<_>>()?;
         drop(inside);
-        Ok(Self { runtime, terminate, interrupt, quit })
+        Ok(Self { runtime, terminate, interrupt, quit, refused })
+    }
+}
+
+async fn refuse(name: &'static str, mut signal: Signal) {
+    while signal.recv().await.is_some() {
+        tracing::warn!(signal = name, "this version does not reload; still serving");
     }
 }
 

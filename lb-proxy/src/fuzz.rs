@@ -95,6 +95,66 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: RngSeed::Fixed(0x1b),
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn a_table_finds_what_a_search_through_all_routes_finds(
+            text in "(/[ab]{0,2}){0,3}/?(\n(/[ab]{0,2}){1,3}/?){0,5}"
+        ) {
+            super::route(text.as_bytes());
+        }
+
+        #[test]
+        fn texts_that_look_like_configuration_break_no_promise(
+            words in prop::collection::vec(prop::sample::select(WORDS), 0..40)
+        ) {
+            super::config(words.concat().as_bytes());
+        }
+    }
+
+    const WORDS: &[&str] = &[
+        "[",
+        "]",
+        "[[",
+        "]]",
+        "{",
+        "}",
+        "=",
+        ",",
+        ".",
+        "\n",
+        "\"",
+        "\"\"\"",
+        "#",
+        " ",
+        "\u{a0}",
+        "é",
+        "to",
+        "route",
+        "cluster",
+        "listener",
+        "listen",
+        "backends",
+        "path",
+        "address",
+        "web",
+        "\"/a\"",
+        "\"web\"",
+        "\"a:1\"",
+        "127.0.0.1:8080",
+        "1",
+        "-5",
+        "10s",
+        "true",
+    ];
+
     fn run_corpus(target: &str, body: fn(&[u8])) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
         let inputs: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap()).collect();

@@ -11,17 +11,20 @@
 //! crosses threads. Bodies are streamed both ways, and read only as fast as the
 //! other side takes them.
 //!
-//! * [`config`]: the configuration file, which nothing else here knows of
+//! * `config`: the configuration file, which nothing else here knows of (feature `config`)
 //! * `demo`: a backend to try things against (feature `demo`)
 //! * `runtime`: threads, time limits, starting and ending
 //! * `listen`: listening sockets
 //! * `http`: a request's way through
 //! * `upstream`: connections to backends
 
+#[cfg(feature = "config")]
 pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
-#[cfg(any(test, feature = "fuzz"))]
+#[cfg(any(feature = "config", feature = "demo"))]
+mod duration;
+#[cfg(any(all(test, feature = "config"), feature = "fuzz"))]
 #[doc(hidden)]
 pub mod fuzz;
 mod http;
@@ -29,8 +32,10 @@ mod listen;
 mod runtime;
 mod upstream;
 
+#[cfg(any(feature = "config", feature = "demo"))]
+pub use self::duration::parse_duration;
 pub use self::http::{Route, RouteTable};
 pub use self::listen::{ListenerLimits, ListenerSettings, ListenerTimeouts};
 pub use self::runtime::clock::now;
 pub use self::runtime::{ClusterSettings, ClusterTimeouts, Proxy, Running, Service, StartError};
-pub use self::upstream::{Address, AddressError};
+pub use self::upstream::{Address, AddressError, HostError, PortError};

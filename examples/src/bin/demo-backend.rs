@@ -7,10 +7,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Parser;
 use http::StatusCode;
-use lb_proxy::config::parse_duration;
 use lb_proxy::demo::DemoOptions;
+use lb_proxy::parse_duration;
 
 /// A backend to balance over.
 #[derive(Debug, Parser)]
@@ -32,7 +33,7 @@ struct Args {
     delay: Duration,
 
     /// Answer with this status.
-    #[arg(long, default_value = "200")]
+    #[arg(long, default_value = "200", value_parser = read_status)]
     status: StatusCode,
 
     /// Close keep-alive connections unannounced at random moments; the number
@@ -45,16 +46,22 @@ struct Args {
     lifetime: Option<Duration>,
 }
 
+fn read_status(text: &str) -> Result<StatusCode, String> {
+    let status = text.parse().ok().filter(|status| (200..600).contains(status));
+    status
+        .and_then(|status| StatusCode::from_u16(status).ok())
+        .ok_or_else(|| "an answer has a status of 200 to 599".to_owned())
+}
+
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let mut options = DemoOptions::named(args.name)
-        .bind(SocketAddr::new(args.host, args.port))
-        .delay(args.delay)
-        .status(args.status);
+    let address = SocketAddr::new(args.host, args.port);
+    let mut options =
+        DemoOptions::named(args.name).bind(address).delay(args.delay).status(args.status);
     if let Some(seed) = args.close_idle {
         options = options.close_idle(seed);
     }
-    let backend = options.start()?;
+    let backend = options.start().with_context(|| format!("cannot listen on {address}"))?;
     println!("{} listens on http://{}", backend.name(), backend.address());
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -4,6 +4,7 @@
 //! using it beside an HTTP client, a database driver or a job queue of your own.
 
 use anyhow::Context as _;
+use lb_core::sample::mix;
 use lb_core::strategy::RoundRobin;
 use lb_core::{Backend, Cluster, Membership, Outcome, PickCx, Tick, Weight};
 
@@ -23,7 +24,7 @@ fn main() -> anyhow::Result<()> {
         // The time and a random number are arguments. With an async client you would
         // take them from its clock and generator.
         let now = Tick::from_millis(number);
-        let lease = handle.acquire(&PickCx::new(now, number))?;
+        let lease = handle.acquire(&PickCx::new(now, mix(number)))?;
         println!("request {number} goes to {} at {}", lease.backend(), lease.backend().address());
         // Holding the lease is what counts the request as in flight.
         lease.complete(Outcome::Status(200), now);

@@ -1,10 +1,9 @@
 //! `lb check`
 
-use std::cmp::Reverse;
 use std::path::PathBuf;
 
 use clap::Args;
-use lb_proxy::config::{Config, Diagnostic, Diagnostics, Route, Severity};
+use lb_proxy::config::{Config, Diagnostic, Diagnostics, Severity};
 use serde_json::{Value, json};
 
 use super::exit::Exit;
@@ -22,33 +21,43 @@ pub(super) struct CheckArgs {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-
-    /// Only to be had from the environment: what `lb run` reads.
-    #[arg(long, env = "LB_CONFIG", hide = true)]
-    config: Option<PathBuf>,
 }
 
 /// Checks every file; fails when one of them could not be used.
 pub(super) fn check(args: &CheckArgs) -> Exit {
     let files = match &*args.files {
-        [] => source::search(args.config.as_deref()).into_iter().collect(),
+        [] => source::search().into_iter().collect(),
         files => files.to_vec(),
     };
     if files.is_empty() {
         print::diagnostic(&source::nothing_found());
         return Exit::Usage;
     }
+    if files.iter().filter(|file| file.as_os_str() == "-").count() > 1 {
+        print::diagnostic("error: the standard input can be read only once\n");
+        return Exit::Usage;
+    }
+    match check_all(&files, args.json) {
+        Ok(true) => Exit::Done,
+        Ok(false) => Exit::Usage,
+        Err(error) => {
+            print::error(&error);
+            Exit::Failed
+        }
+    }
+}
+
+/// Whether all are good. An error is about the output.
+fn check_all(files: &[PathBuf], json: bool) -> anyhow::Result<bool> {
     let mut all_good = true;
     let mut reports = Vec::new();
     for file in files {
-        let source = match Source::read(&file) {
+        let source = match Source::read(file) {
             Ok(source) => source,
             Err(error) => {
                 all_good = false;
-                if args.json {
-                    let name = file.display().to_string();
-                    reports
-                        .push(json!({ "file": name, "ok": false, "error": print::chain(&error) }));
+                if json {
+                    reports.push(unreadable(&file.display().to_string(), &error));
                 } else {
                     print::error(&error);
                 }
@@ -57,19 +66,19 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
         };
         let (config, diagnostics) = Config::parse(&source.name, &source.text);
         all_good &= config.is_some();
-        if args.json {
+        if json {
             reports.push(report(config.as_ref(), &diagnostics));
             continue;
         }
-        print::diagnostics(&diagnostics);
+        print::diagnostics(&diagnostics, "not usable");
         if let Some(config) = config {
-            print::result(&describe(&config, &source.name));
+            print::result(&describe(&config, &source.name))?;
         }
     }
-    if args.json {
-        print::result(&format!("{}\n", json!({ "ok": all_good, "files": reports })));
+    if json {
+        print::result(&format!("{}\n", json!({ "ok": all_good, "files": reports })))?;
     }
-    if all_good { Exit::Done } else { Exit::Usage }
+    Ok(all_good)
 }
 
 /// What a good file says, routes in the order in which they are tried.
@@ -78,11 +87,11 @@ fn describe(config: &Config, name: &str) -> String {
     for listener in &config.listeners {
         text += &format!("  listen   {}\n", listener.bind);
     }
-    let routes = in_order(config);
-    let width = routes.iter().map(|route| route.path.chars().count()).max().unwrap_or(0);
-    for route in routes {
+    let table = config.route_table();
+    let width = table.routes().iter().map(|route| route.prefix.len()).max().unwrap_or(0);
+    for route in table.routes() {
         let to = &config.clusters[route.cluster].name;
-        text += &format!("  route    {:width$}  to {to}\n", route.path);
+        text += &format!("  route    {:width$}  to {to}\n", route.prefix);
     }
     for cluster in &config.clusters {
         text += &format!(
@@ -95,10 +104,16 @@ fn describe(config: &Config, name: &str) -> String {
     text
 }
 
-fn in_order(config: &Config) -> Vec<&Route> {
-    let mut routes: Vec<&Route> = config.routes.iter().collect();
-    routes.sort_by_key(|route| Reverse(route.path.len()));
-    routes
+/// A file that could not be read, in the shape of one that could.
+fn unreadable(name: &str, error: &anyhow::Error) -> Value {
+    let finding = json!({
+        "severity": Severity::Error.word(),
+        "message": format!("{error:#}"),
+        "key": null,
+        "help": [],
+        "related": [],
+    });
+    json!({ "file": name, "ok": false, "errors": 1, "warnings": 0, "diagnostics": [finding] })
 }
 
 fn report(config: Option<&Config>, diagnostics: &Diagnostics) -> Value {
@@ -113,9 +128,11 @@ fn report(config: Option<&Config>, diagnostics: &Diagnostics) -> Value {
     if let Some(config) = config {
         report["listeners"] =
             config.listeners.iter().map(|listener| listener.bind.to_string()).collect();
-        report["routes"] = in_order(config)
-            .into_iter()
-            .map(|route| json!({ "path": route.path, "to": config.clusters[route.cluster].name }))
+        report["routes"] = config
+            .route_table()
+            .routes()
+            .iter()
+            .map(|route| json!({ "path": route.prefix, "to": config.clusters[route.cluster].name }))
             .collect();
         report["clusters"] = config
             .clusters

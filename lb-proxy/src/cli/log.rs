@@ -4,13 +4,14 @@ use std::io::stderr;
 
 use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::print;
 
 /// Starts logging for the rest of the process.
 pub(super) fn start(default: &str) -> anyhow::Result<()> {
     let filter = match std::env::var("LB_LOG") {
-        Ok(filter) if !filter.is_empty() => EnvFilter::try_new(&filter).with_context(|| {
+        Ok(filter) if !filter.is_empty() => read(&filter).with_context(|| {
             format!("`LB_LOG={filter}` is not a filter, like `info` or `lb_proxy=debug`")
         })?,
         _ => EnvFilter::new(default),
@@ -21,4 +22,14 @@ pub(super) fn start(default: &str) -> anyhow::Result<()> {
         .with_ansi(print::colour(&stderr()))
         .init();
     Ok(())
+}
+
+/// A filter. A word alone has to be a level: taken as the name of a module, as
+/// `EnvFilter` takes it, a misspelt level would switch all logs off.
+fn read(filter: &str) -> anyhow::Result<EnvFilter> {
+    for part in filter.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let is_level = part.parse::<LevelFilter>().is_ok();
+        anyhow::ensure!(is_level || part.contains(['=', '[']), "`{part}` is not a level");
+    }
+    Ok(EnvFilter::try_new(filter)?)
 }

@@ -10,6 +10,7 @@ mod print;
 mod run;
 mod source;
 mod target;
+mod variable;
 mod version;
 
 use std::process::ExitCode;
@@ -36,14 +37,16 @@ Exit codes:
   130  interrupted: a second signal cut off the requests that were still in flight
 
 Environment:
-  LB_LOG     what to log to stderr, as a tracing filter (default: info)
+  LB_LOG     what to log to stderr, as a tracing filter: `warn`, `info,lb_proxy=debug`
+             (default: info for `lb run`, warn for `lb demo`)
   NO_COLOR   no colours; there are none either when the output is not a terminal
   LB_CONFIG, LB_TO, LB_LISTEN, LB_STRATEGY, LB_WORKERS   the flags of `lb run`
+  An empty variable counts as unset.
 ";
 
 /// A load balancer and reverse proxy.
 #[derive(Debug, Parser)]
-#[command(name = "lb", version, after_help = AFTER_HELP, disable_help_subcommand = true)]
+#[command(name = "lb", version, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

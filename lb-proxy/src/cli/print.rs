@@ -1,14 +1,25 @@
 //! Writing to stdout and stderr. A closed pipe is no reason to panic: whoever was
 //! reading has what it wanted.
 
-use std::io::{IsTerminal, Write as _, stderr, stdout};
+use std::io::{self, IsTerminal, Write as _, stderr, stdout};
+
+use anyhow::Context as _;
 
 use lb_proxy::config::Diagnostics;
 
 /// Writes a result.
-pub(super) fn result(text: &str) {
-    let _ = stdout().write_all(text.as_bytes());
-    let _ = stdout().flush();
+///
+/// # Errors
+///
+/// When it is lost for another reason than that nobody reads it.
+pub(super) fn result(text: &str) -> anyhow::Result<()> {
+    let mut stdout = stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to the standard output")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Writes what is not a result.
@@ -18,26 +29,21 @@ pub(super) fn diagnostic(text: &str) {
 
 /// Writes one error, with the chain of its causes.
 pub(super) fn error(error: &anyhow::Error) {
-    diagnostic(&format!("error: {}\n", chain(error)));
+    diagnostic(&format!("error: {error:#}\n"));
 }
 
-/// An error and its causes, as far as the error has not named them itself.
-pub(super) fn chain(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| {
-        match text.is_empty() {
-            true => cause,
-            false if text.contains(&cause) => text,
-            false => format!("{text}: {cause}"),
-        }
-    })
-}
-
-/// Writes all findings about a file, and how many they are.
-pub(super) fn diagnostics(found: &Diagnostics) {
-    if !found.is_empty() {
-        let text = found.render(colour(&stderr()));
-        diagnostic(&format!("{text}{}\n", found.summary()));
+/// Writes all findings about a file, how many they are, and what follows from
+/// errors among them.
+pub(super) fn diagnostics(found: &Diagnostics, consequence: &str) {
+    if found.is_empty() {
+        return;
     }
+    let consequence = match found.has_errors() {
+        true => format!("; {consequence}"),
+        false => String::new(),
+    };
+    let text = found.render(colour(&stderr()));
+    diagnostic(&format!("{text}{}{consequence}\n", found.summary()));
 }
 
 /// Whether to write colours to this stream.

@@ -1,7 +1,7 @@
 //! `lb run`
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lb_core::strategy::StrategyKind;
@@ -10,42 +10,59 @@ use lb_proxy::config::{Bind, Config, MOST_WORKERS, find_strategy};
 use super::exit::Exit;
 use super::source::{self, Source};
 use super::target::read_targets;
+use super::variable::variable;
 use super::{log, print};
 use crate::app::{App, Ending, Signals};
 
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct RunArgs {
     /// Configuration file; `-` reads the standard input. Without it, and without
     /// `--to`: ./lb.toml, $XDG_CONFIG_HOME/lb/lb.toml, /etc/lb/lb.toml.
-    #[arg(long, short, env = "LB_CONFIG", value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", conflicts_with = "to")]
     config: Option<PathBuf>,
 
     /// A backend, instead of a configuration file; may be given several times.
     /// `127.0.0.1:9001`, `web:3000`, or with a larger share `'127.0.0.1:9001;weight=3'`.
-    #[arg(long, env = "LB_TO", value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR")]
     to: Vec<String>,
 
-    /// Where to listen instead: `127.0.0.1:8080`, or `:8080` for all interfaces.
-    #[arg(long, short, env = "LB_LISTEN", value_name = "ADDR", value_parser = Bind::parse)]
+    /// Where to listen, instead of all listeners of the file: `127.0.0.1:8080`
+    /// (the default without a file), or `:8080` for all interfaces.
+    #[arg(long, short, value_name = "ADDR", value_parser = Bind::parse)]
     listen: Option<Bind>,
 
-    /// How to choose a backend, for clusters that do not say so themselves:
-    /// round-robin, random, least-conn (the default), p2c, first.
-    #[arg(long, short, env = "LB_STRATEGY", value_name = "NAME", value_parser = find_strategy)]
+    /// How to choose a backend, in every cluster: round-robin, random, least-conn
+    /// (the default), p2c, first.
+    #[arg(long, short, value_name = "NAME", value_parser = find_strategy)]
     strategy: Option<StrategyKind>,
 
     /// How many worker threads; one per core unless said otherwise.
-    #[arg(long, short, env = "LB_WORKERS", value_name = "N", value_parser = read_workers)]
+    #[arg(long, short, value_name = "N", value_parser = read_workers)]
     workers: Option<NonZeroUsize>,
 }
 
+const AFTER_HELP: &str = "\
+Flags win over variables, and both over the file.
+
+Signals:
+  TERM, INT        take no new connections, finish requests for at most `timeout.shutdown`
+  QUIT             the same without that limit
+  TERM, INT again  stop at once
+  HUP, USR1, USR2  nothing: this version neither reloads nor upgrades itself
+
+Environment:
+  LB_CONFIG, LB_LISTEN, LB_STRATEGY, LB_WORKERS   the flags of these names
+  LB_TO                                           `--to`, several separated by spaces
+  LB_LOG                                          what to log to stderr (default: info)
+";
+
 /// Runs until a signal ends it.
 pub(super) fn run(args: &RunArgs) -> Exit {
-    let (mut config, origin) = match configuration(args) {
-        Ok(found) => found,
+    let (config, origin) = match prepare(args) {
+        Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
-    args.overlay(&mut config);
     if let Err(error) = log::start("info") {
         print::error(&error);
         return Exit::Usage;
@@ -59,19 +76,89 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     }
 }
 
-impl RunArgs {
-    /// Flags win over the file.
-    fn overlay(&self, config: &mut Config) {
-        if let Some(bind) = &self.listen {
-            // The one listener is given what held for the first of the file.
-            config.listeners.truncate(1);
-            for listener in &mut config.listeners {
-                listener.bind = bind.clone();
-            }
-        }
-        config.strategy = self.strategy.or(config.strategy);
-        config.workers = self.workers.or(config.workers);
+/// What is to run: the file or the backends, and what flags and variables say on top.
+fn prepare(args: &RunArgs) -> Result<(Config, String), Exit> {
+    let (mut config, origin) = configuration(args)?;
+    overlay(args, &mut config).map_err(|mistake| usage([mistake]))?;
+    let loops = config.loops();
+    if loops.is_empty() { Ok((config, origin)) } else { Err(usage(loops)) }
+}
+
+/// Where the configuration comes from: what was typed, else what a variable says,
+/// else the first file of the search path.
+fn configuration(args: &RunArgs) -> Result<(Config, String), Exit> {
+    if let Some(file) = &args.config {
+        return from_file(file);
     }
+    if !args.to.is_empty() {
+        return from_targets("--to", &args.to);
+    }
+    let to = variable("LB_TO", |text| Ok(text.to_owned())).map_err(|mistake| usage([mistake]))?;
+    if let Some(to) = to {
+        if source::named_by_variable().is_some() {
+            let both = "backends come from `LB_TO` or from the file of `LB_CONFIG`, not from both";
+            return Err(usage([both.to_owned()]));
+        }
+        return from_targets("LB_TO", &[to]);
+    }
+    match source::search() {
+        Some(file) => from_file(&file),
+        None => {
+            print::diagnostic(&source::nothing_found());
+            Err(Exit::Usage)
+        }
+    }
+}
+
+fn from_targets(said_by: &str, values: &[String]) -> Result<(Config, String), Exit> {
+    let backends = read_targets(said_by, values).map_err(usage)?;
+    Ok((Config::to_backends(backends), said_by.to_owned()))
+}
+
+fn from_file(path: &Path) -> Result<(Config, String), Exit> {
+    let source = Source::read(path).map_err(|error| {
+        print::error(&error);
+        Exit::Usage
+    })?;
+    let (config, diagnostics) = Config::parse(&source.name, &source.text);
+    print::diagnostics(&diagnostics, "nothing was started");
+    Ok((config.ok_or(Exit::Usage)?, source.name))
+}
+
+fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), String> {
+    let strategy = args.strategy.map_or_else(|| variable("LB_STRATEGY", find_strategy), said)?;
+    let workers = args.workers.map_or_else(|| variable("LB_WORKERS", read_workers), said)?;
+    let listen = args.listen.clone().map_or_else(|| variable("LB_LISTEN", Bind::parse), said)?;
+    if let Some(bind) = listen {
+        if let [_, others @ ..] = &*config.listeners
+            && !others.is_empty()
+        {
+            let all: Vec<String> =
+                config.listeners.iter().map(|own| format!("`{}`", own.bind)).collect();
+            print::diagnostic(&format!(
+                "warning: only `{bind}` is listened on, as was said by flag or variable; \
+                 left out: {}\n",
+                all.join(", ")
+            ));
+        }
+        // The one listener is given what held for the first of the file.
+        config.listeners.truncate(1);
+        for listener in &mut config.listeners {
+            listener.bind = bind.clone();
+        }
+    }
+    if strategy.is_some() {
+        for cluster in &mut config.clusters {
+            cluster.strategy = strategy;
+        }
+    }
+    config.workers = workers.or(config.workers);
+    Ok(())
+}
+
+/// A value that was typed, as a variable would answer it.
+fn said<T>(value: T) -> Result<Option<T>, String> {
+    Ok(Some(value))
 }
 
 fn read_workers(text: &str) -> Result<NonZeroUsize, String> {
@@ -81,41 +168,16 @@ fn read_workers(text: &str) -> Result<NonZeroUsize, String> {
         .ok_or_else(|| format!("not a number from 1 to {MOST_WORKERS}"))
 }
 
-fn configuration(args: &RunArgs) -> Result<(Config, String), Exit> {
-    if !args.to.is_empty() {
-        if let Some(file) = &args.config {
-            print::diagnostic(&format!(
-                "error: backends come from `--to` or from a file, not from both: `{}` is named too\n",
-                file.display()
-            ));
-            return Err(Exit::Usage);
-        }
-        return match read_targets(&args.to) {
-            Ok(backends) => Ok((Config::to_backends(backends), "--to".to_owned())),
-            Err(mistakes) => {
-                for mistake in mistakes {
-                    print::diagnostic(&format!("error: {mistake}\n"));
-                }
-                Err(Exit::Usage)
-            }
-        };
+fn usage(mistakes: impl IntoIterator<Item = String>) -> Exit {
+    for mistake in mistakes {
+        print::diagnostic(&format!("error: {mistake}\n"));
     }
-    let Some(path) = source::search(args.config.as_deref()) else {
-        print::diagnostic(&source::nothing_found());
-        return Err(Exit::Usage);
-    };
-    let source = Source::read(&path).map_err(|error| {
-        print::error(&error);
-        Exit::Usage
-    })?;
-    let (config, diagnostics) = Config::parse(&source.name, &source.text);
-    print::diagnostics(&diagnostics);
-    Ok((config.ok_or(Exit::Usage)?, source.name))
+    Exit::Usage
 }
 
 fn serve(config: &Config, origin: &str) -> anyhow::Result<Ending> {
-    let signals = Signals::listen()?;
+    let signals = Signals::of_a_service()?;
     let app = App::start(config, origin)?;
-    print::result(&format!("{}\n", app.start_line(config, origin)));
+    print::result(&format!("{}\n", app.start_line(config, origin)))?;
     Ok(app.serve(signals))
 }

@@ -35,12 +35,24 @@ impl Source {
     }
 }
 
-/// The file that was named, or else the first of the search path that exists.
-pub(super) fn search(named: Option<&Path>) -> Option<PathBuf> {
-    if let Some(named) = named {
-        return Some(named.to_owned());
+/// The file that `LB_CONFIG` names, or else the first of the search path that is
+/// there. It need not be readable: an error is better than the next file.
+pub(super) fn search() -> Option<PathBuf> {
+    named_by_variable().or_else(|| search_path().into_iter().find(|path| is_there(path)))
+}
+
+/// What `LB_CONFIG` says.
+pub(super) fn named_by_variable() -> Option<PathBuf> {
+    env::var_os("LB_CONFIG").filter(|name| !name.is_empty()).map(PathBuf::from)
+}
+
+fn is_there(path: &Path) -> bool {
+    match fs::symlink_metadata(path) {
+        Ok(_) => true,
+        Err(error) => {
+            !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        }
     }
-    search_path().into_iter().find(|path| path.is_file())
 }
 
 /// Where a file is looked for that nobody named.

@@ -1,33 +1,38 @@
 //! The value of `--to`: `ADDR`, or `ADDR;weight=3;name=s1`.
 
 use lb_core::{Backend, Weight};
-use lb_proxy::config::parse_address;
+use lb_proxy::Address;
+use lb_proxy::config::{address_help, name_problem};
 
 /// Reads every backend of every `--to`. One value may hold several, separated by
-/// commas or spaces, because an environment variable is one value.
+/// commas or spaces, because an environment variable is one value. `said_by` is
+/// the flag or the variable.
 ///
 /// # Errors
 ///
 /// All mistakes, each a sentence.
-pub(super) fn read_targets(values: &[String]) -> Result<Vec<Backend>, Vec<String>> {
+pub(super) fn read_targets(said_by: &str, values: &[String]) -> Result<Vec<Backend>, Vec<String>> {
     let mut backends: Vec<Backend> = Vec::new();
     let mut mistakes = Vec::new();
     let parts = values.iter().flat_map(|value| value.split([',', ' ', '\t', '\n']));
     for text in parts.filter(|text| !text.is_empty()) {
         match read_target(text) {
-            Err(mistake) => mistakes.push(format!("`--to {text}`: {mistake}")),
+            Err(mistake) => mistakes.push(format!("`{said_by} {text}`: {mistake}")),
             Ok(backend) => {
                 let same = |other: &Backend| {
                     other.address() == backend.address() || other.name() == backend.name()
                 };
                 if backends.iter().any(same) {
                     mistakes.push(format!(
-                        "`--to {text}`: it is there already; for a larger share write `;weight=2`"
+                        "`{said_by} {text}`: it is there already; for a larger share write `;weight=2`"
                     ));
                 }
                 backends.push(backend);
             }
         }
+    }
+    if backends.is_empty() && mistakes.is_empty() {
+        mistakes.push(format!("`{said_by}` names no backend; write it like `127.0.0.1:9001`"));
     }
     if mistakes.is_empty() { Ok(backends) } else { Err(mistakes) }
 }
@@ -35,15 +40,28 @@ pub(super) fn read_targets(values: &[String]) -> Result<Vec<Backend>, Vec<String
 fn read_target(text: &str) -> Result<Backend, String> {
     let mut parts = text.split(';');
     let address = parts.next().unwrap_or_default();
-    let address = parse_address(address).map_err(|refused| refused.to_string())?;
+    let address: Address =
+        address.parse().map_err(|error| match address_help(address, &error) {
+            Some(help) => format!("{error} ({help})"),
+            None => error.to_string(),
+        })?;
     let mut backend = Backend::new(address.to_string());
+    let mut seen = Vec::new();
     for option in parts {
-        backend = match option.split_once('=') {
-            Some(("weight", weight)) => {
-                let weight = weight.parse().ok().and_then(Weight::new);
+        let (key, value) = option.split_once('=').unwrap_or((option, ""));
+        if seen.contains(&key) {
+            return Err(format!("`{key}` is given twice"));
+        }
+        seen.push(key);
+        backend = match key {
+            "weight" => {
+                let weight = value.parse().ok().and_then(Weight::new);
                 backend.weighted(weight.ok_or("a weight is 1 to 65535")?)
             }
-            Some(("name", name)) if !name.is_empty() => backend.named(name),
+            "name" => match name_problem(value) {
+                None => backend.named(value),
+                Some(problem) => return Err(format!("`{value}` is not a name: {problem}")),
+            },
             _ => return Err(format!("`{option}` is not one of `weight=N`, `name=NAME`")),
         };
     }
@@ -55,7 +73,7 @@ mod tests {
     use super::*;
 
     fn read(values: &[&str]) -> Result<Vec<Backend>, Vec<String>> {
-        read_targets(&values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>())
+        read_targets("--to", &values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>())
     }
 
     #[test]
@@ -74,11 +92,29 @@ mod tests {
 
     #[test]
     fn every_mistake_is_named() {
-        let mistakes = read(&["a", "b:1;weight=0", "c:1;colour=red", "d:1", "http://d:1"])
-            .expect_err("four mistakes");
-        assert_eq!(mistakes.len(), 4, "{mistakes:?}");
-        for (mistake, part) in mistakes.iter().zip(["port", "65535", "colour=red", "already"]) {
+        let mistakes = read(&[
+            "a",
+            "b:1;weight=0",
+            "c:1;colour=red",
+            "d:1",
+            "http://d:1",
+            "e:1;name=a/b",
+            "f:1;name=",
+            "g:1;weight=1;weight=9",
+        ])
+        .expect_err("seven mistakes");
+        let parts = ["port", "65535", "colour=red", "already", "`/` cannot", "empty", "twice"];
+        assert_eq!(mistakes.len(), parts.len(), "{mistakes:?}");
+        for (mistake, part) in mistakes.iter().zip(parts) {
             assert!(mistake.contains(part), "{mistake}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_not_a_set_of_backends() {
+        for values in [&[""][..], &[" ,"], &["", "\n"]] {
+            let mistakes = read(values).expect_err("nobody");
+            assert!(mistakes[0].contains("names no backend"), "{mistakes:?}");
         }
     }
 }

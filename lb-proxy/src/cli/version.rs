@@ -15,11 +15,17 @@ pub(super) struct VersionArgs {
 
 pub(super) fn version(args: &VersionArgs) -> Exit {
     let version = env!("CARGO_PKG_VERSION");
-    print::result(&if args.json {
+    let text = if args.json {
         let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
         format!("{}\n", json!({ "name": "lb", "version": version, "os": os, "arch": arch }))
     } else {
         format!("lb {version}\n")
-    });
-    Exit::Done
+    };
+    match print::result(&text) {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            print::error(&error);
+            Exit::Failed
+        }
+    }
 }

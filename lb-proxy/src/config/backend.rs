@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use lb_core::{Backend, Weight};
 
-use super::address::parse_address;
+use super::address::address_help;
 use super::cluster::ClusterContext;
 use super::diagnostic::Diagnostic;
 use super::diagnostics::Diagnostics;
@@ -29,10 +29,11 @@ pub(super) fn read_backends(
             "every request to it is answered with 503",
         ));
     }
-    let mut seen: Vec<(Backend, Range<usize>)> = Vec::new();
+    let mut seen: Vec<Placed> = Vec::new();
     for item in items {
         let (span, key) = (item.span(), item.path().to_owned());
-        let Some(backend) = read_backend(item, cx.out) else { continue };
+        let Some(placed) = read_backend(item, cx.out) else { continue };
+        let backend = &placed.backend;
         let listener = cx.listeners.iter().find(|own| own.bind.is_reached_by(backend.address()));
         if let Some(listener) = listener {
             cx.out.push(
@@ -45,35 +46,41 @@ pub(super) fn read_backends(
                 .help("requests would go round in circles"),
             );
         }
-        match repeated(&backend, &seen) {
-            None => seen.push((backend, span)),
-            Some((what, first)) => cx.out.push(
-                Diagnostic::error(format!("two backends of cluster `{cluster}` have the {what}"))
-                    .at(span, "again here")
-                    .related(first, "first used here")
-                    .key(key)
-                    .help("to give a backend a larger share, give it a `weight`"),
-            ),
+        match repeated(&placed, &seen, cluster) {
+            None => seen.push(placed),
+            Some(found) => cx.out.push(found.key(key)),
         }
     }
-    seen.into_iter().map(|(backend, _)| backend).collect()
+    seen.into_iter().map(|placed| placed.backend).collect()
 }
 
-fn repeated(backend: &Backend, seen: &[(Backend, Range<usize>)]) -> Option<(String, Range<usize>)> {
-    seen.iter().find_map(|(other, first)| {
-        if other.address() == backend.address() {
-            Some((format!("address `{}`", backend.address()), first.clone()))
-        } else if other.name() == backend.name() {
-            Some((format!("name `{}`", backend.name()), first.clone()))
-        } else {
-            None
-        }
-    })
+/// A backend and where its address and its name stand.
+struct Placed {
+    backend: Backend,
+    address: Range<usize>,
+    name: Range<usize>,
 }
 
-fn read_backend(item: Value<'_>, out: &Diagnostics) -> Option<Backend> {
+fn repeated(placed: &Placed, seen: &[Placed], cluster: &str) -> Option<Diagnostic> {
+    let (address, name) = (placed.backend.address(), placed.backend.name());
+    let twice = |what: String, again: &Range<usize>, first: &Range<usize>| {
+        Diagnostic::error(format!("two backends of cluster `{cluster}` have the {what}"))
+            .at(again.clone(), "again here")
+            .related(first.clone(), "first used here")
+    };
+    if let Some(first) = seen.iter().find(|first| first.backend.address() == address) {
+        let found = twice(format!("address `{address}`"), &placed.address, &first.address);
+        return Some(found.help("to give a backend a larger share, give it a `weight`"));
+    }
+    let first = seen.iter().find(|first| first.backend.name() == name)?;
+    Some(twice(format!("name `{name}`"), &placed.name, &first.name))
+}
+
+fn read_backend(item: Value<'_>, out: &Diagnostics) -> Option<Placed> {
+    let span = item.span();
     if item.is_text() {
-        return Some(Backend::new(read_address(&item.text()?)?.to_string()));
+        let backend = Backend::new(read_address(&item.text()?)?.to_string());
+        return Some(Placed { backend, address: span.clone(), name: span });
     }
     if !item.is_table() {
         out.push(
@@ -89,6 +96,7 @@ fn read_backend(item: Value<'_>, out: &Diagnostics) -> Option<Backend> {
             table.missing("address", "where is it?").help("add `address = \"10.0.0.1:3000\"`"),
         );
     }
+    let address_span = address.as_ref().map_or(span, Value::span);
     let address = address.and_then(Value::text).and_then(|text| read_address(&text));
     let name = table.take_str("name").filter(|name| check_name(name, "backend"));
     let weight = table.take("weight").and_then(|weight| read_weight(&weight, out));
@@ -100,13 +108,14 @@ fn read_backend(item: Value<'_>, out: &Diagnostics) -> Option<Backend> {
     let mut backend = Backend::new(address?.to_string())
         .weighted(weight.unwrap_or(Weight::ONE))
         .in_tier(tier.unwrap_or(0));
+    let name_span = name.as_ref().map_or_else(|| address_span.clone(), Text::span);
     if let Some(name) = name {
         backend = backend.named(name.as_str());
     }
     if let Some(most) = max_in_flight {
         backend = backend.with_max_in_flight(most);
     }
-    Some(backend)
+    Some(Placed { backend, address: address_span, name: name_span })
 }
 
 fn read_tier(table: &mut Table<'_>) -> Option<u8> {
@@ -114,14 +123,14 @@ fn read_tier(table: &mut Table<'_>) -> Option<u8> {
 }
 
 fn read_address(text: &Text<'_>) -> Option<Address> {
-    match parse_address(text.as_str()) {
+    match text.as_str().parse() {
         Ok(address) => Some(address),
         Err(refused) => {
             let error = text.error(
                 format!("`{}` is not the address of a backend", text.as_str()),
-                refused.reason,
+                refused.to_string(),
             );
-            text.report(match refused.help {
+            text.report(match address_help(text.as_str(), &refused) {
                 Some(help) => error.help(help),
                 None => error,
             });

@@ -4,9 +4,10 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
 
-use super::address::{check_host, read_ip, read_port};
+use crate::upstream::{check_host, read_ip, read_port};
 
-/// The address of a listener. Port 0 means "any free one".
+/// The address of a listener. Port 0 means "any free one". An IPv6 address serves
+/// IPv6 only, `[::]` too: who wants both families has two listeners.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bind {
     /// A fixed address.
@@ -42,7 +43,7 @@ impl Bind {
         if host.contains("://") {
             return Err("a listener has no scheme; write `host:port`".to_owned());
         }
-        let port = read_port(port)?;
+        let port = read_port(port).map_err(|error| error.to_string())?;
         let ip = match host {
             "" | "*" => Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
@@ -54,7 +55,7 @@ impl Bind {
         if text.parse::<std::net::Ipv6Addr>().is_ok() || host.contains(':') {
             return Err(format!("an IPv6 address stands in brackets: `[{host}]:{port}`"));
         }
-        check_host(host)?;
+        check_host(host).map_err(|error| error.to_string())?;
         Ok(Self::Name { host: host.to_ascii_lowercase().into(), port })
     }
 
@@ -93,14 +94,15 @@ impl Bind {
     pub fn is_reached_by(&self, address: &str) -> bool {
         match (self, address.parse::<SocketAddr>()) {
             (Self::Socket(own), Ok(address)) => {
+                let ip = address.ip().to_canonical();
+                let stands_for = own.ip().is_unspecified() && own.is_ipv4() == ip.is_ipv4();
                 own.port() == address.port()
-                    && (own.ip() == address.ip()
-                        || own.ip().is_unspecified() && address.ip().is_loopback())
+                    && own.port() != 0
+                    && (own.ip() == ip || stands_for && ip.is_loopback())
             }
             (Self::Socket(own), Err(_)) => {
-                address.strip_prefix("localhost:").and_then(|port| port.parse().ok())
-                    == Some(own.port())
-                    && (own.ip().is_loopback() || own.ip().is_unspecified())
+                let port = address.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+                port == Some(own.port()) && (own.ip().is_loopback() || own.ip().is_unspecified())
             }
             (Self::Name { .. }, _) => self.to_string() == address,
         }
@@ -128,6 +130,7 @@ mod tests {
             ("127.0.0.1:0", "127.0.0.1:0"),
             ("localhost:80", "127.0.0.1:80"),
             ("[::]:80", "[::]:80"),
+            ("[::ffff:127.0.0.1]:80", "127.0.0.1:80"),
             ("Edge-1:80", "edge-1:80"),
         ] {
             assert_eq!(
@@ -161,5 +164,32 @@ mod tests {
         assert!(!bind(":80").collides(&bind("[::1]:80")));
         assert!(!bind(":0").collides(&bind(":0")));
         assert!(bind("edge:80").collides(&bind("EDGE:80")));
+    }
+
+    #[test]
+    fn a_listener_is_reached_by_every_spelling_of_its_address() {
+        let bind = |text| Bind::parse(text).expect(text);
+        for (own, address) in [
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("127.0.0.1:80", "[::ffff:127.0.0.1]:80"),
+            ("127.0.0.1:80", "localhost:80"),
+            (":80", "127.0.0.7:80"),
+            (":80", "localhost:80"),
+            ("[::]:80", "[::1]:80"),
+            ("edge:80", "edge:80"),
+        ] {
+            assert!(bind(own).is_reached_by(address), "{own} by {address}");
+        }
+        for (own, address) in [
+            ("127.0.0.1:80", "127.0.0.1:81"),
+            ("127.0.0.1:80", "127.0.0.2:80"),
+            (":80", "10.0.0.1:80"),
+            (":80", "[::1]:80"),
+            ("[::]:80", "127.0.0.1:80"),
+            ("10.0.0.1:80", "localhost:80"),
+            ("edge:80", "core:80"),
+        ] {
+            assert!(!bind(own).is_reached_by(address), "{own} by {address}");
+        }
     }
 }

@@ -133,7 +133,7 @@ impl Diagnostic {
         &self.helps
     }
 
-    pub(super) fn is_about_absence(&self) -> bool {
+    pub(crate) fn is_about_absence(&self) -> bool {
         self.about_absence
     }
 }

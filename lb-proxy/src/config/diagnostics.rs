@@ -18,6 +18,9 @@ use annotate_snippets::{
 
 use super::diagnostic::{Diagnostic, Severity};
 
+/// Nobody reads more at a time, and one slip can be repeated in every line.
+const MOST_PRINTED: usize = 50;
+
 /// The findings about one file, with the file's name and text.
 #[derive(Debug)]
 pub struct Diagnostics {
@@ -37,19 +40,14 @@ impl Diagnostics {
         self.found.borrow_mut().push(diagnostic);
     }
 
-    /// Puts the findings into the order of the file, and drops what is only an
-    /// echo of a syntax error: findings on the same line, and claims that
-    /// something is missing.
-    pub(super) fn settle(&self, broken: &[Range<usize>]) {
-        let lines: Vec<usize> = broken.iter().map(|span| self.position(span.start).0).collect();
-        let mut found = self.found.borrow_mut();
-        found.retain(|diagnostic| {
-            let Some((span, _)) = diagnostic.place() else { return lines.is_empty() };
-            broken.contains(&span)
-                || !(diagnostic.is_about_absence() && !lines.is_empty()
-                    || lines.contains(&self.position(span.start).0))
-        });
-        found.sort_by_key(|diagnostic| {
+    /// Keeps only the findings of which this is so.
+    pub(crate) fn retain(&self, keep: impl FnMut(&Diagnostic) -> bool) {
+        self.found.borrow_mut().retain(keep);
+    }
+
+    /// Puts the findings into the order of the file.
+    pub(super) fn sort(&self) {
+        self.found.borrow_mut().sort_by_key(|diagnostic| {
             diagnostic.place().map_or(usize::MAX, |(span, _)| span.start)
         });
     }
@@ -107,8 +105,7 @@ impl Diagnostics {
                 many => Some(format!("{many} {}s", severity.word())),
             })
             .collect();
-        let consequence = if self.has_errors() { "; nothing was changed" } else { "" };
-        format!("{}: {}{consequence}", self.name, counted.join(", "))
+        format!("{}: {}", self.name, counted.join(", "))
     }
 
     /// Every finding as text, an empty line between two.
@@ -117,9 +114,13 @@ impl Diagnostics {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let renderer = renderer.decor_style(DecorStyle::Ascii);
         let mut text = String::new();
-        for diagnostic in self.found.borrow().iter() {
+        let found = self.found.borrow();
+        for diagnostic in found.iter().take(MOST_PRINTED) {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{}\n", renderer.render(&[self.group(diagnostic)]));
+        }
+        if found.len() > MOST_PRINTED {
+            let _ = writeln!(text, "and {} more\n", found.len() - MOST_PRINTED);
         }
         text
     }

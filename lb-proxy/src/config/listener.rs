@@ -3,7 +3,7 @@
 use super::bind::Bind;
 use super::diagnostic::Diagnostic;
 use super::diagnostics::Diagnostics;
-use super::limits::read_listener_limits;
+use super::limits::Limits;
 use super::reader::{Table, Text, Value};
 use super::timeouts::read_listener_timeouts;
 use crate::{ListenerLimits, ListenerTimeouts};
@@ -23,23 +23,25 @@ pub struct Listener {
 /// starting point of each.
 pub(super) fn read_listeners(file: &mut Table<'_>, out: &Diagnostics) -> Vec<Listener> {
     let mut timeouts = ListenerTimeouts::default();
-    let mut limits = ListenerLimits::default();
+    let mut limits = Limits::default();
     if let Some(table) = file.take_table("timeout") {
         read_listener_timeouts(table, &mut timeouts);
     }
     if let Some(table) = file.take_table("limits") {
-        read_listener_limits(table, &mut limits, out);
+        limits.read(table);
     }
     let short = file.take("listen");
     let long = file.take("listener");
     match (short, long) {
-        (None, None) => vec![Listener { bind: Bind::DEFAULT, timeouts, limits }],
-        (Some(short), None) => short
-            .text()
-            .and_then(|text| read_bind(&text))
-            .map(|bind| Listener { bind, timeouts, limits })
-            .into_iter()
-            .collect(),
+        (None, None) => {
+            let limits = limits.settle(out);
+            vec![Listener { bind: Bind::DEFAULT, timeouts, limits }]
+        }
+        (Some(short), None) => {
+            let limits = limits.settle(out);
+            let bind = short.text().and_then(|text| read_bind(&text));
+            bind.map(|bind| Listener { bind, timeouts, limits }).into_iter().collect()
+        }
         (short, Some(long)) => {
             if let Some(short) = short {
                 out.push(
@@ -58,7 +60,7 @@ pub(super) fn read_listeners(file: &mut Table<'_>, out: &Diagnostics) -> Vec<Lis
 fn read_long_form(
     long: Value<'_>,
     timeouts: &ListenerTimeouts,
-    limits: &ListenerLimits,
+    limits: &Limits,
     out: &Diagnostics,
 ) -> Vec<Listener> {
     let mut listeners: Vec<(Listener, Text<'_>)> = Vec::new();
@@ -84,7 +86,7 @@ fn read_long_form(
 fn read_listener<'a>(
     mut table: Table<'a>,
     timeouts: &ListenerTimeouts,
-    limits: &ListenerLimits,
+    limits: &Limits,
     out: &Diagnostics,
 ) -> Option<(Listener, Text<'a>)> {
     let (mut timeouts, mut limits) = (timeouts.clone(), limits.clone());
@@ -93,7 +95,7 @@ fn read_listener<'a>(
         read_listener_timeouts(own, &mut timeouts);
     }
     if let Some(own) = table.take_table("limits") {
-        read_listener_limits(own, &mut limits, out);
+        limits.read(own);
     }
     let found = match bind {
         Some(bind) => bind.text().and_then(|text| Some((read_bind(&text)?, text))),
@@ -107,6 +109,7 @@ fn read_listener<'a>(
         }
     };
     table.finish();
+    let limits = limits.settle(out);
     found.map(|(bind, place)| (Listener { bind, timeouts, limits }, place))
 }
 

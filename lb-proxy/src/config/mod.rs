@@ -22,6 +22,7 @@ mod reader;
 mod route;
 mod short;
 mod strategy;
+mod syntax;
 mod timeouts;
 
 use std::num::NonZeroUsize;
@@ -30,7 +31,7 @@ use lb_core::Backend;
 use lb_core::strategy::StrategyKind;
 use toml::de::DeTable;
 
-pub use self::address::{AddressRefusal, parse_address};
+pub use self::address::address_help;
 pub use self::bind::Bind;
 pub use self::cluster::{Cluster, DEFAULT_CLUSTER};
 use self::cluster::{ClusterContext, read_clusters, read_defaults};
@@ -38,12 +39,14 @@ pub use self::diagnostic::{Diagnostic, Severity};
 pub use self::diagnostics::Diagnostics;
 pub use self::listener::Listener;
 use self::listener::read_listeners;
-pub use self::reader::parse_duration;
+pub use self::names::name_problem;
 use self::reader::{Table, Text};
 pub use self::route::Route;
 use self::route::{RawRoute, link_routes, read_routes};
 use self::short::read_short;
 pub use self::strategy::find_strategy;
+use self::syntax::report_syntax;
+use crate::RouteTable;
 
 /// The only version of the format there is.
 const VERSION: i128 = 1;
@@ -89,21 +92,42 @@ impl Config {
         cluster.strategy.or(self.strategy).unwrap_or_default()
     }
 
+    /// The routes in the order in which they are tried.
+    #[must_use]
+    pub fn route_table(&self) -> RouteTable {
+        let route =
+            |route: &Route| crate::Route { prefix: route.path.clone(), cluster: route.cluster };
+        RouteTable::new(self.routes.iter().map(route).collect())
+    }
+
+    /// Every backend that is one of the listeners, as a sentence. [`parse`](Self::parse)
+    /// reports them with their place; this is for what was put together otherwise.
+    #[must_use]
+    pub fn loops(&self) -> Vec<String> {
+        let backends = self.clusters.iter().flat_map(|cluster| &cluster.backends);
+        let looped = backends.filter_map(|backend| {
+            let reached = |own: &&Listener| own.bind.is_reached_by(backend.address());
+            let listener = self.listeners.iter().find(reached)?;
+            Some(format!(
+                "backend `{}` is this balancer itself, which listens on `{}`; \
+                 requests would go round in circles",
+                backend.address(),
+                listener.bind
+            ))
+        });
+        looped.collect()
+    }
+
     /// Reads a file. `name` is only printed.
     ///
     /// The configuration is there exactly when the diagnostics hold no error.
     #[must_use]
     pub fn parse(name: &str, text: &str) -> (Option<Self>, Diagnostics) {
         let out = Diagnostics::new(name, text);
-        let (document, syntax) = DeTable::parse_recoverable(text);
-        let mut broken = Vec::new();
-        for error in syntax {
-            let span = error.span().unwrap_or(0..0);
-            out.push(Diagnostic::error("this is not TOML").at(span.clone(), error.message()));
-            broken.push(span);
-        }
+        let (document, mistakes) = DeTable::parse_recoverable(text);
         let config = Self::read(Table::root(&document, &out), &out);
-        out.settle(&broken);
+        report_syntax(text, document.get_ref(), &mistakes, &out);
+        out.sort();
         let config = (!out.has_errors()).then_some(config);
         (config, out)
     }
@@ -170,8 +194,9 @@ fn read_workers(file: &mut Table<'_>, out: &Diagnostics) -> Option<NonZeroUsize>
 }
 
 fn goes_nowhere(named: &[&str]) -> Diagnostic {
-    let nowhere =
-        Diagnostic::error("requests have nowhere to go: no `to` and no `[[route]]`").absence();
+    let nowhere = Diagnostic::error("requests have nowhere to go: no `to` and no `[[route]]`")
+        .key("to")
+        .absence();
     match named {
         [] => nowhere.help(
             "add `to = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]`, the addresses of your backends",
@@ -186,7 +211,8 @@ fn warn_unused(names: &[Text<'_>], routes: &[RawRoute<'_>], out: &Diagnostics) {
             out.push(
                 Diagnostic::warning(format!("cluster `{}` gets no requests", name.as_str()))
                     .at(name.span(), "no route leads here")
-                    .key(name.path()),
+                    .key(name.path())
+                    .absence(),
             );
         }
     }

@@ -1,5 +1,6 @@
 //! Routes: `[[route]] path = "/api/", to = "dynamic"`.
 
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::cluster::{Cluster, DEFAULT_CLUSTER};
@@ -98,25 +99,7 @@ fn read_route<'a>(mut table: Table<'a>, out: &Diagnostics) -> Option<RawRoute<'a
 
 fn read_path(text: &Text<'_>) -> Option<Box<str>> {
     let path = text.as_str();
-    let problem = if path.is_empty() {
-        Some(("it is empty", "every path is matched by `/`".to_owned()))
-    } else if !path.starts_with('/') {
-        Some(("it does not begin with `/`", format!("write `/{path}`")))
-    } else if let Some(at) = path.find('*') {
-        let below = &path[..at];
-        Some((
-            "`*` has no meaning here",
-            format!("a path matches everything below it: write `{below}`"),
-        ))
-    } else if path.contains(['?', '#']) {
-        Some(("only the path of a request is matched", "leave out the query".to_owned()))
-    } else if path.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        Some(("a path has no spaces", "write them as they are sent: `%20`".to_owned()))
-    } else if path.split('/').any(|part| part == "." || part == "..") {
-        Some(("`.` and `..` are not resolved", "write the path they lead to".to_owned()))
-    } else {
-        None
-    };
+    let problem = path_problem(path);
     match problem {
         None => Some(path.into()),
         Some((label, help)) => {
@@ -126,6 +109,62 @@ fn read_path(text: &Text<'_>) -> Option<Box<str>> {
             None
         }
     }
+}
+
+/// Why no request could have this path, or none that is meant; and what to write.
+fn path_problem(path: &str) -> Option<(&'static str, String)> {
+    if path.is_empty() {
+        return Some(("it is empty", "every path is matched by `/`".to_owned()));
+    }
+    if !path.starts_with('/') {
+        let help = match path_problem(&format!("/{path}")) {
+            None => format!("write `/{path}`"),
+            Some((_, help)) => help,
+        };
+        return Some(("it does not begin with `/`", help));
+    }
+    if let Some(at) = path.find('*') {
+        let below = &path[..at];
+        let help = match path_problem(below) {
+            None if at + 1 == path.len() => {
+                format!("a path matches everything below it: write `{below}`")
+            }
+            _ => "only prefixes of a path are matched".to_owned(),
+        };
+        return Some(("wildcards are not supported", help));
+    }
+    if path.contains(['?', '#']) {
+        return Some(("only the path of a request is matched", "leave out the query".to_owned()));
+    }
+    if path.split('/').any(|part| part == "." || part == "..") {
+        return Some(("`.` and `..` are not resolved", "write the path they lead to".to_owned()));
+    }
+    if bad_escape(path) {
+        let help = "a percent sign itself is sent as `%25`".to_owned();
+        return Some(("two hexadecimal digits must follow a `%`", help));
+    }
+    let sent = as_sent(path);
+    (sent != path)
+        .then(|| ("a path is compared as it is sent, with `%` escapes", format!("write `{sent}`")))
+}
+
+fn bad_escape(path: &str) -> bool {
+    path.split('%').skip(1).any(|rest| {
+        let digits = rest.as_bytes().get(..2);
+        !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
+/// The path with everything escaped that no client sends unescaped.
+fn as_sent(path: &str) -> String {
+    path.bytes().fold(String::new(), |mut sent, byte| {
+        match byte {
+            b'!'..=b'~' if !b"\"<>\\^`{|}".contains(&byte) => sent.push(char::from(byte)),
+            // Writing to a string cannot fail.
+            _ => drop(write!(sent, "%{byte:02X}")),
+        }
+        sent
+    })
 }
 
 /// Finds each route's cluster, and the paths given twice.
@@ -165,8 +204,9 @@ pub(super) fn link_routes(
 }
 
 fn unknown_cluster(to: &Text<'_>, named: &[&str]) -> Diagnostic {
-    let error =
-        to.error(format!("route points to unknown cluster `{}`", to.as_str()), "no such cluster");
+    let error = to
+        .error(format!("route points to unknown cluster `{}`", to.as_str()), "no such cluster")
+        .absence();
     if named.is_empty() {
         return error.help(format!(
             "this file has no clusters; add `[cluster.{}]` with `backends = [\"…\"]`",

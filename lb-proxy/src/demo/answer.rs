@@ -15,7 +15,7 @@ use serde_json::json;
 use super::backend::Counters;
 use super::options::DemoOptions;
 use super::reply::{Framing, Reply};
-use crate::config::parse_duration;
+use crate::duration::parse_duration;
 
 const X_BACKEND: HeaderName = HeaderName::from_static("x-backend");
 

@@ -28,7 +28,7 @@ mod trailers;
 mod upload;
 
 /// The pure steps, for fuzzers.
-#[cfg(any(test, feature = "fuzz"))]
+#[cfg(any(all(test, feature = "config"), feature = "fuzz"))]
 pub(crate) mod fuzzing {
     pub(crate) use super::check::check;
     pub(crate) use super::headers::{Origin, request_changes};

@@ -42,6 +42,11 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // `[::]` beside `0.0.0.0` is two listeners; without this the first would
+        // take the other's port, or not, as the system is configured.
+        socket.set_only_v6(true)?;
+    }
     // Connections of a former life in TIME_WAIT do not keep the port.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -69,5 +74,12 @@ mod tests {
         assert_eq!(bind(taken, TWO).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(first);
         assert!(bind(taken, TWO).is_ok());
+    }
+
+    #[test]
+    fn both_families_can_have_the_same_port() {
+        let first = bind("0.0.0.0:0".parse().unwrap(), TWO).unwrap();
+        let port = first[0].local_addr().unwrap().port();
+        assert!(bind((std::net::Ipv6Addr::UNSPECIFIED, port).into(), TWO).is_ok());
     }
 }

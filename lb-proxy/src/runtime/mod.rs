@@ -5,6 +5,7 @@ mod builder;
 pub(crate) mod clock;
 mod control;
 mod entropy;
+mod port_holder;
 mod proxy;
 mod service;
 mod start_error;

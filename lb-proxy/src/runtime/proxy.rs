@@ -176,8 +176,7 @@ fn plans(service: Service, workers: NonZeroUsize) -> Result<Vec<Plan>, StartErro
     for settings in listeners {
         let places = Arc::<AtomicUsize>::default();
         let address = settings.bind;
-        let sockets =
-            bind(address, workers).map_err(|source| StartError::Bind { address, source })?;
+        let sockets = bind(address, workers).map_err(|error| StartError::bind(address, error))?;
         for (plan, socket) in plans.iter_mut().zip(sockets) {
             let (settings, places) = (settings.clone(), Arc::clone(&places));
             plan.listeners.push(PlannedListener { socket, settings, places });
@@ -190,7 +189,7 @@ fn addresses(plan: &Plan) -> Result<Box<[SocketAddr]>, StartError> {
     let address = |listener: &PlannedListener| {
         let address = listener.settings.bind;
         let bound = listener.socket.local_addr();
-        bound.map_err(|source| StartError::Bind { address, source })
+        bound.map_err(|error| StartError::bind(address, error))
     };
     plan.listeners.iter().map(address).collect()
 }

@@ -15,7 +15,7 @@ fn a_broken_file_is_explained_on_stderr_and_exits_with_2() {
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(text(&output.stdout), "");
     let expected = fs::read_to_string(broken().join("unknown_keys.txt")).expect("a kept text");
-    assert_eq!(text(&output.stderr), expected);
+    assert_eq!(text(&output.stderr), format!("{}; not usable\n", expected.trim_end()));
 }
 
 #[test]
@@ -37,8 +37,9 @@ fn a_good_file_is_described_on_stdout() {
     );
     let output = finish(&mut lb(&["check", &file]));
     assert!(output.status.success());
+    let name = &*file;
     let expected = format!(
-        "{file}: ok\n  listen   0.0.0.0:8080\n  \
+        "{name}: ok\n  listen   0.0.0.0:8080\n  \
          route    /api/  to dynamic\n  route    /      to static\n  \
          cluster  static: least-conn, 1 backend\n  \
          cluster  dynamic: round-robin, 2 backends\n"
@@ -52,7 +53,7 @@ fn one_broken_file_among_good_ones_fails_them_all() {
     let (good, bad) = (file("to = [\"127.0.0.1:9001\"]"), file("to = 1"));
     let output = finish(&mut lb(&["check", &good, &bad, "/nowhere/lb.toml"]));
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stdout).contains(&format!("{good}: ok")));
+    assert!(text(&output.stdout).contains(&format!("{}: ok", &*good)));
     let stderr = text(&output.stderr);
     assert!(stderr.contains("`to` must be a list"), "{stderr}");
     assert!(stderr.contains("cannot read `/nowhere/lb.toml`: No such file"), "{stderr}");
@@ -97,20 +98,56 @@ fn json_describes_a_good_file() {
 #[test]
 fn without_a_name_the_file_that_run_would_read_is_checked() {
     let here = folder();
-    let nothing = finish(lb(&["check"]).current_dir(&here));
+    let nothing = finish(lb(&["check"]).current_dir(&*here));
     assert_eq!(nothing.status.code(), Some(2));
     let home = here.join("config/lb");
     fs::create_dir_all(&home).expect("a folder");
     fs::write(home.join("lb.toml"), "to = [\"home:1\"]").expect("a file");
     let found =
-        finish(lb(&["check"]).current_dir(&here).env("XDG_CONFIG_HOME", here.join("config")));
+        finish(lb(&["check"]).current_dir(&*here).env("XDG_CONFIG_HOME", here.join("config")));
     assert!(text(&found.stdout).contains("config/lb/lb.toml: ok"), "{}", text(&found.stdout));
     fs::write(here.join("lb.toml"), "to = [\"here:1\"]").expect("a file");
     let nearer =
-        finish(lb(&["check"]).current_dir(&here).env("XDG_CONFIG_HOME", here.join("config")));
+        finish(lb(&["check"]).current_dir(&*here).env("XDG_CONFIG_HOME", here.join("config")));
     assert!(text(&nearer.stdout).starts_with("lb.toml: ok"), "{}", text(&nearer.stdout));
-    let named = finish(lb(&["check"]).current_dir(&here).env("LB_CONFIG", "config/lb/lb.toml"));
+    let named = finish(lb(&["check"]).current_dir(&*here).env("LB_CONFIG", "config/lb/lb.toml"));
     assert!(text(&named.stdout).starts_with("config/lb/lb.toml: ok"), "{}", text(&named.stdout));
+}
+
+#[test]
+fn json_has_the_same_shape_for_a_file_that_cannot_be_read() {
+    let output = finish(&mut lb(&["check", "--json", "/nowhere/lb.toml"]));
+    assert_eq!(output.status.code(), Some(2));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let file = &report["files"][0];
+    assert_eq!((&file["ok"], &file["errors"]), (&false.into(), &1.into()));
+    let message = file["diagnostics"][0]["message"].as_str().expect("a message");
+    assert!(message.starts_with("cannot read `/nowhere/lb.toml`: No such file"), "{message}");
+}
+
+#[test]
+fn the_standard_input_is_read_once() {
+    let output = finish(&mut lb(&["check", "-", "-"]));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("only once"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_a_failure() {
+    let full = || fs::File::create("/dev/full").expect("a device that is always full");
+    let file = file("to = [\"127.0.0.1:9001\"]");
+    for args in [&["check", &*file][..], &["version"]] {
+        let output = lb(args).stdout(full()).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("cannot write"), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn help_is_a_command_too() {
+    let output = finish(&mut lb(&["help", "run"]));
+    assert!(output.status.success());
+    assert!(text(&output.stdout).contains("HUP, USR1, USR2"), "{}", text(&output.stdout));
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Starting `lb`, and ending it again whatever happens to the test.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// How long anything may take. Far more than it does, even on a busy machine.
@@ -25,10 +26,11 @@ pub(crate) fn lb(args: &[&str]) -> Command {
 
 /// Runs a command to its end.
 pub(crate) fn finish(command: &mut Command) -> Output {
-    command.stdin(Stdio::null()).output().expect("the binary runs")
+    finish_with_input(command, "")
 }
 
-/// Runs a command to its end, with this as its standard input.
+/// Runs a command to its end, with this as its standard input. Ends it and fails
+/// when that takes too long.
 pub(crate) fn finish_with_input(command: &mut Command, input: &str) -> Output {
     let mut child = command
         .stdin(Stdio::piped())
@@ -36,25 +38,86 @@ pub(crate) fn finish_with_input(command: &mut Command, input: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary runs");
-    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads its input");
-    child.wait_with_output().expect("the binary ends")
+    // It may end without having read anything.
+    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    let stdout = read_all(child.stdout.take().expect("a pipe"));
+    let stderr = read_all(child.stderr.take().expect("a pipe"));
+    let deadline = Instant::now() + PATIENCE;
+    let status = loop {
+        match child.try_wait().expect("a child") {
+            Some(status) => break Some(status),
+            None if Instant::now() > deadline => break None,
+            None => thread::sleep(Duration::from_millis(2)),
+        }
+    };
+    let _ = child.kill();
+    let _ = child.wait();
+    let read = |reader: JoinHandle<Vec<u8>>| reader.join().expect("a reader");
+    let (stdout, stderr) = (read(stdout), read(stderr));
+    let Some(status) = status else {
+        panic!("it did not end: {command:?}\n{}{}", text(&stdout), text(&stderr));
+    };
+    Output { status, stdout, stderr }
+}
+
+/// Reads a pipe to its end, so that the process never waits at a full one.
+fn read_all(mut pipe: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut all = Vec::new();
+        let _ = pipe.read_to_end(&mut all);
+        all
+    })
+}
+
+/// A folder that is gone with the test.
+#[derive(Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A new empty folder.
-pub(crate) fn folder() -> PathBuf {
+pub(crate) fn folder() -> Folder {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let name = format!("cli-{}-{number}", std::process::id());
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&folder).expect("a folder for the test");
-    folder
+    Folder(folder)
+}
+
+/// A configuration file in a folder of its own; dereferences to its name.
+#[derive(Debug)]
+pub(crate) struct File {
+    name: String,
+    _folder: Folder,
+}
+
+impl Deref for File {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.name
+    }
 }
 
 /// A configuration file with this text.
-pub(crate) fn file(text: &str) -> String {
-    let path = folder().join("lb.toml");
+pub(crate) fn file(text: &str) -> File {
+    let folder = folder();
+    let path = folder.join("lb.toml");
     fs::write(&path, text).expect("a file for the test");
-    path.to_str().expect("a printable path").to_owned()
+    File { name: path.to_str().expect("a printable path").to_owned(), _folder: folder }
 }
 
 /// Polls until `what` is so.
@@ -75,6 +138,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 pub(crate) struct Lb {
     child: Child,
     pub(crate) start_line: String,
+    stderr: Option<JoinHandle<Vec<u8>>>,
 }
 
 impl Lb {
@@ -91,6 +155,7 @@ impl Lb {
             .spawn()
             .expect("the binary runs");
         let stdout = child.stdout.take().expect("a pipe");
+        let stderr = Some(read_all(child.stderr.take().expect("a pipe")));
         let (send, receive) = mpsc::channel();
         thread::spawn(move || {
             let mut reader = BufReader::new(stdout);
@@ -100,8 +165,8 @@ impl Lb {
             // Somebody has to read on, or the process would stop at a full pipe.
             let _ = reader.read_to_end(&mut Vec::new());
         });
-        let start_line = receive.recv_timeout(PATIENCE).expect("a start line in time");
-        let mut lb = Self { child, start_line };
+        let mut lb = Self { child, start_line: String::new(), stderr };
+        lb.start_line = receive.recv_timeout(PATIENCE).unwrap_or_default();
         if lb.start_line.is_empty() {
             let error = lb.stderr();
             panic!("lb did not start: {error}");
@@ -114,6 +179,10 @@ impl Lb {
         let (_, url) = self.start_line.split_once("http://").expect("a URL in the start line");
         let end = url.find([';', ',', ' ']).expect("something after the URL");
         url[..end].parse().expect("an address in the start line")
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
@@ -135,11 +204,8 @@ impl Lb {
     /// What it wrote to stderr. Ends it first.
     pub(crate) fn stderr(&mut self) -> String {
         let _ = self.child.kill();
-        let mut text = String::new();
-        if let Some(stderr) = &mut self.child.stderr {
-            let _ = stderr.read_to_string(&mut text);
-        }
-        text
+        let reader = self.stderr.take().expect("asked for once");
+        text(&reader.join().expect("a reader"))
     }
 }
 

@@ -1,9 +1,11 @@
 //! `lb run`: where its backends come from, and how requests are shared among them.
 
+use std::fs;
+
 use lb_proxy::demo::{DemoBackend, DemoOptions};
 
 use crate::client::{expect, get, shares, shares_of_many};
-use crate::process::{Lb, file, finish, lb, text};
+use crate::process::{Lb, file, finish, folder, lb, text};
 
 fn backend(name: &str) -> (DemoBackend, String) {
     let backend = DemoOptions::named(name).start().expect("a free port");
@@ -75,7 +77,9 @@ fn a_file_has_routes_and_clusters() {
         "#
     ));
     let lb = Lb::start(&["run", "--config", &file]);
-    for part in [&*file, "static (least-conn, 1 backend)", "dynamic (round-robin, 2 backends)"] {
+    for part in
+        [&file as &str, "static (least-conn, 1 backend)", "dynamic (round-robin, 2 backends)"]
+    {
         assert!(lb.start_line.contains(part), "{}", lb.start_line);
     }
     expect(&shares(lb.address(), "/api/x", 40), &[("d1", 30), ("d2", 10)]);
@@ -89,7 +93,7 @@ fn flags_win_over_the_file_and_may_come_from_the_environment() {
     let file = file(&format!("listen = \"127.0.0.1:1\"\nworkers = 7\nto = [\"{a}\", \"{b}\"]"));
     let lb = Lb::spawn(
         lb(&["run", "--strategy", "rr"])
-            .env("LB_CONFIG", &file)
+            .env("LB_CONFIG", &*file)
             .env("LB_LISTEN", "127.0.0.1:0")
             .env("LB_WORKERS", "2"),
     );
@@ -138,9 +142,123 @@ fn a_broken_file_starts_nothing() {
 
 #[test]
 fn backends_come_from_one_place() {
-    let output = finish(lb(&["run", "--to", "127.0.0.1:1"]).env("LB_CONFIG", "x.toml"));
+    let typed = finish(&mut lb(&["run", "--to", "127.0.0.1:1", "--config", "x.toml"]));
+    assert_eq!(typed.status.code(), Some(2));
+    assert!(text(&typed.stderr).contains("cannot be used with"), "{}", text(&typed.stderr));
+    let set = finish(lb(&["run"]).env("LB_CONFIG", "x.toml").env("LB_TO", "127.0.0.1:1"));
+    assert_eq!(set.status.code(), Some(2));
+    assert!(text(&set.stderr).contains("not from both"), "{}", text(&set.stderr));
+}
+
+#[test]
+fn what_was_typed_wins_over_every_variable() {
+    let (_a, a) = backend("a");
+    let by_flag = Lb::spawn(
+        lb(&["run", "--to", &a, "--listen", "127.0.0.1:0"]).env("LB_CONFIG", "/nowhere/lb.toml"),
+    );
+    expect(&shares(by_flag.address(), "/", 2), &[("a", 2)]);
+    let file = file(&format!("listen = \"127.0.0.1:0\"\nto = [\"{a}\"]"));
+    let by_file = Lb::spawn(lb(&["run", "--config", &file]).env("LB_TO", "127.0.0.1:1"));
+    expect(&shares(by_file.address(), "/", 2), &[("a", 2)]);
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let (_a, a) = backend("a");
+    let mut command = lb(&["run", "--to", &a, "--listen", "127.0.0.1:0"]);
+    for name in ["LB_TO", "LB_CONFIG", "LB_LISTEN", "LB_STRATEGY", "LB_WORKERS", "LB_LOG"] {
+        command.env(name, "");
+    }
+    let lb = Lb::spawn(&mut command);
+    expect(&shares(lb.address(), "/", 2), &[("a", 2)]);
+    let nothing = finish(crate::process::lb(&["run"]).env("LB_TO", ""));
+    assert!(text(&nothing.stderr).contains("no backends"), "{}", text(&nothing.stderr));
+}
+
+#[test]
+fn a_mistake_in_a_variable_is_blamed_on_the_variable() {
+    for (name, value) in [
+        ("LB_WORKERS", "many"),
+        ("LB_LISTEN", "8080"),
+        ("LB_STRATEGY", "fastest"),
+        ("LB_TO", "web"),
+    ] {
+        let mut command = lb(&["run"]);
+        if name != "LB_TO" {
+            command.env("LB_TO", "127.0.0.1:1");
+        }
+        let output = finish(command.env(name, value));
+        assert_eq!(output.status.code(), Some(2));
+        let stderr = text(&output.stderr);
+        assert!(
+            stderr.starts_with(&format!("error: `{name}")) && stderr.contains(value),
+            "{stderr}"
+        );
+    }
+}
+
+#[test]
+fn nobody_to_balance_over_is_refused() {
+    for nobody in ["", " ,"] {
+        let output = finish(&mut lb(&["run", "--to", nobody, "--listen", "127.0.0.1:0"]));
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains("names no backend"), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_backend_that_is_the_balancer_itself_is_refused_wherever_it_comes_from() {
+    let listening = file("listen = \"127.0.0.1:1\"\nto = [\"127.0.0.1:9\"]");
+    for mut command in [
+        lb(&["run", "--to", "127.0.0.1:8080"]),
+        lb(&["run", "--to", "[::ffff:127.0.0.1]:9", "--listen", ":9"]),
+        lb(&["run", "--config", &listening, "--listen", "localhost:9"]),
+    ] {
+        let output = finish(&mut command);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains("this balancer itself"), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_flag_for_where_to_listen_replaces_all_listeners_and_says_so() {
+    let (_a, a) = backend("a");
+    let file = file(&format!(
+        "to = [\"{a}\"]\n[[listener]]\nbind = \"127.0.0.1:1\"\n[[listener]]\nbind = \":2\""
+    ));
+    let mut lb = Lb::start(&["run", "--config", &file, "--listen", "127.0.0.1:0"]);
+    assert_eq!(lb.start_line.matches("http://").count(), 1, "{}", lb.start_line);
+    let stderr = lb.stderr();
+    assert!(stderr.contains("left out: `127.0.0.1:1`, `0.0.0.0:2`"), "{stderr}");
+}
+
+#[test]
+fn a_flag_for_the_strategy_wins_in_every_cluster() {
+    let file = file(
+        r#"
+        listen = "127.0.0.1:0"
+        to = ["127.0.0.1:1"]
+        [[route]]
+        path = "/x"
+        to = "x"
+        [cluster.x]
+        strategy = "first"
+        backends = []
+        "#,
+    );
+    let lb = Lb::start(&["run", "--config", &file, "--strategy", "p2c"]);
+    for part in ["default (p2c,", "x (p2c,"] {
+        assert!(lb.start_line.contains(part), "{}", lb.start_line);
+    }
+}
+
+#[test]
+fn a_file_that_is_there_and_cannot_be_read_is_an_error() {
+    let here = folder();
+    fs::create_dir(here.join("lb.toml")).expect("a folder in place of a file");
+    let output = finish(lb(&["run"]).current_dir(&*here));
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("not from both"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("cannot read `lb.toml`"), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -152,11 +270,17 @@ fn a_second_instance_on_the_same_port_is_refused() {
     assert_eq!(output.status.code(), Some(1));
     let stderr = text(&output.stderr);
     assert!(stderr.contains(&format!("cannot listen on {address}")), "{stderr}");
+    assert_eq!(stderr.matches("in use").count(), 1, "{stderr}");
+    if cfg!(target_os = "linux") {
+        assert!(stderr.contains(&format!("process {} (lb)", first.pid())), "{stderr}");
+    }
 }
 
 #[test]
 fn a_filter_that_is_none_is_refused() {
-    let output = finish(lb(&["run", "--to", "127.0.0.1:1"]).env("LB_LOG", "info,=,"));
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("LB_LOG"), "{}", text(&output.stderr));
+    for filter in ["info,=,", "inof", "info,debgu"] {
+        let output = finish(lb(&["run", "--to", "127.0.0.1:1"]).env("LB_LOG", filter));
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains("LB_LOG"), "{}", text(&output.stderr));
+    }
 }

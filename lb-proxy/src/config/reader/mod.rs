@@ -6,14 +6,13 @@
 //! is an unknown key. Sections (`listener.rs`, `cluster.rs`, …) are written in
 //! these terms only and know nothing of TOML.
 
-mod duration;
 mod size;
 mod suggest;
 mod table;
 mod text;
 mod value;
 
-pub use duration::parse_duration;
+pub(super) use size::shown_size;
 use suggest::which_key;
 pub(super) use suggest::{code_list, did_you_mean};
 pub(super) use table::Table;

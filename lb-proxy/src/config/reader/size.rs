@@ -3,14 +3,16 @@
 //! `KiB` is 1024 and `KB` is 1000. A lone `K` is refused: half the tools mean
 //! one, half the other.
 
-const UNITS: [(&str, u64); 7] = [
+const UNITS: [(&str, u64); 9] = [
     ("B", 1),
     ("KB", 1_000),
     ("MB", 1_000_000),
     ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
     ("KiB", 1 << 10),
     ("MiB", 1 << 20),
     ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
 ];
 
 /// Reads a size in bytes, or says what is wrong with the text.
@@ -32,7 +34,7 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
         let (big, capital) =
             (unit.to_uppercase(), unit.chars().next().unwrap_or('K').to_ascii_uppercase());
         return Err(match big.as_str() {
-            "K" | "M" | "G" => {
+            "K" | "M" | "G" | "T" => {
                 format!("`{unit}` is ambiguous: `{capital}iB` counts in 1024, `{capital}B` in 1000")
             }
             _ => format!("unknown unit `{unit}`"),
@@ -46,8 +48,9 @@ pub(super) fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 /// A size in the largest unit it is a multiple of.
-pub(super) fn shown_size(bytes: u64) -> String {
-    for (unit, size) in [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
+pub(crate) fn shown_size(bytes: u64) -> String {
+    for (unit, size) in [("TiB", 1u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)]
+    {
         if bytes >= size && bytes.is_multiple_of(size) {
             return format!("{}{unit}", bytes / size);
         }
@@ -57,7 +60,28 @@ pub(super) fn shown_size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: RngSeed::Fixed(0x1b),
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn a_shown_size_is_read_as_itself(bytes: u64, zeros in 0..64_u32) {
+            let bytes = bytes >> zeros << (zeros / 2);
+            prop_assert_eq!(parse_size(&shown_size(bytes)), Ok(bytes));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "[0-9]{0,21}[ .a-zA-Zé]{0,4}") {
+            let _ = parse_size(&text);
+        }
+    }
 
     #[test]
     fn binary_and_decimal_units_are_read() {

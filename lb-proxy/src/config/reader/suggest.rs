@@ -43,17 +43,18 @@ pub(crate) fn did_you_mean<'k>(
         .map(|(_, word)| word)
 }
 
-/// A sentence that leads from an unknown key to the one that was probably meant.
+/// The key that was probably meant by an unknown one, and a sentence that leads
+/// there.
 pub(super) fn which_key<'k>(
     typed: &str,
     known: &(impl Iterator<Item = &'k str> + Clone),
-) -> Option<String> {
+) -> Option<(&'k str, String)> {
     if let Some(word) = did_you_mean(typed, known.clone()) {
-        return Some(format!("a key with a similar name exists: `{word}`"));
+        return Some((word, format!("a key with a similar name exists: `{word}`")));
     }
     let (_, names) = CALLED.iter().find(|(word, _)| typed.eq_ignore_ascii_case(word))?;
     let word = names.iter().find_map(|name| known.clone().find(|known| known == name))?;
-    Some(format!("this is called `{word}` here"))
+    Some((word, format!("this is called `{word}` here")))
 }
 
 /// `a`, `b`, `c`: words in the way they are shown in sentences.
@@ -76,7 +77,9 @@ mod tests {
 
     #[test]
     fn words_of_other_balancers_find_theirs() {
-        let which = |typed, known: &[&'static str]| which_key(typed, &known.iter().copied());
+        let which = |typed, known: &[&'static str]| {
+            which_key(typed, &known.iter().copied()).map(|(_, sentence)| sentence)
+        };
         assert_eq!(
             which("servers", &["to", "backends"]).as_deref(),
             Some("this is called `backends` here")

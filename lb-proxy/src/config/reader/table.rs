@@ -121,10 +121,18 @@ impl<'a> Table<'a> {
             let free =
                 self.asked.iter().copied().filter(|asked| !self.entries.contains_key(*asked));
             // A key the table already has is the second-best guess: it would be a duplicate.
+            let meant = which_key(key, &free);
+            if let Some((word, _)) = &meant {
+                // It is not missing, it is misspelt.
+                let missing = self.path_of(word);
+                self.out.retain(|found| {
+                    !(found.is_about_absence() && found.key_path() == Some(&*missing))
+                });
+            }
             let help = elsewhere
                 .map(|(_, where_it_goes)| format!("`{key}` {where_it_goes}"))
-                .or_else(|| which_key(key, &free))
-                .or_else(|| which_key(key, &self.asked.iter().copied()))
+                .or_else(|| meant.map(|(_, sentence)| sentence))
+                .or_else(|| Some(which_key(key, &self.asked.iter().copied())?.1))
                 .unwrap_or_else(|| {
                     format!("known keys here: {}", code_list(self.asked.iter().copied()))
                 });

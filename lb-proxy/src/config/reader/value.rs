@@ -7,11 +7,14 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::Text;
-use super::parse_duration;
 use super::size::{parse_size, shown_size};
 use super::table::Table;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::diagnostics::Diagnostics;
+use crate::duration::parse_duration;
+
+const DURATIONS: &str = "write it like `\"1s\"`, `\"500ms\"` or `\"2m\"`";
+const SIZES: &str = "write it like `\"64KiB\"`";
 
 /// A value with its full name and its place in the file.
 ///
@@ -79,6 +82,13 @@ impl<'a> Value<'a> {
             );
             return Vec::new();
         };
+        if items.is_empty() {
+            let name = &self.path;
+            self.out.push(
+                self.error("must not be empty", "an empty list")
+                    .help(format!("write `[[{name}]]` for each, or leave `{name}` out")),
+            );
+        }
         items
             .iter()
             .enumerate()
@@ -104,18 +114,21 @@ impl<'a> Value<'a> {
         let text = match self.item.get_ref() {
             DeValue::String(text) => text,
             DeValue::Integer(number) => {
-                self.needs_unit(&format!("write `\"{number}s\"` or `\"{number}ms\"`"));
+                let (seconds, millis) = (format!("{number}s"), format!("{number}ms"));
+                // Only what would be taken is suggested.
+                let would_do = parse_duration(&seconds).is_ok_and(|duration| duration >= from);
+                self.needs_unit(&match would_do {
+                    true => format!("write `\"{seconds}\"` or `\"{millis}\"`"),
+                    false => DURATIONS.to_owned(),
+                });
                 return None;
             }
             DeValue::Float(_) => {
-                self.needs_unit("write it like `\"1s\"`, `\"500ms\"` or `\"2m\"`");
+                self.needs_unit(DURATIONS);
                 return None;
             }
             _ => {
-                self.wrong_type(
-                    "a duration",
-                    Some("write it like `\"1s\"`, `\"500ms\"` or `\"2m\"`"),
-                );
+                self.wrong_type("a duration", Some(DURATIONS));
                 return None;
             }
         };
@@ -142,13 +155,16 @@ impl<'a> Value<'a> {
         let text = match self.item.get_ref() {
             DeValue::String(text) => text,
             DeValue::Integer(number) => {
-                let bytes =
-                    number.as_str().parse().map_or_else(|_| format!("{number}B"), shown_size);
-                self.needs_unit(&format!("if bytes are meant, write `\"{bytes}\"`"));
+                let bytes = number.as_str().parse().ok();
+                let would_do = bytes.filter(|bytes| (from..=to).contains(bytes));
+                self.needs_unit(&match would_do {
+                    Some(bytes) => format!("if bytes are meant, write `\"{}\"`", shown_size(bytes)),
+                    None => SIZES.to_owned(),
+                });
                 return None;
             }
             _ => {
-                self.wrong_type("a size", Some("write it like `\"64KiB\"`"));
+                self.wrong_type("a size", Some(SIZES));
                 return None;
             }
         };
@@ -165,7 +181,8 @@ impl<'a> Value<'a> {
                         .at(self.item.span(), reason)
                         .key(&self.path)
                         .help(
-                            "units: `B`, `KiB`, `MiB`, `GiB`, `KB`, `MB`, `GB`, as in `\"64KiB\"`",
+                            "units: `B`, `KiB`, `MiB`, `GiB`, `TiB`, `KB`, `MB`, `GB`, `TB`, \
+                             as in `\"64KiB\"`",
                         ),
                 );
                 None

@@ -66,7 +66,30 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: RngSeed::Fixed(0x1b),
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn the_sum_of_the_parts_is_what_is_read(hours in 0..8_000_u64, secs: u16, millis: u16) {
+            let expected = Duration::from_millis(
+                hours * 3_600_000 + u64::from(secs) * 1_000 + u64::from(millis)
+            );
+            prop_assert_eq!(parse_duration(&format!("{hours}h{secs}s{millis}ms")), Ok(expected));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "([0-9]{0,21}[dhmsué. ]{0,2}){0,4}") {
+            let _ = parse_duration(&text);
+        }
+    }
 
     #[test]
     fn units_and_sums_of_units_are_read() {

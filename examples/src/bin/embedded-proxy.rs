@@ -1,4 +1,4 @@
-//! `cargo run -p lb-examples --bin embedded_proxy`: the proxy in a `main` of your own.
+//! `cargo run -p lb-examples --bin embedded-proxy`: the proxy in a `main` of your own.
 //!
 //! Three backends and a proxy on free ports, in one process. While clients send
 //! requests, one backend is drained, as a deployment would do; nobody notices.
@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use lb_core::cluster::CauseKind;
 use lb_core::strategy::RoundRobin;
 use lb_core::{AdminState, Backend, Cause, Change, Cluster, Membership};
@@ -36,7 +36,9 @@ fn main() -> anyhow::Result<()> {
     let proxy = Proxy::start(service, NonZeroUsize::MIN)?;
     let address = proxy.addresses()[0];
     println!("the proxy listens on http://{address}");
-    println!("30 requests:         {:?}", ask(address, 30)?);
+    let answers = ask(address, 30)?;
+    println!("30 requests:         {answers:?}");
+    ensure!(answers.len() == 3 && answers.values().all(|count| *count == 10), "not in turn");
 
     // A change is recorded with its cause, and is effective once every worker has
     // acknowledged it: after that, nobody new reaches "two".
@@ -45,7 +47,9 @@ fn main() -> anyhow::Result<()> {
     let version = cluster.apply(drain, Cause::new(CauseKind::Person, "deploying two"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(cluster.effective(version));
-    println!("with \"two\" drained:  {:?}", ask(address, 30)?);
+    let answers = ask(address, 30)?;
+    println!("with \"two\" drained:  {answers:?}");
+    ensure!(!answers.contains_key("two"), "a drained backend was given new requests");
 
     // Requests in flight are finished before this returns.
     runtime.block_on(proxy.drain());

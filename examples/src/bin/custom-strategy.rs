@@ -1,4 +1,4 @@
-//! `cargo run -p lb-examples --bin custom_strategy`: a strategy of your own.
+//! `cargo run -p lb-examples --bin custom-strategy`: a strategy of your own.
 //!
 //! A strategy is a recipe: once per set of backends it builds a picker, taking
 //! the time it needs, and the picker then answers every request. This one sends
@@ -6,7 +6,9 @@
 //! too much to do. Which names are near is its own knowledge; what is in flight
 //! where, it reads through the view.
 
+use anyhow::ensure;
 use lb_core::cluster::{Slot, View};
+use lb_core::sample::mix;
 use lb_core::strategy::{BuildCx, Choice, Picker, Reason, Strategy};
 use lb_core::{Backend, Cluster, Membership, PickCx, Tick};
 
@@ -68,11 +70,13 @@ fn main() -> anyhow::Result<()> {
         .build();
     let mut handle = cluster.handle();
 
-    // Nobody finishes: the fifth request finds the near ones crowded.
+    // Nobody finishes: from the fifth request on the near ones are crowded.
     let mut in_flight = Vec::new();
     for number in 1..=6 {
-        let lease = handle.acquire(&PickCx::new(Tick::ZERO, number))?;
+        let lease = handle.acquire(&PickCx::new(Tick::ZERO, mix(number)))?;
         println!("request {number}: {:8}  ({})", lease.backend().name(), lease.reason());
+        let near = lease.backend().name().starts_with("basel");
+        ensure!(near == (number <= 4), "request {number} went to {}", lease.backend());
         in_flight.push(lease);
     }
     Ok(())

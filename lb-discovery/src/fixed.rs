@@ -80,5 +80,7 @@ mod tests {
         let mut source = Fixed::new("test", set.clone());
         drop(source.next());
         assert_eq!(poll(&mut source), Poll::Ready(set));
+        assert_eq!(poll(&mut source), Poll::Pending);
+        assert_eq!(poll(&mut source), Poll::Pending, "dropped while it was waiting");
     }
 }

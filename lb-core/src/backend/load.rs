@@ -3,9 +3,9 @@
 //!
 //! One cache line per incarnation, so that two backends never share one. The
 //! counts of a request's two phases and the two ways of being closed lie in *one*
-//! word: a request that starts learns from a single addition whether the backend
-//! is closed or full, and takes the addition back if so. Nothing can slip in
-//! between a check and a count.
+//! word, so that nothing can slip in between a check and a count. Counting in is
+//! one addition, taken back if the backend turns out to be closed; with a ceiling
+//! it is a compare-and-swap instead.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -119,6 +119,10 @@ impl Load {
     pub(crate) fn finish(&self, phases: u64) {
         let before = self.word.fetch_sub(phases, Ordering::AcqRel);
         debug_assert!(
+            phases & HELD == 0 || (before / HELD) & COUNT > 0,
+            "held is counted out twice"
+        );
+        debug_assert!(
             phases & BUSY == 0 || before & COUNT > 0,
             "busy is counted out more often than in"
         );
@@ -147,9 +151,14 @@ impl Load {
         self.word.fetch_and(!((CLOSED | CLOSED_TO_NEW) & !bits), Ordering::AcqRel);
     }
 
-    /// Sets the idle bit of a backend that has nothing in flight. Needed after
-    /// the upkeep of the bits was switched on under traffic.
+    /// Puts the idle bit right. Needed after the upkeep of the bits was switched on
+    /// under traffic.
     pub(crate) fn sweep(&self) {
+        let idle = self.seat.is_idle();
+        if self.busy() > 0 && idle {
+            self.seat.claim();
+        }
+        // After the claim: the last request may have ended just before it.
         if self.busy() == 0 && !self.seat.is_idle() {
             self.seat.set_idle();
         }
@@ -271,11 +280,25 @@ mod tests {
 
     #[test]
     fn a_refused_claim_gives_the_idle_bit_back() {
+        for limit in [None, NonZeroU32::new(1)] {
+            let load = load();
+            load.admit(AdminState::Disabled, Tick::ZERO);
+            load.seat.claim();
+            assert_eq!(load.reserve(Admission::New, limit), Err(Refused::Closed));
+            assert!(load.seat.is_idle());
+        }
+    }
+
+    #[test]
+    fn a_sweep_puts_the_idle_bit_right_either_way() {
         let load = load();
-        load.admit(AdminState::Disabled, Tick::ZERO);
         load.seat.claim();
-        assert_eq!(load.reserve(Admission::New, None), Err(Refused::Closed));
+        load.sweep();
         assert!(load.seat.is_idle());
+        load.reserve(Admission::New, None).unwrap();
+        load.seat.set_idle();
+        load.sweep();
+        assert!(!load.seat.is_idle());
     }
 
     #[test]
@@ -350,6 +373,42 @@ mod races {
             other.join().unwrap();
             assert_eq!(load.busy(), 0);
             assert!(load.seat().is_idle());
+        });
+    }
+
+    #[test]
+    fn a_claim_refused_by_a_ceiling_leaves_the_bit_to_who_holds_the_place() {
+        loom::model(|| {
+            let (_seats, load) = tracked();
+            let limit = NonZeroU32::new(1);
+            let other = {
+                let load = Arc::clone(&load);
+                thread::spawn(move || {
+                    if load.reserve(Admission::New, limit).is_ok() {
+                        load.finish(BUSY | HELD);
+                    }
+                })
+            };
+            if load.seat().claim() && load.reserve(Admission::New, limit).is_ok() {
+                load.finish(BUSY | HELD);
+            }
+            other.join().unwrap();
+            assert_eq!(load.busy(), 0);
+            assert!(load.seat().is_idle(), "nothing in flight, yet not idle");
+        });
+    }
+
+    #[test]
+    fn a_sweep_among_requests_leaves_an_idle_backend_idle() {
+        loom::model(|| {
+            let (_seats, load) = tracked();
+            let other = {
+                let load = Arc::clone(&load);
+                thread::spawn(move || claim_and_serve(&load))
+            };
+            load.sweep();
+            other.join().unwrap();
+            assert!(load.seat().is_idle(), "nothing in flight, yet not idle");
         });
     }
 

@@ -106,12 +106,17 @@ impl Effective {
     }
 
     fn wait(&mut self, waker: &Waker) {
-        let mut waiting = lock(&self.shared.workers.waiting);
-        let ticket = *self.ticket.get_or_insert_with(|| {
-            waiting.next += 1;
-            waiting.next
-        });
-        waiting.wakers.insert(ticket, waker.clone());
+        let waker = waker.clone();
+        let replaced = {
+            let mut waiting = lock(&self.shared.workers.waiting);
+            let ticket = *self.ticket.get_or_insert_with(|| {
+                waiting.next += 1;
+                waiting.next
+            });
+            waiting.wakers.insert(ticket, waker)
+        };
+        // Not under the lock: it may be the last hold on a task that waits, too.
+        drop(replaced);
     }
 }
 

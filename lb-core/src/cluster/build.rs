@@ -1,6 +1,6 @@
 //! From what is known to a snapshot.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 use super::{
     Inputs,
@@ -44,10 +44,13 @@ pub(super) struct Builder {
     next_sweep: Tick,
 }
 
-/// A snapshot, and how many of the inputs' causes it took in.
+/// What comes of a build.
 pub(super) struct Built {
     pub(super) snapshot: Snapshot,
+    /// How many of the inputs' causes it took in.
     pub(super) causes: usize,
+    /// The strategy that was used before.
+    pub(super) replaced: Option<Box<dyn Strategy>>,
 }
 
 #[derive(Debug, Clone)]
@@ -86,15 +89,15 @@ impl Builder {
     /// The strategy's code runs before anything that lasts is changed: if it
     /// panics, the next call finds everything as it was.
     pub(super) fn build(&mut self, mut inputs: Inputs, now: Tick) -> Built {
-        if let Some(strategy) = inputs.strategy.take() {
-            self.strategy = strategy;
-        }
+        let mut candidate = inputs.strategy.take();
         let lives = self.lives(&inputs.membership);
         let roster = self.roster(&inputs, &lives, now);
-        let picker = self.strategy.build(View::new(&roster), &BuildCx::new(self.entropy));
+        let strategy = candidate.as_mut().unwrap_or(&mut self.strategy);
+        let picker = strategy.build(View::new(&roster), &BuildCx::new(self.entropy));
 
+        let replaced = candidate.map(|strategy| mem::replace(&mut self.strategy, strategy));
+        self.next_drain = next_drain(&inputs, &lives, now);
         self.lives = lives;
-        self.next_drain = next_drain(&inputs, now);
         self.stale = false;
         self.built = inputs.version;
         self.publications += 1;
@@ -108,7 +111,7 @@ impl Builder {
             version: self.built,
             publication: self.publications,
         };
-        Built { snapshot, causes }
+        Built { snapshot, causes, replaced }
     }
 
     /// Notes that a drain has run out; says whether a rebuild is due to time.
@@ -184,6 +187,8 @@ impl Builder {
         for backend in membership.iter() {
             let before = self.lives.get(backend.name());
             let life = match before.filter(|life| life.backend.is_same_incarnation_as(backend)) {
+                // Described as before, it stays the very same for workers' holds.
+                Some(life) if life.backend == *backend => life.clone(),
                 Some(life) => Life { backend: Arc::clone(backend), ..life.clone() },
                 None => self.begin(backend),
             };
@@ -247,8 +252,9 @@ impl Inputs {
 }
 
 /// When the first of the drains that go on at `now` ends.
-fn next_drain(inputs: &Inputs, now: Tick) -> Option<Tick> {
-    let ends = inputs.admin.values().filter_map(|state| match state {
+fn next_drain(inputs: &Inputs, lives: &BTreeMap<Arc<str>, Life>, now: Tick) -> Option<Tick> {
+    let present = inputs.admin.iter().filter(|(name, _)| lives.contains_key(*name));
+    let ends = present.filter_map(|(_, state)| match state {
         AdminState::Draining { until: Some(until) } => Some(*until),
         _ => None,
     });

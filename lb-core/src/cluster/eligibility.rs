@@ -1,8 +1,10 @@
 //! Who may be picked: one function, one order.
 //!
-//! A backend is judged by the first of these that applies: disabled, draining,
-//! tier, health and ejection, panic. *Full* comes last and is not judged here:
-//! it changes with every request, so it is tested when a request is counted in.
+//! The order is: disabled, draining, tier, health and ejection, panic. What keeps
+//! a backend out is named by the first that does, except that one which is down or
+//! ejected is called so even where its tier is not used. *Full* comes last and is
+//! not judged here: it changes with every request, so it is tested when a request
+//! is counted in.
 //!
 //! *Panic* is the exception that keeps a cluster answering when the judgements
 //! themselves are likely to be wrong. When no backend of any tier is usable, or

@@ -7,8 +7,8 @@
 //! * One owner calls [`drive`](Cluster::drive), which builds a snapshot from all
 //!   that was recorded since the last one. Builds are bounded: never two at a
 //!   time, always of the latest state, and with a pause of at least 50 ms and ten
-//!   times the last build, so that a storm of changes costs a known share of one
-//!   core and not a request.
+//!   times the last build, so that a storm of changes costs at most a tenth of one
+//!   core per cluster, and no request.
 //! * Each worker has a [`ClusterHandle`] that picks from the snapshot it has
 //!   cached. When it takes up a new one it thereby *acknowledges* it;
 //!   [`effective`](Cluster::effective) waits until all have. Only then is it true
@@ -65,7 +65,8 @@ use crate::{
     time::Tick,
 };
 
-/// A callback that wakes somebody. Called from any thread; must not block.
+/// A callback that wakes somebody. Called from any thread; must neither block nor
+/// panic nor call back into the cluster, but make its owner do so.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// A named set of backends to balance over: the shared handle of its write side.
@@ -120,7 +121,8 @@ impl Cluster {
     }
 
     /// Records several changes with one cause: all of them, or none. No snapshot
-    /// has some of them and not the others.
+    /// has some of them and not the others. Changes that say what is true already
+    /// make no new version, and so no generation.
     ///
     /// # Errors
     ///
@@ -132,16 +134,22 @@ impl Cluster {
         cause: Cause,
     ) -> Result<Version, ChangeError> {
         let changes: Vec<Change> = changes.into_iter().collect();
+        let mut replaced = Vec::new();
         let version = {
             let mut inputs = self.shared.inputs();
             self.shared.check(&inputs, &changes)?;
+            let mut news = false;
             for change in changes {
-                self.shared.record(&mut inputs, change);
+                news |= self.shared.record(&mut inputs, change, &mut replaced);
+            }
+            if !news {
+                return Ok(inputs.version);
             }
             inputs.causes.push(cause);
             inputs.version = inputs.version.next();
             inputs.version
         };
+        drop(replaced);
         self.shared.wake_driver();
         Ok(version)
     }
@@ -150,6 +158,12 @@ impl Cluster {
     /// due next. To be called by one owner: after [`on_change`](Self::on_change)
     /// woke it, and when the returned time has come. A call too many does no
     /// harm; `clock` is read before and after a build.
+    ///
+    /// # Panics
+    ///
+    /// When a strategy of somebody else's does. A new strategy that panics is given
+    /// up, the one before stays; no other change is lost, and the next build is
+    /// paced as after any other.
     pub fn drive(&self, clock: &dyn Fn() -> Tick) -> Option<Tick> {
         let (published, deadline) = {
             let mut builder = lock(&self.shared.builder);
@@ -159,9 +173,8 @@ impl Cluster {
             (published, builder.next_deadline(behind))
         };
         // Others' code, called under none of our locks.
-        if let Some((publication, before)) = published {
-            self.shared.workers.wake_all(publication);
-            drop(before);
+        if let Some(published) = published {
+            self.shared.workers.wake_all(published.publication);
         }
         deadline
     }
@@ -170,7 +183,8 @@ impl Cluster {
     /// [`drive`](Self::drive), and once now. One at a time: replaces the one
     /// before.
     pub fn on_change(&self, wake: Wake) {
-        *lock(&self.shared.driver) = Some(wake);
+        let replaced = lock(&self.shared.driver).replace(wake);
+        drop(replaced);
         self.shared.wake_driver();
     }
 
@@ -254,11 +268,22 @@ impl Shared {
         Ok(())
     }
 
-    fn record(&self, inputs: &mut Inputs, change: Change) {
+    /// Records a change and says whether it is one. Strategies that nobody will use
+    /// any more go into `replaced`: their code must not run under our locks.
+    fn record(
+        &self,
+        inputs: &mut Inputs,
+        change: Change,
+        replaced: &mut Vec<Box<dyn Strategy>>,
+    ) -> bool {
         match change {
-            Change::Membership(membership) => inputs.membership = membership,
+            Change::Membership(membership) => {
+                let news = inputs.membership != membership;
+                inputs.membership = membership;
+                news
+            }
             Change::Admin { backend, state: AdminState::Enabled } => {
-                inputs.admin.remove(&backend);
+                inputs.admin.remove(&backend).is_some()
             }
             Change::Admin { backend, state } => {
                 // At once, not with the next build: "nothing new from now on".
@@ -266,28 +291,25 @@ impl Shared {
                 if let Some(slot) = current.find(&backend) {
                     current.load(slot).admit(state, Tick::ZERO);
                 }
-                inputs.admin.insert(backend, state);
+                inputs.admin.insert(backend, state) != Some(state)
             }
-            Change::Weight { backend, weight: None } => {
-                inputs.weights.remove(&backend);
-            }
+            Change::Weight { backend, weight: None } => inputs.weights.remove(&backend).is_some(),
             Change::Weight { backend, weight: Some(weight) } => {
-                inputs.weights.insert(backend, weight);
+                inputs.weights.insert(backend, weight) != Some(weight)
             }
             Change::Health { incarnation, health } => {
-                inputs.health.insert(incarnation, health);
+                let before = inputs.health.insert(incarnation, health);
+                before.unwrap_or_default() != health
             }
-            Change::Strategy(strategy) => inputs.strategy = Some(strategy),
+            Change::Strategy(strategy) => {
+                replaced.extend(inputs.strategy.replace(strategy));
+                true
+            }
         }
     }
 
-    /// Builds and publishes if something is due; returns the publication's number
-    /// and the snapshot it replaced.
-    fn build_if_due(
-        &self,
-        builder: &mut Builder,
-        clock: &dyn Fn() -> Tick,
-    ) -> Option<(u64, Arc<Snapshot>)> {
+    /// Builds and publishes if something is due.
+    fn build_if_due(&self, builder: &mut Builder, clock: &dyn Fn() -> Tick) -> Option<Published> {
         let now = clock();
         let due = builder.expire_drains(now) || self.inputs().version != builder.built();
         if !due || !builder.may_build(now) {
@@ -295,19 +317,20 @@ impl Shared {
         }
         // On its own line: the lock is held for the copy and not for the build.
         let inputs = self.inputs().take();
+        builder.pace(now, now);
         let built = builder.build(inputs, now);
         let published = self.publish(built, now);
         builder.pace(now, clock());
         Some(published)
     }
 
-    /// Makes `snapshot` the present one. The admin states that count are those of
+    /// Makes a build the present snapshot. The admin states that count are those of
     /// this moment, not those of when the build began: a backend disabled in
     /// between stays closed.
-    fn publish(&self, built: Built, now: Tick) -> (u64, Arc<Snapshot>) {
+    fn publish(&self, built: Built, now: Tick) -> Published {
         let mut inputs = self.inputs();
         inputs.forget(&built);
-        let snapshot = built.snapshot;
+        let Built { snapshot, replaced, .. } = built;
         assert!(snapshot.version() <= inputs.version, "a snapshot from the future");
         for (backend, load) in snapshot.loads() {
             load.admit(inputs.admin_state(backend.name()), now);
@@ -315,7 +338,7 @@ impl Shared {
         let publication = snapshot.publication();
         let before = self.current.swap(Arc::new(snapshot));
         self.publication.store(publication, Ordering::Release);
-        (publication, before)
+        Published { publication, _before: before, _replaced: replaced }
     }
 
     fn wake_driver(&self) {
@@ -324,6 +347,14 @@ impl Shared {
             wake();
         }
     }
+}
+
+/// What was published, and what it replaced: to be dropped, with whatever code of
+/// others that runs, when all locks are released.
+struct Published {
+    publication: u64,
+    _before: Arc<Snapshot>,
+    _replaced: Option<Box<dyn Strategy>>,
 }
 
 impl Inputs {
@@ -354,8 +385,7 @@ impl Inputs {
 }
 
 /// Our critical sections either only move values, or build, and a build that panics
-/// (a strategy of somebody else's may) has changed nothing that the next one relies
-/// on.
+/// has changed nothing that the next one relies on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

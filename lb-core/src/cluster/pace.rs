@@ -1,4 +1,4 @@
-//! How often a snapshot may be built.
+//! How often a cluster's snapshot may be built.
 
 use std::time::Duration;
 

@@ -113,8 +113,8 @@ impl<'a> View<'a> {
         self.roster.hot[slot.index()].load.failures()
     }
 
-    /// Whether a request of this context that has tried nothing else may go
-    /// there: the slot takes anybody and was not tried.
+    /// Whether a request of this context may go there: the slot takes anybody and
+    /// was not tried. Whether it is full shows when it is reserved.
     #[must_use]
     pub fn is_candidate(self, slot: Slot, cx: &PickCx<'_>) -> bool {
         self.roster.new.contains(slot) && !self.was_tried(slot, cx)
@@ -128,35 +128,33 @@ impl<'a> View<'a> {
 
     /// The stable number of a backend's seat. Bit `seat % 64` of
     /// [`idle_bits`](Self::idle_bits) of block `seat / 64` belongs to it.
-    #[must_use]
-    pub fn seat(self, slot: Slot) -> usize {
+    ///
+    /// Like all about idle bits for the pickers of this crate only: a bit that is
+    /// claimed and then not used is lost until the next sweep.
+    pub(crate) fn seat(self, slot: Slot) -> usize {
         self.roster.hot[slot.index()].load.seat().number() as usize
     }
 
     /// How many blocks of 64 seats there are.
-    #[must_use]
-    pub fn seat_blocks(self) -> usize {
+    pub(crate) fn seat_blocks(self) -> usize {
         self.roster.blocks.len()
     }
 
-    /// The idle bits of 64 seats. Kept only for strategies whose
-    /// [`Needs`](crate::strategy::Needs) ask for them.
-    #[must_use]
-    pub fn idle_bits(self, block: usize) -> u64 {
+    /// The idle bits of 64 seats; only right if the strategy
+    /// [needs](crate::strategy::Needs) them.
+    pub(crate) fn idle_bits(self, block: usize) -> u64 {
         self.roster.blocks[block].idle()
     }
 
     /// Whether its idle bit is set.
-    #[must_use]
-    pub fn is_idle(self, slot: Slot) -> bool {
+    pub(crate) fn is_idle(self, slot: Slot) -> bool {
         self.roster.hot[slot.index()].load.seat().is_idle()
     }
 
-    /// Takes an idle backend: clears its bit and says whether it was set. Only for
-    /// pickers, and a picker that got `true` must choose that slot: its bit comes
-    /// back when its last request ends.
-    #[must_use]
-    pub fn claim_idle(self, slot: Slot) -> bool {
+    /// Takes an idle backend: clears its bit and says whether it was set. A picker
+    /// that got `true` must choose that slot; the bit comes back when its last
+    /// request ends, or when the choice is refused.
+    pub(crate) fn claim_idle(self, slot: Slot) -> bool {
         self.roster.hot[slot.index()].load.seat().claim()
     }
 }

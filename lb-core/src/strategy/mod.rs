@@ -107,14 +107,13 @@ pub trait Picker: Debug + Send + Sync {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Needs {
-    /// Keep the bits behind [`View::idle_bits`] up to date.
-    pub idle_bits: bool,
+    /// Keep the bitmap of idle backends up to date.
+    pub(crate) idle_bits: bool,
 }
 
 impl Needs {
-    /// The idle bits, and nothing else.
-    #[must_use]
-    pub fn idle_bits() -> Self {
+    /// The bitmap of idle backends, and nothing else.
+    pub(crate) fn idle_bits() -> Self {
         Self { idle_bits: true }
     }
 }

@@ -9,9 +9,9 @@ use crate::cluster::View;
 ///
 /// Draws are by weight, and the smaller in flight ÷ weight wins, as in nginx's
 /// `random two least_conn`; where they are equal, the one drawn first, so that a
-/// cluster with nothing to do is served by weight. The two are never the same one,
-/// as they may be in Envoy: with two backends that picks the busier one every
-/// fourth time.
+/// cluster with nothing to do is served by weight. A second draw of the same one is
+/// repeated (up to four times), which Envoy does not: with two backends that picks
+/// the busier one every fourth time.
 ///
 /// Where a single balancer sees all traffic, [`LeastConn`](super::LeastConn) has
 /// the shorter tail. O(1) per pick.

@@ -241,6 +241,36 @@ fn the_share_of_a_busy_backend_falls_on_all_others() {
 }
 
 #[test]
+fn idle_backends_are_found_evenly_wherever_they_sit() {
+    // 65 backends: the last sits alone in a block of the bitmap.
+    for size in [65, 130] {
+        let cluster = cluster(StrategyKind::LeastConn, equal(size));
+        let idle: Vec<usize> = (0..10).chain([size - 1]).collect();
+        let busy: Vec<usize> = (0..size).filter(|position| !idle.contains(position)).collect();
+        let shares = beside_busy(&cluster, size, &busy);
+        for position in idle {
+            // Binomial(20000, 1/11): sigma is 41, so five are 203.
+            assert!(shares[position].abs_diff(1_818) < 203, "{size}: {shares:?}");
+        }
+    }
+}
+
+#[test]
+fn the_cursor_goes_on_counting_when_the_set_is_built_anew() {
+    let cluster = cluster(StrategyKind::RoundRobin, equal(4));
+    let mut handle = cluster.handle();
+    let mut played = vec![pick(&mut handle, 0), pick(&mut handle, 0)];
+    let cause = Cause::new(CauseKind::Source, "another address");
+    let mut backends: Vec<Backend> = equal(4).iter().map(|backend| (**backend).clone()).collect();
+    backends[3] = Backend::new("10.9.9.9:80").named("b3");
+    let membership = Membership::new(backends).unwrap();
+    cluster.apply(Change::Membership(membership), cause).unwrap();
+    settle(&cluster);
+    played.extend([pick(&mut handle, 0), pick(&mut handle, 0)]);
+    assert_eq!(played, [0, 1, 2, 3]);
+}
+
+#[test]
 fn an_idle_minority_is_used_by_weight() {
     let cluster = cluster(StrategyKind::LeastConn, weighted(&[1_000, 3, 1]));
     let shares = beside_busy(&cluster, 3, &[0]);

@@ -115,6 +115,43 @@ fn idle_bits_are_right_after_they_were_switched_on_under_requests() {
 }
 
 #[test]
+fn backends_that_are_busy_when_idle_bits_are_switched_on_are_not_taken_for_idle() {
+    let cluster = cluster(StrategyKind::LeastConn, equal(8));
+    let mut handle = cluster.handle();
+    let _leases: Vec<_> = (0..16).map(|_| handle.acquire(&now()).unwrap()).collect();
+    say(&cluster, Change::Membership(equal(10)));
+    settle(&cluster);
+    let mut next: Vec<_> = (0..2)
+        .map(|n| handle.acquire(&PickCx::new(Tick::ZERO, lb_core::sample::mix(n))).unwrap())
+        .collect();
+    next.sort_by_key(|lease| lease.backend().name().to_owned());
+    let next: Vec<_> = next.iter().map(|lease| lease.backend().name()).collect();
+    assert_eq!(next, ["b8", "b9"]);
+}
+
+#[test]
+fn a_lease_shows_the_description_it_was_picked_with() {
+    let cluster = cluster(StrategyKind::First, equal(1));
+    let mut handle = cluster.handle();
+    let before = handle.acquire(&now()).unwrap();
+    say(&cluster, Change::Membership(crate::support::weighted(&[5])));
+    settle(&cluster);
+    let after = handle.acquire(&now()).unwrap();
+    assert_eq!(before.incarnation(), after.incarnation());
+    assert_eq!((before.backend().weight().get(), after.backend().weight().get()), (1, 5));
+}
+
+#[test]
+fn a_preferred_backend_that_was_tried_is_not_taken_again() {
+    let cluster = cluster(StrategyKind::First, equal(2));
+    let mut handle = cluster.handle();
+    let mut tried = Tried::default();
+    tried.add(handle.acquire(&now().preferring("b0")).unwrap().incarnation());
+    let retry = handle.acquire(&now().preferring("b0").avoiding(&tried)).unwrap();
+    assert_eq!(retry.backend().name(), "b1");
+}
+
+#[test]
 fn a_preferred_backend_is_taken_if_it_admits_bound_clients() {
     let cluster = cluster(StrategyKind::RoundRobin, equal(3));
     let mut handle = cluster.handle();
@@ -160,6 +197,7 @@ fn time_to_first_byte_is_averaged_per_backend() {
     let mut handle = cluster.handle();
     let mut lease = handle.acquire(&PickCx::new(Tick::from_millis(5), 0)).unwrap();
     lease.first_byte(Tick::from_millis(8));
+    lease.first_byte(Tick::from_millis(900));
     let snapshot = cluster.snapshot();
     let latency = snapshot.view().latency(snapshot.find("b0").unwrap());
     assert_eq!(latency, Some(std::time::Duration::from_millis(3)));
@@ -221,6 +259,21 @@ fn a_backend_that_can_take_the_request_is_found_whatever_the_strategy_picks() {
         let lease = handle.acquire(&now()).unwrap();
         assert_eq!((lease.backend().name(), lease.reason()), ("b17", Reason::LastResort));
     }
+}
+
+#[test]
+fn when_the_strategy_is_no_help_requests_are_spread_all_the_same() {
+    let cluster = crate::support::boxed(Box::new(Stubborn(None)), equal(10));
+    let mut handle = cluster.handle();
+    let mut used: Vec<_> = (0..100)
+        .map(|n| {
+            let cx = PickCx::new(Tick::ZERO, lb_core::sample::mix(n));
+            handle.acquire(&cx).unwrap().backend().name().to_owned()
+        })
+        .collect();
+    used.sort();
+    used.dedup();
+    assert_eq!(used.len(), 10);
 }
 
 #[test]

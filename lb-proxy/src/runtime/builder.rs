@@ -5,13 +5,17 @@
 //! on a worker nor on whoever made the change.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use lb_core::Cluster;
+use lb_core::{Cluster, Tick};
 
 use super::clock::now;
+
+/// When a cluster whose build panicked is looked at again.
+const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 struct Signal {
@@ -83,9 +87,18 @@ impl Signal {
 
 fn build(clusters: &[Cluster], signal: &Signal) {
     loop {
-        let due = clusters.iter().filter_map(|cluster| cluster.drive(&now)).min();
+        let due = clusters.iter().filter_map(drive).min();
         if signal.wait(due.map(|due| due.since(now()))) {
             return;
         }
     }
+}
+
+/// Drives one cluster. A strategy of somebody else's that panics must not take the
+/// builder of all others along; the cluster goes on with what it had.
+fn drive(cluster: &Cluster) -> Option<Tick> {
+    catch_unwind(AssertUnwindSafe(|| cluster.drive(&now))).unwrap_or_else(|_| {
+        tracing::error!(cluster = cluster.name(), "a strategy panicked; nothing was published");
+        Some(now() + RETRY)
+    })
 }

@@ -10,10 +10,9 @@ mod subject;
 mod threads;
 
 pub use entropy::Entropy;
+use lb_core::{Backend, Membership, Weight};
 pub use subject::Subject;
 pub use threads::on_threads;
-
-use lb_core::{Backend, Membership, Weight};
 
 /// The sizes everything is measured at: a small service, a large one, a fleet.
 pub const SIZES: [usize; 3] = [4, 100, 1000];

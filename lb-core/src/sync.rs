@@ -3,13 +3,14 @@
 //! Only what loom explores goes through here; everything else uses `std`
 //! directly.
 
-#[cfg(loom)]
-pub(crate) use loom::sync::{
+#[cfg(not(loom))]
+pub(crate) use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };
-#[cfg(not(loom))]
-pub(crate) use std::sync::{
+
+#[cfg(loom)]
+pub(crate) use loom::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
 };

@@ -4,19 +4,23 @@
 //! Nothing is decided here. A [`Config`] becomes clusters, the clusters become a
 //! [`Service`], the service is started; signals stop it.
 
-use std::fmt::Write as _;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::io;
-use std::net::SocketAddr;
-use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::thread;
+use std::{
+    fmt::Write as _,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    io,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::Arc,
+    thread,
+};
 
 use anyhow::Context as _;
 use lb_core::{Cluster, Membership};
 use lb_discovery::{Fixed, Source};
-use lb_proxy::config::{self, Config};
-use lb_proxy::{ClusterSettings, ListenerSettings, Proxy, Running, Service};
+use lb_proxy::{
+    ClusterSettings, ListenerSettings, Proxy, Running, Service,
+    config::{self, Config},
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::follow::{at_once, follow};

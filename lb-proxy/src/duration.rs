@@ -66,8 +66,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use proptest::test_runner::RngSeed;
+    use proptest::{prelude::*, test_runner::RngSeed};
 
     use super::*;
 

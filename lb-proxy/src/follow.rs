@@ -1,10 +1,11 @@
 //! From a source of backends to the cluster they belong to.
 
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::{
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
-use lb_core::cluster::CauseKind;
-use lb_core::{Cause, Change, Cluster, Membership};
+use lb_core::{Cause, Change, Cluster, Membership, cluster::CauseKind};
 use lb_discovery::Source;
 
 /// How long a source that failed is left alone.

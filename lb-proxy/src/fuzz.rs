@@ -6,10 +6,14 @@
 
 use http::{HeaderName, HeaderValue, Request, Version};
 
-use crate::config::Config;
-use crate::http::fuzzing::{Origin, check, request_changes};
-use crate::http::{Route, RouteTable};
-use crate::listen::ListenerLimits;
+use crate::{
+    config::Config,
+    http::{
+        Route, RouteTable,
+        fuzzing::{Origin, check, request_changes},
+    },
+    listen::ListenerLimits,
+};
 
 /// Any text is either a configuration or explained, and the explanation can be
 /// printed.
@@ -92,11 +96,9 @@ fn parse(input: &[u8]) -> Option<http::request::Parts> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::Path;
+    use std::{fs, path::Path};
 
-    use proptest::prelude::*;
-    use proptest::test_runner::RngSeed;
+    use proptest::{prelude::*, test_runner::RngSeed};
 
     proptest! {
         #![proptest_config(ProptestConfig {

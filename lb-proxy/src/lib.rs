@@ -34,8 +34,9 @@ mod upstream;
 
 #[cfg(any(feature = "config", feature = "demo"))]
 pub use self::duration::parse_duration;
-pub use self::http::{Route, RouteTable};
-pub use self::listen::{ListenerLimits, ListenerSettings, ListenerTimeouts};
-pub use self::runtime::clock::now;
-pub use self::runtime::{ClusterSettings, ClusterTimeouts, Proxy, Running, Service, StartError};
-pub use self::upstream::{Address, AddressError, HostError, PortError};
+pub use self::{
+    http::{Route, RouteTable},
+    listen::{ListenerLimits, ListenerSettings, ListenerTimeouts},
+    runtime::{ClusterSettings, ClusterTimeouts, Proxy, Running, Service, StartError, clock::now},
+    upstream::{Address, AddressError, HostError, PortError},
+};

@@ -7,10 +7,12 @@
 //! where, it reads through the view.
 
 use anyhow::ensure;
-use lb_core::cluster::{Slot, View};
-use lb_core::sample::mix;
-use lb_core::strategy::{BuildCx, Choice, Picker, Reason, Strategy};
-use lb_core::{Backend, Cluster, Membership, PickCx, Tick};
+use lb_core::{
+    Backend, Cluster, Membership, PickCx, Tick,
+    cluster::{Slot, View},
+    sample::mix,
+    strategy::{BuildCx, Choice, Picker, Reason, Strategy},
+};
 
 /// Prefers backends whose name begins with `zone`, up to `crowded` requests each.
 #[derive(Debug)]

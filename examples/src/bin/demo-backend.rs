@@ -4,14 +4,15 @@
 //! on request: see `lb_proxy::demo` for its paths. Runs until it is stopped, or
 //! for as long as `--for` says.
 
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use clap::Parser;
 use http::StatusCode;
-use lb_proxy::demo::DemoOptions;
-use lb_proxy::parse_duration;
+use lb_proxy::{demo::DemoOptions, parse_duration};
 
 /// A backend to balance over.
 #[derive(Debug, Parser)]

@@ -3,18 +3,22 @@
 //! Three backends and a proxy on free ports, in one process. While clients send
 //! requests, one backend is drained, as a deployment would do; nobody notices.
 
-use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    num::NonZeroUsize,
+    sync::Arc,
+};
 
 use anyhow::{Context as _, ensure};
-use lb_core::cluster::CauseKind;
-use lb_core::strategy::RoundRobin;
-use lb_core::{AdminState, Backend, Cause, Change, Cluster, Membership};
-use lb_proxy::demo::DemoOptions;
-use lb_proxy::{ClusterSettings, ListenerSettings, Proxy, Route, RouteTable, Service};
+use lb_core::{
+    AdminState, Backend, Cause, Change, Cluster, Membership, cluster::CauseKind,
+    strategy::RoundRobin,
+};
+use lb_proxy::{
+    ClusterSettings, ListenerSettings, Proxy, Route, RouteTable, Service, demo::DemoOptions,
+};
 
 fn main() -> anyhow::Result<()> {
     // In your program these are other machines.

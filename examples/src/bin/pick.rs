@@ -4,9 +4,9 @@
 //! using it beside an HTTP client, a database driver or a job queue of your own.
 
 use anyhow::Context as _;
-use lb_core::sample::mix;
-use lb_core::strategy::RoundRobin;
-use lb_core::{Backend, Cluster, Membership, Outcome, PickCx, Tick, Weight};
+use lb_core::{
+    Backend, Cluster, Membership, Outcome, PickCx, Tick, Weight, sample::mix, strategy::RoundRobin,
+};
 
 fn main() -> anyhow::Result<()> {
     // Once: the set of backends, and how to choose among them.

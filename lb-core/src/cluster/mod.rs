@@ -41,10 +41,9 @@ use std::{
     },
 };
 
-use arc_swap::ArcSwap;
-
 pub use acknowledge::Effective;
 use acknowledge::Workers;
+use arc_swap::ArcSwap;
 use build::{Builder, Built};
 pub use builder::ClusterBuilder;
 pub use change::{Change, ChangeError, Version};

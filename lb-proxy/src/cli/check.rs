@@ -6,9 +6,11 @@ use clap::Args;
 use lb_proxy::config::{Config, Diagnostic, Diagnostics, Severity};
 use serde_json::{Value, json};
 
-use super::exit::Exit;
-use super::print;
-use super::source::{self, Source};
+use super::{
+    exit::Exit,
+    print,
+    source::{self, Source},
+};
 use crate::app::counted;
 
 #[derive(Debug, Args)]

@@ -1,21 +1,23 @@
 //! `lb demo`: two clusters of two backends each, in this process, and a balancer
 //! in front of them.
 
-use std::collections::BTreeMap;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
-use lb_core::Backend;
-use lb_core::strategy::StrategyKind;
-use lb_proxy::StartError;
-use lb_proxy::config::{Bind, Cluster, Config, Route};
-use lb_proxy::demo::{DemoBackend, DemoOptions};
+use lb_core::{Backend, strategy::StrategyKind};
+use lb_proxy::{
+    StartError,
+    config::{Bind, Cluster, Config, Route},
+    demo::{DemoBackend, DemoOptions},
+};
 
-use super::exit::Exit;
-use super::{log, print};
+use super::{exit::Exit, log, print};
 use crate::app::{App, Signals};
 
 /// Connections that `--check` opens to each cluster.

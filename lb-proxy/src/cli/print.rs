@@ -4,7 +4,6 @@
 use std::io::{self, IsTerminal, Write as _, stderr, stdout};
 
 use anyhow::Context as _;
-
 use lb_proxy::config::Diagnostics;
 
 /// Writes a result.

@@ -1,17 +1,21 @@
 //! `lb run`
 
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use lb_core::strategy::StrategyKind;
 use lb_proxy::config::{Bind, Config, MOST_WORKERS, find_strategy};
 
-use super::exit::Exit;
-use super::source::{self, Source};
-use super::target::read_targets;
-use super::variable::variable;
-use super::{log, print};
+use super::{
+    exit::Exit,
+    log, print,
+    source::{self, Source},
+    target::read_targets,
+    variable::variable,
+};
 use crate::app::{App, Ending, Signals};
 
 #[derive(Debug, Args)]

@@ -1,9 +1,10 @@
 //! Where the configuration comes from.
 
-use std::env;
-use std::fs;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::{
+    env, fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 

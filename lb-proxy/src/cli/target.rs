@@ -1,8 +1,10 @@
 //! The value of `--to`: `ADDR`, or `ADDR;weight=3;name=s1`.
 
 use lb_core::{Backend, Weight};
-use lb_proxy::Address;
-use lb_proxy::config::{address_help, name_problem};
+use lb_proxy::{
+    Address,
+    config::{address_help, name_problem},
+};
 
 /// Reads every backend of every `--to`. One value may hold several, separated by
 /// commas or spaces, because an environment variable is one value. `said_by` is

@@ -3,8 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::exit::Exit;
-use super::print;
+use super::{exit::Exit, print};
 
 #[derive(Debug, Args)]
 pub(super) struct VersionArgs {

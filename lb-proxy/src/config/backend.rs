@@ -1,16 +1,17 @@
 //! Backends: `"10.0.0.1:3000"`, or `{ address = "…", name = "s1", weight = 3 }`.
 
-use std::num::NonZeroU32;
-use std::ops::Range;
+use std::{num::NonZeroU32, ops::Range};
 
 use lb_core::{Backend, Weight};
 
-use super::address::address_help;
-use super::cluster::ClusterContext;
-use super::diagnostic::Diagnostic;
-use super::diagnostics::Diagnostics;
-use super::names::check_name;
-use super::reader::{Table, Text, Value};
+use super::{
+    address::address_help,
+    cluster::ClusterContext,
+    diagnostic::Diagnostic,
+    diagnostics::Diagnostics,
+    names::check_name,
+    reader::{Table, Text, Value},
+};
 use crate::Address;
 
 /// Reads a list of backends; names and addresses occur once each.

@@ -1,8 +1,9 @@
 //! Where a listener listens: `127.0.0.1:8080`, `:8080`, `localhost:8080`, `[::]:80`.
 
-use std::fmt;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _},
+};
 
 use crate::upstream::{check_host, read_ip, read_port};
 

@@ -1,15 +1,16 @@
 //! Clusters: `[cluster.NAME]`, and what all of them start from: `[defaults]`.
 
-use lb_core::Backend;
-use lb_core::strategy::StrategyKind;
+use lb_core::{Backend, strategy::StrategyKind};
 
-use super::backend::read_backends;
-use super::diagnostics::Diagnostics;
-use super::listener::Listener;
-use super::names::check_name;
-use super::reader::{Table, Text};
-use super::strategy::read_strategy;
-use super::timeouts::read_cluster_timeouts;
+use super::{
+    backend::read_backends,
+    diagnostics::Diagnostics,
+    listener::Listener,
+    names::check_name,
+    reader::{Table, Text},
+    strategy::read_strategy,
+    timeouts::read_cluster_timeouts,
+};
 use crate::ClusterTimeouts;
 
 /// The cluster that `to = […]` and `--to` make.

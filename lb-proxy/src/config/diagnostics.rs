@@ -7,13 +7,11 @@
 //! Printing is rustc's format, made by annotate-snippets. Whether to colour is
 //! the caller's decision; nothing here looks at a terminal.
 
-use std::cell::RefCell;
-use std::fmt::Write as _;
-use std::ops::Range;
+use std::{cell::RefCell, fmt::Write as _, ops::Range};
 
-use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{
     AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str,
+    renderer::DecorStyle,
 };
 
 use super::diagnostic::{Diagnostic, Severity};

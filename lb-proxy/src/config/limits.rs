@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-use super::diagnostic::Diagnostic;
-use super::diagnostics::Diagnostics;
-use super::reader::{Table, shown_size};
+use super::{
+    diagnostic::Diagnostic,
+    diagnostics::Diagnostics,
+    reader::{Table, shown_size},
+};
 use crate::ListenerLimits;
 
 /// More header fields than this would cost an allocation for every request, in

@@ -1,11 +1,13 @@
 //! Listeners: `listen = "…"`, or `[[listener]]` with settings of its own.
 
-use super::bind::Bind;
-use super::diagnostic::Diagnostic;
-use super::diagnostics::Diagnostics;
-use super::limits::Limits;
-use super::reader::{Table, Text, Value};
-use super::timeouts::read_listener_timeouts;
+use super::{
+    bind::Bind,
+    diagnostic::Diagnostic,
+    diagnostics::Diagnostics,
+    limits::Limits,
+    reader::{Table, Text, Value},
+    timeouts::read_listener_timeouts,
+};
 use crate::{ListenerLimits, ListenerTimeouts};
 
 /// One address to listen on, with what holds for its connections.

@@ -27,25 +27,28 @@ mod timeouts;
 
 use std::num::NonZeroUsize;
 
-use lb_core::Backend;
-use lb_core::strategy::StrategyKind;
+use lb_core::{Backend, strategy::StrategyKind};
 use toml::de::DeTable;
 
-pub use self::address::address_help;
-pub use self::bind::Bind;
-pub use self::cluster::{Cluster, DEFAULT_CLUSTER};
-use self::cluster::{ClusterContext, read_clusters, read_defaults};
-pub use self::diagnostic::{Diagnostic, Severity};
-pub use self::diagnostics::Diagnostics;
-pub use self::listener::Listener;
-use self::listener::read_listeners;
-pub use self::names::name_problem;
-use self::reader::{Table, Text};
-pub use self::route::Route;
-use self::route::{RawRoute, link_routes, read_routes};
-use self::short::read_short;
-pub use self::strategy::find_strategy;
-use self::syntax::report_syntax;
+pub use self::{
+    address::address_help,
+    bind::Bind,
+    cluster::{Cluster, DEFAULT_CLUSTER},
+    diagnostic::{Diagnostic, Severity},
+    diagnostics::Diagnostics,
+    listener::Listener,
+    names::name_problem,
+    route::Route,
+    strategy::find_strategy,
+};
+use self::{
+    cluster::{ClusterContext, read_clusters, read_defaults},
+    listener::read_listeners,
+    reader::{Table, Text},
+    route::{RawRoute, link_routes, read_routes},
+    short::read_short,
+    syntax::report_syntax,
+};
 use crate::RouteTable;
 
 /// The only version of the format there is.

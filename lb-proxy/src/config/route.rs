@@ -1,12 +1,13 @@
 //! Routes: `[[route]] path = "/api/", to = "dynamic"`.
 
-use std::fmt::Write as _;
-use std::ops::Range;
+use std::{fmt::Write as _, ops::Range};
 
-use super::cluster::{Cluster, DEFAULT_CLUSTER};
-use super::diagnostic::Diagnostic;
-use super::diagnostics::Diagnostics;
-use super::reader::{Table, Text, code_list, did_you_mean};
+use super::{
+    cluster::{Cluster, DEFAULT_CLUSTER},
+    diagnostic::Diagnostic,
+    diagnostics::Diagnostics,
+    reader::{Table, Text, code_list, did_you_mean},
+};
 
 /// Which requests go to which cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,12 +3,14 @@
 
 use std::ops::Range;
 
-use super::backend::read_backends;
-use super::cluster::{Cluster, ClusterContext, DEFAULT_CLUSTER};
-use super::diagnostic::Diagnostic;
-use super::diagnostics::Diagnostics;
-use super::reader::{Table, Text};
-use super::route::RawRoute;
+use super::{
+    backend::read_backends,
+    cluster::{Cluster, ClusterContext, DEFAULT_CLUSTER},
+    diagnostic::Diagnostic,
+    diagnostics::Diagnostics,
+    reader::{Table, Text},
+    route::RawRoute,
+};
 
 /// What `to` at top level says.
 #[derive(Debug)]

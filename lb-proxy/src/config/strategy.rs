@@ -2,9 +2,11 @@
 
 use lb_core::strategy::StrategyKind;
 
-use super::diagnostic::Diagnostic;
-use super::diagnostics::Diagnostics;
-use super::reader::{Value, code_list, did_you_mean};
+use super::{
+    diagnostic::Diagnostic,
+    diagnostics::Diagnostics,
+    reader::{Value, code_list, did_you_mean},
+};
 
 /// A strategy by its name or by one of its aliases.
 ///

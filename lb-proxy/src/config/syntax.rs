@@ -8,11 +8,12 @@
 
 use std::ops::Range;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue, Error};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue, Error},
+};
 
-use super::diagnostic::Diagnostic;
-use super::diagnostics::Diagnostics;
+use super::{diagnostic::Diagnostic, diagnostics::Diagnostics};
 
 /// Adds the mistakes of a document to what was found in it.
 pub(super) fn report_syntax(

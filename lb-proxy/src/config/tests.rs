@@ -2,9 +2,11 @@
 //! them. `UPDATE_EXPECTED=1 cargo test -p lb-proxy` writes the texts anew; read
 //! the difference before you commit it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::*;
 

@@ -1,20 +1,25 @@
 //! What a demo backend answers.
 
-use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use http::header::{ALLOW, CONTENT_TYPE, HeaderName};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE, HeaderName},
+};
 use hyper::body::Incoming;
 use serde_json::json;
 
-use super::backend::Counters;
-use super::options::DemoOptions;
-use super::reply::{Framing, Reply};
+use super::{
+    backend::Counters,
+    options::DemoOptions,
+    reply::{Framing, Reply},
+};
 use crate::duration::parse_duration;
 
 const X_BACKEND: HeaderName = HeaderName::from_static("x-backend");

@@ -1,20 +1,25 @@
 //! A running demo backend: one thread, one single-threaded runtime.
 
-use std::io;
-use std::net::SocketAddr;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::{
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::oneshot;
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, LocalOptions},
+    sync::oneshot,
+};
 
-use super::connection::serve;
-use super::options::DemoOptions;
+use super::{connection::serve, options::DemoOptions};
 
 /// Connections that may wait to be accepted: load tests open many at once.
 const BACKLOG: i32 = 4096;

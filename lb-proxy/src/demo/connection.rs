@@ -1,16 +1,11 @@
 //! One connection to a demo backend, and when it ends.
 
-use std::convert::Infallible;
-use std::pin::pin;
-use std::rc::Rc;
-use std::time::Duration;
+use std::{convert::Infallible, pin::pin, rc::Rc, time::Duration};
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use lb_core::sample::mix;
-use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::{net::TcpStream, sync::Notify};
 
 use super::answer::Site;
 

@@ -1,8 +1,10 @@
 //! What a demo backend is called, and how it misbehaves.
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use http::StatusCode;
 

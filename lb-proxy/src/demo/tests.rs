@@ -1,7 +1,9 @@
 //! Over plain sockets, so that what is on the wire is what is tested.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
 
 use super::*;
 

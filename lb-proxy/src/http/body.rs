@@ -5,20 +5,24 @@
 //! back-pressure there is. The answer's body carries what must last as long as
 //! the request does: the connection it comes from, and the lease.
 
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use lb_core::Outcome;
 
-use super::client::{BodyFailure, Client};
-use super::driver::Driver;
-use super::flight::Flight;
-use super::trailers;
+use super::{
+    client::{BodyFailure, Client},
+    driver::Driver,
+    flight::Flight,
+    trailers,
+};
 use crate::upstream::UpstreamConnection;
 
 /// Why a body ended early. It is told to hyper, which then breaks the connection.

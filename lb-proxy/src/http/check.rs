@@ -6,8 +6,10 @@
 
 use http::{Version, header};
 
-use super::head::{Head, RequestHead, Target};
-use super::status::Trouble;
+use super::{
+    head::{Head, RequestHead, Target},
+    status::Trouble,
+};
 use crate::listen::ListenerLimits;
 
 /// Says whether a request may be forwarded, and if not, why.

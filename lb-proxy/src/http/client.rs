@@ -5,18 +5,21 @@
 //! of them alone knows that a client has stopped in the middle of a head. They
 //! share this, and the task of the connection acts on it when a limit ends.
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::net::IpAddr;
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    net::IpAddr,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use http::{HeaderValue, Version};
 
 use super::headers::Origin;
-use crate::listen::Listener;
-use crate::runtime::timers::Timer;
-use crate::runtime::worker::Worker;
+use crate::{
+    listen::Listener,
+    runtime::{timers::Timer, worker::Worker},
+};
 
 /// What a connection is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

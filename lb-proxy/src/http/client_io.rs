@@ -8,17 +8,23 @@
 //! are in hyper's buffer, not seen here: such a head has the longer limit for
 //! idle connections until its next byte arrives.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
 
 use rustix::net::RecvFlags;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 
-use super::client::{Client, Phase};
-use super::flat_write::poll_write_flat;
+use super::{
+    client::{Client, Phase},
+    flat_write::poll_write_flat,
+};
 
 #[derive(Debug)]
 pub(super) struct ClientIo {

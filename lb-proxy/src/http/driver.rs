@@ -3,20 +3,20 @@
 //! The body does, whenever it is asked for its next part: no second task, no
 //! wake-ups. Only where the request's body is not complete, an [`Upload`] does.
 
-use std::mem;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::{
+    mem,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use lb_core::Outcome;
 
-use super::client::Client;
-use super::flight::Flight;
-use super::upload::Upload;
+use super::{client::Client, flight::Flight, upload::Upload};
 use crate::upstream::{UpstreamConnection, poll_driven};
 
 #[derive(Debug)]

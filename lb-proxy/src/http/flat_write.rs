@@ -4,12 +4,13 @@
 //! takes longer to unpack those than it takes to copy a small message together
 //! and `send` it; for large ones it is the other way round.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll},
+};
 
-use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWrite, net::TcpStream};
 
 /// Messages up to this size are copied together.
 const SMALL: usize = 2048;

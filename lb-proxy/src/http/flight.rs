@@ -6,12 +6,12 @@
 
 use std::rc::Rc;
 
-use lb_core::backend::IncarnationId;
-use lb_core::{Lease, Outcome, PickCx, PickError, Tried};
+use lb_core::{Lease, Outcome, PickCx, PickError, Tried, backend::IncarnationId};
 
-use crate::runtime::ClusterTimeouts;
-use crate::runtime::worker::Worker;
-use crate::upstream::UpstreamConnection;
+use crate::{
+    runtime::{ClusterTimeouts, worker::Worker},
+    upstream::UpstreamConnection,
+};
 
 #[derive(Debug)]
 pub(super) struct Flight {

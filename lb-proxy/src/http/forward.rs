@@ -11,24 +11,28 @@
 //! sent. A kept connection that turns out to be closed is replaced once by a
 //! fresh one to the same backend, and to no other: it may have the request.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::rc::Rc;
-use std::task::{Poll, ready};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    rc::Rc,
+    task::{Poll, ready},
+};
 
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, request, response};
 use http_body::Body;
 use hyper::body::Incoming;
 use lb_core::{Outcome, PickError, Tried};
 
-use super::body::{RequestBody, RequestGuard, ResponseBody};
-use super::check::{check, has_known_coding};
-use super::client::{BodyFailure, Client};
-use super::flight::Flight;
-use super::head::{RequestHead, Target};
-use super::headers::{request_changes, response_changes};
-use super::replay::{Attempt, Decision, decide};
-use super::status::{self, Form, Trouble};
+use super::{
+    body::{RequestBody, RequestGuard, ResponseBody},
+    check::{check, has_known_coding},
+    client::{BodyFailure, Client},
+    flight::Flight,
+    head::{RequestHead, Target},
+    headers::{request_changes, response_changes},
+    replay::{Attempt, Decision, decide},
+    status::{self, Form, Trouble},
+};
 use crate::upstream::{ConnectError, UpstreamConnection, connect, poll_driven};
 
 /// Backends that are tried for one request, in total.

@@ -30,8 +30,10 @@ mod upload;
 /// The pure steps, for fuzzers.
 #[cfg(any(all(test, feature = "config"), feature = "fuzz"))]
 pub(crate) mod fuzzing {
-    pub(crate) use super::check::check;
-    pub(crate) use super::headers::{Origin, request_changes};
+    pub(crate) use super::{
+        check::check,
+        headers::{Origin, request_changes},
+    };
 }
 
 pub use route::{Route, RouteTable};

@@ -1,27 +1,32 @@
 //! One client connection, from the first byte to the last.
 
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    net::SocketAddr,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
 
 use http::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{HttpService, service_fn};
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{HttpService, service_fn},
+};
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-use super::body::ResponseBody;
-use super::client::{Client, Overdue};
-use super::client_io::ClientIo;
-use super::forward::answer;
-use super::status::{Trouble, raw_answer};
-use crate::listen::Listener;
-use crate::runtime::worker::Worker;
+use super::{
+    body::ResponseBody,
+    client::{Client, Overdue},
+    client_io::ClientIo,
+    forward::answer,
+    status::{Trouble, raw_answer},
+};
+use crate::{listen::Listener, runtime::worker::Worker};
 
 /// Serves a client until it or we have had enough.
 pub(crate) async fn serve(

@@ -11,15 +11,16 @@
 //! The answer's body still belongs to the client's task, which takes it from the
 //! channel that hyper fills.
 
-use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
 
 use lb_core::Outcome;
 
-use super::client::Client;
-use super::flight::Flight;
+use super::{client::Client, flight::Flight};
 use crate::upstream::UpstreamConnection;
 
 /// A connection that is driven by its own task. Dropping this ends it, unless the

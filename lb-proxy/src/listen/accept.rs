@@ -1,20 +1,23 @@
 //! Taking clients from a listening socket.
 
-use std::future::poll_fn;
-use std::io;
-use std::net::SocketAddr;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
-use std::time::Duration;
+use std::{
+    future::poll_fn,
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
 
 use hyper::server::conn::http1;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::settings::ListenerSettings;
-use crate::http;
-use crate::runtime::worker::Worker;
+use crate::{http, runtime::worker::Worker};
 
 /// How long to wait after an error that will not go away by trying again, such
 /// as too many open files.

@@ -6,9 +6,11 @@
 //! a word. So the address is bound once without the option first, to find out
 //! whether it is free.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
-use std::num::NonZeroUsize;
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    num::NonZeroUsize,
+};
 
 use socket2::{Domain, Protocol, Socket, Type};
 

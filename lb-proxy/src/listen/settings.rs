@@ -3,8 +3,7 @@
 //! Field names are the keys of the configuration file (`timeout.header` is
 //! `timeouts.header`), and the defaults here are its defaults.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 /// One listening address.
 #[derive(Debug, Clone)]

@@ -7,9 +7,11 @@
 //!
 //! Wall-clock time exists only as the text of the `Date` header.
 
-use std::cell::{Cell, RefCell};
-use std::sync::LazyLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    cell::{Cell, RefCell},
+    sync::LazyLock,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use http::HeaderValue;
 use lb_core::Tick;

@@ -4,8 +4,10 @@
 //! lock. It decides who gets a request, nothing that an attacker must not guess;
 //! keys and cookies need another source.
 
-use std::cell::Cell;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::{
+    cell::Cell,
+    hash::{BuildHasher, Hasher, RandomState},
+};
 
 #[derive(Debug)]
 pub(crate) struct Entropy(Cell<u64>);

@@ -3,9 +3,11 @@
 //! Only for an error message: what cannot be seen (another system, a process of
 //! another user) is not said.
 
-use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+};
 
 /// `process 1234 (lb)`
 pub(super) fn port_holder(address: SocketAddr) -> Option<Box<str>> {

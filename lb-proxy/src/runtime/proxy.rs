@@ -1,20 +1,23 @@
 //! Starting and ending a proxy.
 
-use std::net::SocketAddr;
-use std::num::NonZeroUsize;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, mpsc};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
-use std::{io, mem};
+use std::{
+    io, mem,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::{Arc, atomic::AtomicUsize, mpsc},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
 use tokio::sync::watch;
 
-use super::builder::Builder;
-use super::control::{Control, Stage};
-use super::service::Service;
-use super::start_error::StartError;
-use super::worker::{self, Plan, PlannedListener};
+use super::{
+    builder::Builder,
+    control::{Control, Stage},
+    service::Service,
+    start_error::StartError,
+    worker::{self, Plan, PlannedListener},
+};
 use crate::listen::bind;
 
 /// A reverse proxy in this process.

@@ -3,13 +3,11 @@
 //! The request path sees these and nothing of where they came from: no
 //! configuration file, no administration interface, no source of backends.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use lb_core::Cluster;
 
-use crate::http::route::RouteTable;
-use crate::listen::ListenerSettings;
+use crate::{http::route::RouteTable, listen::ListenerSettings};
 
 /// Everything a proxy serves: where it listens, which path goes to which
 /// cluster, and the clusters.

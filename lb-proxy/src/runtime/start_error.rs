@@ -1,7 +1,6 @@
 //! Why a proxy did not start.
 
-use std::io;
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use rustix::io::Errno;
 

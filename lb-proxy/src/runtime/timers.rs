@@ -9,10 +9,12 @@
 //! (one for the coarse time it was armed with, one for the scan), and not early
 //! either, unless the thread stood still: then coarse time is older than a tick.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use lb_core::Tick;
 
@@ -166,9 +168,13 @@ impl Drop for Timer {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::Wake,
+    };
 
     use super::*;
 

@@ -5,28 +5,35 @@
 //! worker except the loads in `lb-core`, so there is nothing to lock and nobody
 //! in another thread to wake.
 
-use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
-use std::io;
-use std::net::TcpListener;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::task::{Poll, Waker};
-use std::time::Duration;
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    io,
+    net::TcpListener,
+    rc::Rc,
+    sync::{Arc, atomic::AtomicUsize},
+    task::{Poll, Waker},
+    time::Duration,
+};
 
 use lb_core::ClusterHandle;
-use tokio::runtime::LocalOptions;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::{
+    runtime::LocalOptions,
+    time::{Instant, MissedTickBehavior},
+};
 
-use super::clock::Clock;
-use super::control::{Control, Stage};
-use super::entropy::Entropy;
-use super::service::{ClusterSettings, ClusterTimeouts};
-use super::timers::{TICK, Timers};
-use crate::http::RouteTable;
-use crate::listen::{Listener, ListenerSettings, accept};
-use crate::upstream::{Names, Pool};
+use super::{
+    clock::Clock,
+    control::{Control, Stage},
+    entropy::Entropy,
+    service::{ClusterSettings, ClusterTimeouts},
+    timers::{TICK, Timers},
+};
+use crate::{
+    http::RouteTable,
+    listen::{Listener, ListenerSettings, accept},
+    upstream::{Names, Pool},
+};
 
 /// Idle connections are looked at once in this many ticks.
 const SWEEP: u32 = 10;

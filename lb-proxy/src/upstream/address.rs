@@ -2,12 +2,14 @@
 //!
 //! `ip:port` or `name:port`, with or without `http://` in front (then the port is
 //! 80 unless said). Equal spellings have one form, so that duplicates are found. A
-//! name is resolved again for every new connection, so a change is seen without a
-//! restart; connections are kept, so that is rare.
+//! name is resolved again for new connections, at most once a second per worker, so a
+//! change is seen without a restart; connections are kept, so that is rare.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::str::FromStr;
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    str::FromStr,
+};
 
 /// Where a backend listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,8 +194,7 @@ pub(crate) fn check_host(host: &str) -> Result<(), HostError> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use proptest::test_runner::RngSeed;
+    use proptest::{prelude::*, test_runner::RngSeed};
 
     use super::*;
 

@@ -1,17 +1,21 @@
 //! Making a connection to a backend.
 
-use std::future::{Future, poll_fn};
-use std::io;
-use std::pin::pin;
-use std::task::Poll;
-use std::time::Duration;
+use std::{
+    future::{Future, poll_fn},
+    io,
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
 
 use rustix::io::Errno;
 use tokio::net::TcpStream;
 
-use super::address::{Address, AddressError};
-use super::connection::UpstreamConnection;
-use super::names::Names;
+use super::{
+    address::{Address, AddressError},
+    connection::UpstreamConnection,
+    names::Names,
+};
 use crate::runtime::timers::Timer;
 
 /// Why there is no connection. Nothing was sent.

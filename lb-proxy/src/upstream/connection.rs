@@ -10,21 +10,24 @@
 //! it does not take: an answer with more than 100 header lines, which is malformed
 //! to us.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
+use std::{
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker, ready},
+    time::Duration,
+};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1};
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1},
+};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::io::{Traffic, UpstreamIo};
-use crate::http::body::RequestBody;
-use crate::runtime::timers::Timer;
+use crate::{http::body::RequestBody, runtime::timers::Timer};
 
 #[derive(Debug)]
 pub(crate) struct UpstreamConnection {

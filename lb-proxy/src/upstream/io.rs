@@ -5,19 +5,22 @@
 //! repeated), and when did it last take a byte of the request (from then on it
 //! owes an answer; in coarse time, as that is once per write).
 
-use std::cell::Cell;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::{
+    cell::Cell,
+    io::{self, IoSlice},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use lb_core::Tick;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 
-use crate::http::flat_write::poll_write_flat;
-use crate::runtime::clock::Clock;
+use crate::{http::flat_write::poll_write_flat, runtime::clock::Clock};
 
 /// What went through a socket since [`restart`](Traffic::restart).
 #[derive(Debug)]

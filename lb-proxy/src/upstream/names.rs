@@ -5,12 +5,14 @@
 //! threads. So those who want the same name share a lookup and what it found,
 //! which is good for a [second](FRESH): failures, too.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::io;
-use std::net::SocketAddr;
-use std::rc::Rc;
-use std::time::Duration;
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    time::Duration,
+};
 
 use lb_core::Tick;
 use tokio::sync::Notify;

@@ -6,13 +6,14 @@
 //! to an *incarnation*: a new backend on an old seat finds an empty shelf, and
 //! what comes back after its backend has left is let go.
 
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
-use std::rc::Rc;
-use std::time::Duration;
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    rc::Rc,
+    time::Duration,
+};
 
-use lb_core::Tick;
-use lb_core::backend::IncarnationId;
+use lb_core::{Tick, backend::IncarnationId};
 
 use super::connection::UpstreamConnection;
 use crate::runtime::clock::Clock;

@@ -1,7 +1,9 @@
 //! `lb check`, `lb version`, and what is said to somebody who is lost.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::process::{file, finish, finish_with_input, folder, lb, text};
 

@@ -1,9 +1,11 @@
 //! An HTTP client that can be read at a glance: one request, one connection.
 
-use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::thread;
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    thread,
+};
 
 use crate::process::PATIENCE;
 

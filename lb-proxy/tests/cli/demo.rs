@@ -2,8 +2,10 @@
 
 use std::net::TcpListener;
 
-use crate::client::{expect, get, shares};
-use crate::process::{Lb, finish, lb, text};
+use crate::{
+    client::{expect, get, shares},
+    process::{Lb, finish, lb, text},
+};
 
 #[test]
 fn the_demo_proves_its_distribution() {

@@ -1,15 +1,19 @@
 //! Starting `lb`, and ending it again whatever happens to the test.
 
-use std::fs;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
-use std::net::SocketAddr;
-use std::ops::Deref;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read, Write as _},
+    net::SocketAddr,
+    ops::Deref,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
 
 /// How long anything may take. Far more than it does, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -4,8 +4,10 @@ use std::fs;
 
 use lb_proxy::demo::{DemoBackend, DemoOptions};
 
-use crate::client::{expect, get, shares, shares_of_many};
-use crate::process::{Lb, file, finish, folder, lb, text};
+use crate::{
+    client::{expect, get, shares, shares_of_many},
+    process::{Lb, file, finish, folder, lb, text},
+};
 
 fn backend(name: &str) -> (DemoBackend, String) {
     let backend = DemoOptions::named(name).start().expect("a free port");

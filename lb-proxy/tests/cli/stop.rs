@@ -1,13 +1,17 @@
 //! Signals: a request that is in flight is finished, or cut off if somebody insists.
 
-use std::net::{SocketAddr, TcpStream};
-use std::thread::{self, JoinHandle};
+use std::{
+    net::{SocketAddr, TcpStream},
+    thread::{self, JoinHandle},
+};
 
 use lb_proxy::demo::{DemoBackend, DemoOptions};
 use rustix::process::Signal;
 
-use crate::client::{Answer, get};
-use crate::process::{Lb, eventually, file};
+use crate::{
+    client::{Answer, get},
+    process::{Lb, eventually, file},
+};
 
 /// A balancer with a request in flight that takes a second.
 struct Busy {

@@ -1,9 +1,14 @@
 //! Bodies, in both directions.
 
-use std::io::Write;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::{
+    io::Write,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
 
 use crate::support::{GET, Origin, PATIENCE, eventually, noise, proxy, proxy_with};
 

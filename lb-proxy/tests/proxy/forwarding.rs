@@ -1,9 +1,9 @@
 //! What reaches the backend, and what comes back.
 
-use crate::support::{GET, Origin, proxy, proxy_of, proxy_with};
-use lb_core::strategy::RoundRobin;
-use lb_core::{Backend, Cluster, Membership};
+use lb_core::{Backend, Cluster, Membership, strategy::RoundRobin};
 use lb_proxy::{Route, RouteTable};
+
+use crate::support::{GET, Origin, proxy, proxy_of, proxy_with};
 
 #[test]
 fn a_request_reaches_the_backend_as_a_proxy_sends_it() {

@@ -1,12 +1,15 @@
 //! Connections that are used again, and what happens when they cannot be.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
 
-use lb_core::cluster::CauseKind;
-use lb_core::{Cause, Change};
+use lb_core::{Cause, Change, cluster::CauseKind};
 
 use crate::support::{GET, Origin, Peer, block_on, eventually, membership, proxy, proxy_with};
 

@@ -1,8 +1,10 @@
 //! Ending in an orderly way, and at once.
 
-use std::net::TcpStream;
-use std::sync::{Mutex, mpsc};
-use std::time::{Duration, Instant};
+use std::{
+    net::TcpStream,
+    sync::{Mutex, mpsc},
+    time::{Duration, Instant},
+};
 
 use crate::support::{
     Client, GET, Origin, block_on, eventually, noise, proxy, proxy_of, proxy_with,

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use lb_core::Cluster;
-use lb_core::cluster::View;
-use lb_core::strategy::{BuildCx, Choice, PickCx, Picker, Reason, Strategy};
+use lb_core::{
+    Cluster,
+    cluster::View,
+    strategy::{BuildCx, Choice, PickCx, Picker, Reason, Strategy},
+};
 use lb_proxy::ClusterSettings;
 
 use crate::support::{Client, GET, Origin, block_on, eventually, membership, proxy_with};

@@ -4,10 +4,7 @@
 //! `stat` has ticks of 10 ms only, but is the sole source of the split into user
 //! and system. Without `schedstat` the ticks are used for both.
 
-use std::fs;
-use std::ops::Sub;
-use std::path::Path;
-use std::time::Duration;
+use std::{fs, ops::Sub, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 

@@ -6,23 +6,33 @@
 //! meanwhile. Level-triggered, because then one short read per event is correct
 //! and nothing has to be read until it would block.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::fd::AsFd,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use rustix::fd::OwnedFd;
-use rustix::io::Errno;
-use rustix::net::SocketFlags;
+use rustix::{
+    buffer::spare_capacity,
+    event::{
+        Timespec,
+        epoll::{self, CreateFlags, Event, EventData, EventFlags},
+    },
+    fd::OwnedFd,
+    io::Errno,
+    net::SocketFlags,
+};
 
-use crate::cli::Mode;
-use crate::framing::{Framing, Side};
-use crate::outbox::Outbox;
-use crate::traffic::Traffic;
+use crate::{
+    cli::Mode,
+    framing::{Framing, Side},
+    outbox::Outbox,
+    traffic::Traffic,
+};
 
 const BACKENDS: usize = 4;
 /// Without any event for so long the run has failed.

@@ -20,21 +20,24 @@ mod report;
 mod scratch_dir;
 mod traffic;
 
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 
-use crate::child::Child;
-use crate::cli::Options;
-use crate::engine::Engine;
-use crate::proxy::{Proxy, Setting};
-use crate::report::{Report, Round};
-use crate::scratch_dir::ScratchDir;
-use crate::traffic::Traffic;
+use crate::{
+    child::Child,
+    cli::Options,
+    engine::Engine,
+    proxy::{Proxy, Setting},
+    report::{Report, Round},
+    scratch_dir::ScratchDir,
+    traffic::Traffic,
+};
 
 fn main() -> Result<()> {
     let options = Options::parse();

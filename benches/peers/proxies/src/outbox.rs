@@ -1,7 +1,9 @@
 //! Writes one pre-rendered message, in as many pieces as the socket wants.
 
-use std::io::{self, ErrorKind, Write as _};
-use std::net::TcpStream;
+use std::{
+    io::{self, ErrorKind, Write as _},
+    net::TcpStream,
+};
 
 /// How many messages still have to be written, and how much of the first is out.
 #[derive(Debug, Default)]

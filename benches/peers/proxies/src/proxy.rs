@@ -4,11 +4,13 @@
 //! per connection out of the way. Nothing is switched on that changes what the
 //! proxy guarantees.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::{
+    fmt::Write as _,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::Result;
 

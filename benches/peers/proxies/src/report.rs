@@ -1,11 +1,11 @@
 //! The table: medians over the rounds, ratios pair by pair.
 
-use std::fmt;
-use std::fs;
-use std::time::Duration;
+use std::{fmt, fs, time::Duration};
 
-use crate::cli::{Mode, Options};
-use crate::cpu::CpuTime;
+use crate::{
+    cli::{Mode, Options},
+    cpu::CpuTime,
+};
 
 /// The peer all ratios refer to.
 const REFERENCE: &str = "haproxy";

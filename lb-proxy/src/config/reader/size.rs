@@ -60,8 +60,7 @@ pub(crate) fn shown_size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use proptest::test_runner::RngSeed;
+    use proptest::{prelude::*, test_runner::RngSeed};
 
     use super::*;
 

@@ -1,16 +1,11 @@
 //! A table of the file that remembers which keys it was asked for.
 
-use std::ops::Range;
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
-use toml::Spanned;
-use toml::de::DeTable;
+use toml::{Spanned, de::DeTable};
 
-use super::text::Text;
-use super::value::Value;
-use super::{code_list, which_key};
-use crate::config::diagnostic::Diagnostic;
-use crate::config::diagnostics::Diagnostics;
+use super::{code_list, text::Text, value::Value, which_key};
+use crate::config::{diagnostic::Diagnostic, diagnostics::Diagnostics};
 
 /// One table. Take what is known, then [`finish`](Self::finish): what is left is unknown.
 #[derive(Debug)]

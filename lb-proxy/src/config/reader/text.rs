@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use crate::config::diagnostic::Diagnostic;
-use crate::config::diagnostics::Diagnostics;
+use crate::config::{diagnostic::Diagnostic, diagnostics::Diagnostics};
 
 /// A string of the file with its place, to be judged further.
 #[derive(Debug, Clone)]

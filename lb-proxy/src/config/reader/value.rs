@@ -1,17 +1,18 @@
 //! One value of the file, which converts itself or says why it cannot.
 
-use std::ops::Range;
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
-use toml::Spanned;
-use toml::de::DeValue;
+use toml::{Spanned, de::DeValue};
 
-use super::Text;
-use super::size::{parse_size, shown_size};
-use super::table::Table;
-use crate::config::diagnostic::Diagnostic;
-use crate::config::diagnostics::Diagnostics;
-use crate::duration::parse_duration;
+use super::{
+    Text,
+    size::{parse_size, shown_size},
+    table::Table,
+};
+use crate::{
+    config::{diagnostic::Diagnostic, diagnostics::Diagnostics},
+    duration::parse_duration,
+};
 
 const DURATIONS: &str = "write it like `\"1s\"`, `\"500ms\"` or `\"2m\"`";
 const SIZES: &str = "write it like `\"64KiB\"`";

@@ -1,5 +1,7 @@
-use std::io::{self, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::{
+    io::{self, BufReader, Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
+};
 
 use socket2::{Domain, Socket, Type};
 

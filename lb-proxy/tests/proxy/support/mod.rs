@@ -5,16 +5,16 @@ mod client;
 mod message;
 mod origin;
 
-use std::net::SocketAddr;
-use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use lb_core::strategy::RoundRobin;
-use lb_core::{Backend, Cluster, Membership, Weight};
-use lb_proxy::{ClusterSettings, ListenerSettings, Proxy, Route, RouteTable, Running, Service};
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 pub(crate) use client::Client;
+use lb_core::{Backend, Cluster, Membership, Weight, strategy::RoundRobin};
+use lb_proxy::{ClusterSettings, ListenerSettings, Proxy, Route, RouteTable, Running, Service};
 pub(crate) use message::Message;
 pub(crate) use origin::{Origin, Peer};
 

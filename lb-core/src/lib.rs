@@ -48,6 +48,11 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs, clippy::cast_possible_truncation)]
 
+/// Has the README's example compiled and run with the other doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 pub mod backend;
 pub mod cluster;
 pub mod membership;

@@ -241,14 +241,19 @@ impl Client {
 
     /// Whether a connection may be told to end. An idle one may have a request on
     /// its way, and gets a moment to deliver it, which is then answered with
-    /// `Connection: close`; one that is sending a head has one for sure. hyper would
-    /// close both at once.
+    /// `Connection: close`; one that is sending a head has one for sure. One whose
+    /// answer went out before the body was complete was told by that answer, and ends
+    /// with the body. hyper would close all three at once.
     pub(super) fn may_be_told_to_end(&self) -> bool {
-        if self.phase.get() == Phase::Idle {
-            self.receiving.arm_no_later(IDLE_WHEN_DRAINING);
-            return false;
+        match self.phase.get() {
+            Phase::Idle => {
+                self.receiving.arm_no_later(IDLE_WHEN_DRAINING);
+                false
+            }
+            Phase::Head => false,
+            Phase::Request => !self.answered.get(),
+            Phase::Linger => true,
         }
-        self.phase.get() != Phase::Head
     }
 
     /// Ready when the client took too long, with what it should have done.

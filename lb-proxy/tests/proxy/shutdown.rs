@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::support::{
-    Client, GET, Origin, block_on, eventually, noise, proxy, proxy_of, proxy_with,
+    Client, GET, Origin, PATIENCE, block_on, eventually, noise, proxy, proxy_of, proxy_with,
 };
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -95,6 +95,31 @@ fn a_request_on_its_way_to_a_draining_proxy_is_answered() {
         }
         drain.join().unwrap();
         assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn a_body_that_goes_on_after_its_answer_is_finished() {
+    let (seen, was_seen) = mpsc::channel();
+    let seen = Mutex::new(seen);
+    let origin = Origin::new(move |peer| {
+        peer.head();
+        peer.send(OK);
+        let _ = seen.lock().unwrap().send(peer.read(30));
+    });
+    let proxied = proxy(&[origin.address]);
+    let mut idle = proxied.client();
+    let mut client = proxied.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n0123456789");
+    let answer = client.answer("POST");
+    assert_eq!((answer.text(), answer.header("connection")), ("ok", Some("close")));
+    std::thread::scope(|scope| {
+        let drain = scope.spawn(|| block_on(proxied.running.drain()));
+        idle.is_closed();
+        client.send("01234567890123456789");
+        assert_eq!(was_seen.recv_timeout(PATIENCE).unwrap(), b"012345678901234567890123456789");
+        client.is_closed();
+        drain.join().unwrap();
     });
 }
 

@@ -1,15 +1,17 @@
-//! Which fields may follow a body.
+//! Which fields may not follow a body.
 //!
-//! A recipient may merge trailers into the headers, so what is taken away or set
-//! in the head must not come back behind the body; nor may what has a meaning only
-//! before it: framing, routing, authentication (RFC 9110, section 6.5.1). What is
-//! left are fields about the body, such as a checksum.
+//! A recipient may merge trailers into the headers. So none of the fields comes back
+//! behind the body that mean something only before it (RFC 9110, section 6.5.1):
+//! framing, routing, request modifiers, authentication, response control, and
+//! claims about where a request came from. It is a list of names: fields that only a
+//! `Connection` header called hop-by-hop are not on it.
 
 use http::{HeaderMap, HeaderName, header};
 
 use super::headers::is_claim;
 
-const NOT_IN_TRAILERS: [HeaderName; 19] = [
+const NOT_IN_TRAILERS: [HeaderName; 39] = [
+    // About the connection, and about how the message is read.
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -21,14 +23,37 @@ const NOT_IN_TRAILERS: [HeaderName; 19] = [
     header::CONTENT_ENCODING,
     header::CONTENT_TYPE,
     header::CONTENT_RANGE,
+    // Where to, and what of.
     header::HOST,
     header::FORWARDED,
     header::VIA,
     header::EXPECT,
+    header::MAX_FORWARDS,
+    header::RANGE,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+    header::IF_RANGE,
+    header::CACHE_CONTROL,
+    header::PRAGMA,
+    // Who.
     header::COOKIE,
     header::SET_COOKIE,
     header::AUTHORIZATION,
     header::PROXY_AUTHORIZATION,
+    header::WWW_AUTHENTICATE,
+    header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("authentication-info"),
+    // What to do with an answer.
+    header::LOCATION,
+    header::RETRY_AFTER,
+    header::VARY,
+    header::AGE,
+    header::DATE,
+    header::EXPIRES,
+    header::WARNING,
+    header::REFRESH,
 ];
 
 /// Takes away what may not be in trailers.
@@ -50,7 +75,20 @@ mod tests {
     #[test]
     fn only_fields_about_the_body_may_follow_it() {
         let mut trailers = HeaderMap::new();
-        for name in ["x-sum", "digest", "Cookie", "X_Forwarded-For", "Content-Length", "via"] {
+        let names = [
+            "x-sum",
+            "digest",
+            "Cookie",
+            "X_Forwarded-For",
+            "Content-Length",
+            "via",
+            "If-Match",
+            "range",
+            "Location",
+            "www-authenticate",
+            "date",
+        ];
+        for name in names {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             trailers.append(&name, HeaderValue::from_static("1"));
             trailers.append(&name, HeaderValue::from_static("2"));

@@ -1,0 +1,182 @@
+//! Every interleaving of claim, finish and reuse. Run with
+//! `RUSTFLAGS="--cfg loom" cargo test -p lb-core --release --lib races`.
+
+use loom::thread;
+
+use super::*;
+use crate::{backend::seat::Seats, sync::Arc};
+
+fn tracked() -> (Seats, Arc<Load>) {
+    let mut seats = Seats::default();
+    seats.track(true);
+    let load = Arc::new(Load::new(seats.take()));
+    (seats, load)
+}
+
+/// What the idle-first picker and a lease do.
+fn claim_and_serve(load: &Load) {
+    if load.seat().is_idle() && load.seat().claim() {
+        load.reserve(Admission::New, None).unwrap();
+        load.finish(BUSY);
+        load.finish(HELD);
+    }
+}
+
+#[test]
+fn an_idle_backend_never_stays_marked_busy() {
+    loom::model(|| {
+        let (_seats, load) = tracked();
+        let other = {
+            let load = Arc::clone(&load);
+            thread::spawn(move || claim_and_serve(&load))
+        };
+        // A pick that did not go through the bitmap.
+        load.reserve(Admission::New, None).unwrap();
+        load.finish(BUSY | HELD);
+        other.join().unwrap();
+        assert_eq!((load.busy(), load.held()), (0, 0));
+        assert!(load.seat().is_idle(), "nothing in flight, yet not idle");
+    });
+}
+
+#[test]
+fn two_claims_of_one_bit_and_a_refusal_leave_it_set() {
+    loom::model(|| {
+        let (_seats, load) = tracked();
+        let limit = NonZeroU32::new(1);
+        let other = {
+            let load = Arc::clone(&load);
+            thread::spawn(move || claim_and_serve(&load))
+        };
+        if load.seat().claim() && load.reserve(Admission::New, limit).is_ok() {
+            load.finish(BUSY | HELD);
+        }
+        other.join().unwrap();
+        assert_eq!(load.busy(), 0);
+        assert!(load.seat().is_idle());
+    });
+}
+
+#[test]
+fn a_claim_refused_by_a_ceiling_leaves_the_bit_to_who_holds_the_place() {
+    loom::model(|| {
+        let (_seats, load) = tracked();
+        let limit = NonZeroU32::new(1);
+        let other = {
+            let load = Arc::clone(&load);
+            thread::spawn(move || {
+                if load.reserve(Admission::New, limit).is_ok() {
+                    load.finish(BUSY | HELD);
+                }
+            })
+        };
+        if load.seat().claim() && load.reserve(Admission::New, limit).is_ok() {
+            load.finish(BUSY | HELD);
+        }
+        other.join().unwrap();
+        assert_eq!(load.busy(), 0);
+        assert!(load.seat().is_idle(), "nothing in flight, yet not idle");
+    });
+}
+
+#[test]
+fn a_sweep_among_requests_leaves_an_idle_backend_idle() {
+    loom::model(|| {
+        let (_seats, load) = tracked();
+        let other = {
+            let load = Arc::clone(&load);
+            thread::spawn(move || claim_and_serve(&load))
+        };
+        load.sweep();
+        other.join().unwrap();
+        assert!(load.seat().is_idle(), "nothing in flight, yet not idle");
+    });
+}
+
+#[test]
+fn a_ceiling_holds_across_workers() {
+    loom::model(|| {
+        let (_seats, load) = tracked();
+        let limit = NonZeroU32::new(1);
+        let other = {
+            let load = Arc::clone(&load);
+            thread::spawn(move || load.reserve(Admission::New, limit).is_ok())
+        };
+        let mine = load.reserve(Admission::New, limit).is_ok();
+        let theirs = other.join().unwrap();
+        assert!(!(mine && theirs), "two requests on a backend that takes one");
+        assert_eq!(load.busy(), u32::from(mine) + u32::from(theirs));
+    });
+}
+
+#[test]
+fn after_it_was_disabled_nobody_new_gets_in() {
+    loom::model(|| {
+        let (_seats, load) = tracked();
+        let other = {
+            let load = Arc::clone(&load);
+            thread::spawn(move || load.reserve(Admission::New, None).is_ok())
+        };
+        load.admit(AdminState::Disabled, Tick::ZERO);
+        assert!(load.reserve(Admission::New, None).is_err());
+        let in_time = other.join().unwrap();
+        assert_eq!(load.busy(), u32::from(in_time));
+    });
+}
+
+#[test]
+fn a_new_life_on_an_old_seat_is_idle() {
+    loom::model(|| {
+        let (mut seats, load) = tracked();
+        let last = thread::spawn(move || drop(load));
+        let next = Load::new(seats.take());
+        last.join().unwrap();
+        assert!(next.seat().is_idle(), "who left the seat took the idle bit along");
+    });
+}
+
+#[test]
+fn a_sweep_repairs_what_was_missed_before_the_bits_were_kept() {
+    loom::model(|| {
+        let mut seats = Seats::default();
+        let load = Arc::new(Load::new(seats.take()));
+        load.seat().claim();
+        load.reserve(Admission::New, None).unwrap();
+        let other = {
+            let load = Arc::clone(&load);
+            thread::spawn(move || load.finish(BUSY | HELD))
+        };
+        seats.track(true);
+        load.sweep();
+        other.join().unwrap();
+        load.sweep();
+        assert!(load.seat().is_idle());
+    });
+}
+
+#[test]
+fn a_seat_is_reused_only_when_its_last_request_is_counted_out() {
+    loom::model(|| {
+        let (mut seats, load) = tracked();
+        load.reserve(Admission::New, None).unwrap();
+        let lease = Arc::clone(&load);
+        let worker = thread::spawn(move || {
+            lease.finish(BUSY);
+            lease.finish(HELD);
+            drop(lease);
+        });
+        drop(load); // the last snapshot that named it
+        let next = Load::new(seats.take());
+        if next.seat().number() == 0 {
+            // The old life can't touch this bit any more.
+            next.reserve(Admission::New, None).unwrap();
+            assert!(!next.seat().is_idle());
+            worker.join().unwrap();
+            assert!(!next.seat().is_idle(), "an ended request marked its successor idle");
+            next.finish(BUSY | HELD);
+            assert!(next.seat().is_idle(), "an ended life keeps its successor busy");
+        } else {
+            worker.join().unwrap();
+        }
+    });
+}

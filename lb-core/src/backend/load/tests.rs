@@ -1,0 +1,93 @@
+//! The counts in one thread.
+
+use super::*;
+use crate::backend::seat::Seats;
+
+fn load() -> Load {
+    let mut seats = Seats::default();
+    seats.track(true);
+    Load::new(seats.take())
+}
+
+#[test]
+fn busy_and_held_end_apart() {
+    let load = load();
+    load.reserve(Admission::New, None).unwrap();
+    assert_eq!((load.busy(), load.held()), (1, 1));
+    load.finish(BUSY);
+    assert_eq!((load.busy(), load.held()), (0, 1));
+    load.finish(HELD);
+    assert_eq!((load.busy(), load.held()), (0, 0));
+}
+
+#[test]
+fn a_full_backend_refuses_and_forgets_the_attempt() {
+    let load = load();
+    let limit = NonZeroU32::new(2);
+    load.reserve(Admission::New, limit).unwrap();
+    load.reserve(Admission::New, limit).unwrap();
+    assert_eq!(load.reserve(Admission::New, limit), Err(Refused::Full));
+    assert_eq!(load.busy(), 2);
+}
+
+#[test]
+fn a_draining_backend_admits_bound_clients_only() {
+    let load = load();
+    load.admit(AdminState::Draining { until: None }, Tick::ZERO);
+    assert_eq!(load.reserve(Admission::New, None), Err(Refused::Closed));
+    assert_eq!(load.reserve(Admission::Bound, None), Ok(()));
+    load.admit(AdminState::Disabled, Tick::ZERO);
+    assert_eq!(load.reserve(Admission::Bound, None), Err(Refused::Closed));
+    load.admit(AdminState::Enabled, Tick::ZERO);
+    assert_eq!(load.reserve(Admission::New, None), Ok(()));
+    assert_eq!(load.busy(), 2);
+}
+
+#[test]
+fn the_idle_bit_follows_the_busy_count_and_not_the_held_one() {
+    let load = load();
+    assert!(load.seat.is_idle());
+    load.reserve(Admission::New, None).unwrap();
+    assert!(!load.seat.is_idle());
+    load.finish(BUSY);
+    assert!(load.seat.is_idle());
+    load.finish(HELD);
+    assert!(load.seat.is_idle());
+}
+
+#[test]
+fn a_refused_claim_gives_the_idle_bit_back() {
+    for limit in [None, NonZeroU32::new(1)] {
+        let load = load();
+        load.admit(AdminState::Disabled, Tick::ZERO);
+        load.seat.claim();
+        assert_eq!(load.reserve(Admission::New, limit), Err(Refused::Closed));
+        assert!(load.seat.is_idle());
+    }
+}
+
+#[test]
+fn a_sweep_puts_the_idle_bit_right_either_way() {
+    let load = load();
+    load.seat.claim();
+    load.sweep();
+    assert!(load.seat.is_idle());
+    load.reserve(Admission::New, None).unwrap();
+    load.seat.set_idle();
+    load.sweep();
+    assert!(!load.seat.is_idle());
+}
+
+#[test]
+fn latency_is_a_moving_average_and_failures_are_a_run() {
+    let load = load();
+    assert_eq!(load.latency(), None);
+    load.observe_latency(Duration::from_nanos(800));
+    load.observe_latency(Duration::from_nanos(1600));
+    assert_eq!(load.latency(), Some(Duration::from_nanos(900)));
+    load.observe_failure(Tick::from_nanos(1));
+    load.observe_failure(Tick::from_nanos(2));
+    assert_eq!(load.failures(), Some((2, Tick::from_nanos(2))));
+    load.forget_failures();
+    assert_eq!(load.failures(), None);
+}

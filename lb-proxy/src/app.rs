@@ -55,7 +55,10 @@ impl App {
             let mut source: Box<dyn Source> = Box::new(Fixed::new(origin, backends));
             let cluster = build_cluster(settings, config, at_once(&mut *source));
             sources.push((cluster.clone(), source));
-            clusters.push(ClusterSettings { cluster, timeouts: settings.timeouts.clone() });
+            clusters.push(ClusterSettings {
+                timeouts: settings.timeouts.clone(),
+                ..ClusterSettings::new(cluster)
+            });
         }
         let service = Service {
             listeners: config
@@ -222,8 +225,8 @@ fn resolve_listener(listener: &config::Listener) -> anyhow::Result<ListenerSetti
         .resolve()
         .with_context(|| format!("cannot look up `{}` to listen on", listener.bind))?;
     Ok(ListenerSettings {
-        bind,
         timeouts: listener.timeouts.clone(),
         limits: listener.limits.clone(),
+        ..ListenerSettings::new(bind)
     })
 }

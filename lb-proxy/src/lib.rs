@@ -29,14 +29,20 @@ mod duration;
 pub mod fuzz;
 mod http;
 mod listen;
+mod observe;
+mod probe;
 mod runtime;
 mod upstream;
 
 #[cfg(any(feature = "config", feature = "demo"))]
 pub use self::duration::parse_duration;
 pub use self::{
-    http::{Route, RouteTable},
-    listen::{ListenerLimits, ListenerSettings, ListenerTimeouts},
+    http::{
+        KeyRule, RetryOn, RetrySettings, Route, RouteTable, SameSite, StickySettings, StickyValue,
+    },
+    listen::{ListenerLimits, ListenerSettings, ListenerTimeouts, TrustedProxies},
+    observe::{AccessLogSettings, LogFormat, LogTarget},
+    probe::{CheckKind, HealthCheck, HttpCheck},
     runtime::{ClusterSettings, ClusterTimeouts, Proxy, Running, Service, StartError, clock::now},
     upstream::{Address, AddressError, HostError, PortError},
 };

@@ -24,7 +24,6 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Builder {
     strategy: Box<dyn Strategy>,
-    panic_threshold: u8,
     entropy: u64,
     seats: Seats,
     /// The incarnations that are there, by name.
@@ -64,10 +63,9 @@ impl Builder {
     /// How often idle bits are put right.
     const SWEEP: Duration = Duration::from_secs(1);
 
-    pub(super) fn new(strategy: Box<dyn Strategy>, entropy: u64, panic_threshold: u8) -> Self {
+    pub(super) fn new(strategy: Box<dyn Strategy>, entropy: u64) -> Self {
         Self {
             strategy,
-            panic_threshold,
             entropy,
             seats: Seats::default(),
             lives: BTreeMap::new(),
@@ -210,7 +208,7 @@ impl Builder {
         let name = |backend: &Arc<Backend>| lives.get(backend.name());
         let lives: Vec<&Life> = inputs.membership.iter().filter_map(name).collect();
         let facts: Vec<Facts> = lives.iter().map(|life| inputs.facts(life)).collect();
-        let judgement = judge(&facts, self.panic_threshold, now);
+        let judgement = judge(&facts, inputs.policy.panic_threshold, now);
         let hot = lives.iter().map(|life| Hot {
             load: sync::Arc::clone(&life.load),
             weight: inputs.weight(&life.backend).get(),

@@ -9,6 +9,7 @@ use super::{
     acknowledge::Workers,
     build::Builder,
     generation::{Cause, CauseKind},
+    policy::Policy,
 };
 use crate::{
     membership::Membership,
@@ -24,7 +25,7 @@ pub struct ClusterBuilder {
     strategy: Box<dyn Strategy>,
     membership: Membership,
     entropy: u64,
-    panic_threshold: u8,
+    policy: Policy,
 }
 
 impl ClusterBuilder {
@@ -34,7 +35,7 @@ impl ClusterBuilder {
             strategy: Box::new(LeastConn::default()),
             membership: Membership::default(),
             entropy: 0,
-            panic_threshold: 0,
+            policy: Policy::default(),
         }
     }
 
@@ -62,11 +63,9 @@ impl ClusterBuilder {
         self
     }
 
-    /// Below which share of usable backends, in percent, all enabled ones of the
-    /// tier are used. 0, the default: only when none is left, and then those that
-    /// an active check holds down stay out.
-    pub fn panic_threshold(mut self, percent: u8) -> Self {
-        self.panic_threshold = percent.min(100);
+    /// What to do about backends that fail, come back, or are too few.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
         self
     }
 
@@ -74,10 +73,11 @@ impl ClusterBuilder {
     pub fn build(self) -> Cluster {
         let mut inputs = Inputs {
             membership: self.membership,
+            policy: self.policy,
             causes: vec![Cause::new(CauseKind::Start, "start")],
             ..Inputs::default()
         };
-        let mut builder = Builder::new(self.strategy, self.entropy, self.panic_threshold);
+        let mut builder = Builder::new(self.strategy, self.entropy);
         let built = builder.build(inputs.take(), Tick::ZERO);
         inputs.forget(&built);
         let first = built.snapshot;

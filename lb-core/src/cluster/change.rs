@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::policy::Policy;
 use crate::{
     backend::{AdminState, Health, IncarnationId, Weight},
     membership::Membership,
@@ -36,6 +37,8 @@ pub enum Change {
         /// The verdict.
         health: Health,
     },
+    /// What to do about backends that fail, come back, or are too few.
+    Policy(Policy),
     /// Another strategy; loads, health and admin states stay.
     Strategy(Box<dyn Strategy>),
 }

@@ -28,6 +28,7 @@ mod lease;
 mod outcome;
 mod pace;
 mod pick_error;
+mod policy;
 mod slots;
 mod snapshot;
 mod view;
@@ -53,6 +54,7 @@ pub use handle::ClusterHandle;
 pub use lease::Lease;
 pub use outcome::Outcome;
 pub use pick_error::PickError;
+pub use policy::{Passive, Policy, SlowStart, Thresholds};
 pub use slots::{Slot, SlotSet};
 pub use snapshot::Snapshot;
 pub use view::View;
@@ -97,6 +99,7 @@ struct Inputs {
     admin: BTreeMap<Arc<str>, AdminState>,
     weights: BTreeMap<Arc<str>, Weight>,
     health: BTreeMap<IncarnationId, Health>,
+    policy: Policy,
     strategy: Option<Box<dyn Strategy>>,
     causes: Vec<Cause>,
 }
@@ -251,6 +254,7 @@ impl Shared {
                 // What is laid down for an absent backend can be lifted, not added to.
                 Change::Admin { state: AdminState::Enabled, .. }
                 | Change::Weight { weight: None, .. }
+                | Change::Policy(_)
                 | Change::Strategy(_) => {}
                 Change::Admin { backend, .. } | Change::Weight { backend, .. } => {
                     if !membership.iter().any(|member| member.shared_name() == backend) {
@@ -299,6 +303,11 @@ impl Shared {
             Change::Health { incarnation, health } => {
                 let before = inputs.health.insert(incarnation, health);
                 before.unwrap_or_default() != health
+            }
+            Change::Policy(policy) => {
+                let news = inputs.policy != policy;
+                inputs.policy = policy;
+                news
             }
             Change::Strategy(strategy) => {
                 replaced.extend(inputs.strategy.replace(strategy));
@@ -367,6 +376,7 @@ impl Inputs {
             admin: self.admin.clone(),
             weights: self.weights.clone(),
             health: self.health.clone(),
+            policy: self.policy.clone(),
             strategy: self.strategy.take(),
             causes: self.causes.clone(),
         }

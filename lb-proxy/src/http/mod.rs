@@ -20,10 +20,13 @@ mod flight;
 mod forward;
 mod head;
 mod headers;
+pub(crate) mod key;
 mod replay;
+pub(crate) mod retry;
 pub(crate) mod route;
 mod serve;
 mod status;
+pub(crate) mod sticky;
 mod trailers;
 mod upload;
 
@@ -36,5 +39,8 @@ pub(crate) mod fuzzing {
     };
 }
 
+pub use key::KeyRule;
+pub use retry::{RetryOn, RetrySettings};
 pub use route::{Route, RouteTable};
 pub(crate) use serve::serve;
+pub use sticky::{SameSite, StickySettings, StickyValue};

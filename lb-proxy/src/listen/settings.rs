@@ -5,6 +5,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use super::trusted::TrustedProxies;
+
 /// One listening address.
 #[derive(Debug, Clone)]
 pub struct ListenerSettings {
@@ -15,6 +17,8 @@ pub struct ListenerSettings {
     pub timeouts: ListenerTimeouts,
     /// How much to take from clients.
     pub limits: ListenerLimits,
+    /// Whose `X-Forwarded-*` is believed; nobody's unless set.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl ListenerSettings {
@@ -24,7 +28,12 @@ impl ListenerSettings {
     /// A listener with the default timeouts and limits.
     #[must_use]
     pub fn new(bind: SocketAddr) -> Self {
-        Self { bind, timeouts: ListenerTimeouts::default(), limits: ListenerLimits::default() }
+        Self {
+            bind,
+            timeouts: ListenerTimeouts::default(),
+            limits: ListenerLimits::default(),
+            trusted_proxies: TrustedProxies::default(),
+        }
     }
 }
 

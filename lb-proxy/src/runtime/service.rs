@@ -7,7 +7,10 @@ use std::{sync::Arc, time::Duration};
 
 use lb_core::Cluster;
 
-use crate::{http::route::RouteTable, listen::ListenerSettings};
+use crate::{
+    http::{key::KeyRule, retry::RetrySettings, route::RouteTable, sticky::StickySettings},
+    listen::ListenerSettings,
+};
 
 /// Everything a proxy serves: where it listens, which path goes to which
 /// cluster, and the clusters.
@@ -28,13 +31,25 @@ pub struct ClusterSettings {
     pub cluster: Cluster,
     /// How long to wait.
     pub timeouts: ClusterTimeouts,
+    /// When a request goes to another backend.
+    pub retry: RetrySettings,
+    /// Whether clients stay with their backend.
+    pub sticky: Option<StickySettings>,
+    /// What a strategy by key picks by.
+    pub key: Option<KeyRule>,
 }
 
 impl ClusterSettings {
-    /// A cluster with the default timeouts.
+    /// A cluster with the defaults of everything else.
     #[must_use]
     pub fn new(cluster: Cluster) -> Self {
-        Self { cluster, timeouts: ClusterTimeouts::default() }
+        Self {
+            cluster,
+            timeouts: ClusterTimeouts::default(),
+            retry: RetrySettings::default(),
+            sticky: None,
+            key: None,
+        }
     }
 }
 
@@ -47,6 +62,12 @@ pub struct ClusterTimeouts {
     /// From the last byte of the request that the backend took until the head
     /// of its answer; then 504.
     pub first_byte: Duration,
+    /// For one attempt, from the pick to the head of the answer; then another
+    /// backend, where [`RetryOn::timeout`](crate::RetryOn::timeout) says so, else 504.
+    pub per_try: Option<Duration>,
+    /// For all attempts, from the request to the last byte of the answer; then 504,
+    /// or a truncated answer.
+    pub total: Option<Duration>,
     /// Between two parts of the answer; then the client sees a truncated one.
     pub idle: Duration,
     /// How long an unused connection is kept.
@@ -58,6 +79,8 @@ impl Default for ClusterTimeouts {
         Self {
             connect: Duration::from_secs(2),
             first_byte: Duration::from_secs(30),
+            per_try: None,
+            total: None,
             idle: Duration::from_secs(30),
             pool_idle: Duration::from_secs(30),
         }

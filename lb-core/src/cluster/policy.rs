@@ -1,0 +1,83 @@
+//! What a cluster does about backends that fail, come back, or are too few.
+
+use std::time::Duration;
+
+/// How a cluster treats failing and returning backends. What a backend says
+/// itself comes first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Policy {
+    /// Below which share of usable backends, in percent, all enabled ones of the
+    /// tier are used. 0: only when none is left, and then those that an active
+    /// check holds down stay out.
+    pub panic_threshold: u8,
+    /// How a backend that comes or returns gets its share; at once unless set.
+    pub slow_start: Option<SlowStart>,
+    /// When failed requests take a backend out.
+    pub passive: Passive,
+    /// How many checks in a row change a verdict, where there are checks.
+    pub checks: Thresholds,
+}
+
+/// When failed requests take a backend out. Only local failures count: no
+/// connection, a broken one, no answer in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passive {
+    /// Never.
+    Off,
+    /// After this many in a row.
+    Consecutive {
+        /// At least 1.
+        failures: u32,
+        /// For how long; then one request at a time tries it.
+        eject: Duration,
+    },
+    /// nginx's `max_fails` and `fail_timeout`: after so many within the time, for
+    /// the same time.
+    Windowed {
+        /// At least 1.
+        max_fails: u32,
+        /// Both the window and how long it is left out.
+        fail_timeout: Duration,
+    },
+}
+
+impl Default for Passive {
+    fn default() -> Self {
+        Self::Consecutive { failures: 3, eject: Duration::from_secs(10) }
+    }
+}
+
+/// How many active checks in a row change a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// Passed ones that bring a backend up that was down.
+    pub rise: u32,
+    /// Failed ones that take it down.
+    pub fall: u32,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { rise: 2, fall: 3 }
+    }
+}
+
+/// A backend that comes or returns begins with a part of its weight: Envoy's
+/// curve, weight × max(least, (age ÷ window)^(1 ÷ aggression)), in ten steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SlowStart {
+    /// After this long it has its whole weight.
+    pub window: Duration,
+    /// 1 is linear; more gives it more at first.
+    pub aggression: f64,
+    /// The least part, in percent.
+    pub least: u8,
+}
+
+impl SlowStart {
+    /// Linear, from a tenth.
+    #[must_use]
+    pub fn over(window: Duration) -> Self {
+        Self { window, aggression: 1.0, least: 10 }
+    }
+}

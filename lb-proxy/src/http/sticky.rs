@@ -1,0 +1,73 @@
+//! Cookies that bind a client to a backend.
+
+use std::time::Duration;
+
+/// A cluster whose clients stay with their backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StickySettings {
+    /// The name of the cookie.
+    pub cookie: Box<str>,
+    /// What its value is.
+    pub value: StickyValue,
+    /// Keys for `Derived` and `Sealed`: the first is used, all are accepted. Empty:
+    /// one derived from the name of the cluster, which anybody can guess.
+    pub keys: Vec<[u8; 16]>,
+    /// `Max-Age`; a session cookie unless set. A sealed value ends with it.
+    pub ttl: Option<Duration>,
+    /// `Path`
+    pub path: Box<str>,
+    /// `Domain`
+    pub domain: Option<Box<str>>,
+    /// `Secure`
+    pub secure: bool,
+    /// `HttpOnly`
+    pub http_only: bool,
+    /// `SameSite`
+    pub same_site: Option<SameSite>,
+    /// `Partitioned`
+    pub partitioned: bool,
+}
+
+impl StickySettings {
+    /// A session cookie of this name, `HttpOnly`, `SameSite=Lax`, for all paths.
+    #[must_use]
+    pub fn new(cookie: impl Into<Box<str>>) -> Self {
+        Self {
+            cookie: cookie.into(),
+            value: StickyValue::Derived,
+            keys: Vec::new(),
+            ttl: None,
+            path: "/".into(),
+            domain: None,
+            secure: false,
+            http_only: true,
+            same_site: Some(SameSite::Lax),
+            partitioned: false,
+        }
+    }
+}
+
+/// What a sticky cookie says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StickyValue {
+    /// A keyed hash of the backend's name: the same from every balancer with the
+    /// key.
+    #[default]
+    Derived,
+    /// The same with an expiry, under a MAC: cannot be made up or kept for ever.
+    Sealed,
+    /// `.NAME`, as Apache's `ROUTEID`; read by Apache's rules, so `abc.NAME` and
+    /// `;ROUTEID=.NAME` in the path count as well.
+    Name,
+}
+
+/// The `SameSite` attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SameSite {
+    /// `Strict`
+    Strict,
+    /// `Lax`
+    Lax,
+    /// `None`; browsers want `Secure` with it.
+    None,
+}

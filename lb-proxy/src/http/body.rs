@@ -21,6 +21,7 @@ use super::{
     client::{BodyFailure, Client},
     driver::Driver,
     flight::Flight,
+    headers::Named,
     trailers,
 };
 use crate::upstream::UpstreamConnection;
@@ -46,17 +47,23 @@ pub(crate) struct RequestBody {
     incoming: Option<Incoming>,
     client: Rc<Client>,
     left: u64,
+    not_in_trailers: Named,
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, client: Rc<Client>) -> Self {
+    pub(super) fn new(incoming: Incoming, client: Rc<Client>, not_in_trailers: Named) -> Self {
         let left = client.listener.settings.limits.body.unwrap_or(u64::MAX);
-        Self { incoming: (!incoming.is_end_stream()).then_some(incoming), client, left }
+        Self {
+            incoming: (!incoming.is_end_stream()).then_some(incoming),
+            client,
+            left,
+            not_in_trailers,
+        }
     }
 
     /// The body of a request that has none.
     pub(super) fn none(client: Rc<Client>) -> Self {
-        Self { incoming: None, client, left: 0 }
+        Self { incoming: None, client, left: 0, not_in_trailers: None }
     }
 
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), BodyError> {
@@ -81,7 +88,9 @@ impl Body for RequestBody {
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
         match Pin::new(&mut *incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
-                frame.trailers_mut().map(trailers::clean);
+                if let Some(trailers) = frame.trailers_mut() {
+                    trailers::clean(trailers, &this.not_in_trailers);
+                }
                 // hyper asks for nothing after trailers.
                 this.client.body_came(frame.is_trailers() || incoming.is_end_stream());
                 Poll::Ready(Some(this.count(&frame).map(|()| frame)))
@@ -117,6 +126,7 @@ impl Body for RequestBody {
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
     source: Source,
+    not_in_trailers: Named,
     /// Tells the connection, when dropped, that the answer is handed over.
     _request: Option<RequestGuard>,
 }
@@ -161,7 +171,7 @@ impl Drop for RequestGuard {
 
 impl ResponseBody {
     pub(super) fn own(text: Bytes) -> Self {
-        Self { source: Source::Own(Some(text)), _request: None }
+        Self { source: Source::Own(Some(text)), not_in_trailers: None, _request: None }
     }
 
     /// The body that follows an answer's head on `connection`.
@@ -171,12 +181,14 @@ impl ResponseBody {
         flight: Flight,
         client: &Rc<Client>,
         status: u16,
+        not_in_trailers: Named,
     ) -> Self {
         let outcome = Outcome::Status(status);
         // A small answer came together with its head.
         if connection.is_ready() || incoming.is_end_stream() {
             let flight = Driver::Inline(connection).end(flight, outcome, client);
-            return Self { source: Source::Read { incoming, _flight: flight }, _request: None };
+            let source = Source::Read { incoming, _flight: flight };
+            return Self { source, not_in_trailers, _request: None };
         }
         let live = Live {
             incoming,
@@ -188,7 +200,7 @@ impl ResponseBody {
             waiting: false,
             failed: None,
         };
-        Self { source: Source::Live(Box::new(live)), _request: None }
+        Self { source: Source::Live(Box::new(live)), not_in_trailers, _request: None }
     }
 
     /// Has the present request of the connection end with this body.
@@ -298,8 +310,10 @@ impl Body for ResponseBody {
             }
             Source::Live(live) => live.poll_frame(cx),
         };
-        if let Poll::Ready(Some(Ok(frame))) = &mut frame {
-            frame.trailers_mut().map(trailers::clean);
+        if let Poll::Ready(Some(Ok(frame))) = &mut frame
+            && let Some(trailers) = frame.trailers_mut()
+        {
+            trailers::clean(trailers, &self.not_in_trailers);
         }
         frame
     }

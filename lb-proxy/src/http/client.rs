@@ -115,9 +115,11 @@ impl Client {
 
     // ── seen by the socket ──
 
-    /// Bytes came.
-    pub(super) fn received(&self) {
-        if self.phase.get() == Phase::Idle {
+    /// Bytes came. Empty lines before a request are none of it (RFC 9112, section
+    /// 2.2): some clients send one after a body.
+    pub(super) fn received(&self, bytes: &[u8]) {
+        let is_empty = || bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+        if self.phase.get() == Phase::Idle && !is_empty() {
             self.phase.set(Phase::Head);
             self.receiving.arm(self.listener.settings.timeouts.header);
         }

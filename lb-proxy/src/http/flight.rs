@@ -19,6 +19,8 @@ pub(super) struct Flight {
     cluster: usize,
     lease: Lease,
     done: bool,
+    /// The backend has said that it closes the connection after its answer.
+    may_hang_up: bool,
 }
 
 impl Flight {
@@ -30,7 +32,7 @@ impl Flight {
     ) -> Result<Self, PickError> {
         let cx = PickCx::new(worker.clock.now(), worker.entropy.next()).avoiding(tried);
         let lease = worker.clusters[cluster].handle.borrow_mut().acquire(&cx)?;
-        Ok(Self { worker: Rc::clone(worker), cluster, lease, done: false })
+        Ok(Self { worker: Rc::clone(worker), cluster, lease, done: false, may_hang_up: false })
     }
 
     pub(super) fn lease(&self) -> &Lease {
@@ -52,6 +54,15 @@ impl Flight {
     pub(super) fn first_byte(&mut self) {
         let now = self.worker.clock.now();
         self.lease.first_byte(now);
+    }
+
+    /// The backend has said that it closes the connection after its answer.
+    pub(super) fn announces_end(&mut self) {
+        self.may_hang_up = true;
+    }
+
+    pub(super) fn may_hang_up(&self) -> bool {
+        self.may_hang_up
     }
 
     /// The backend is done with the request; only the first call counts. The

@@ -29,7 +29,7 @@ use super::{
     client::{BodyFailure, Client},
     flight::Flight,
     head::{RequestHead, Target},
-    headers::{request_changes, response_changes},
+    headers::{Named, request_changes, response_changes, tokens},
     replay::{Attempt, Decision, decide},
     status::{self, Form, Trouble},
 };
@@ -96,8 +96,8 @@ fn prepare(client: &Rc<Client>, request: Request<Incoming>) -> Result<Outgoing, 
     check(&head, &client.listener.settings.limits)?;
     let route = client.worker.routes.lookup(head.uri.path()).ok_or(Trouble::NoRoute)?;
     let is_repeatable = head.method.is_idempotent() && body.is_end_stream();
-    let lacks_host = rewrite(&mut head, client);
-    let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client)));
+    let (lacks_host, named) = rewrite(&mut head, client)?;
+    let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client), named));
     let (cluster, request) = (route.cluster, Some(request));
     let (spare, went_out) = (None, false);
     Ok(Outgoing { cluster, request, spare, is_repeatable, went_out, lacks_host })
@@ -124,8 +124,9 @@ async fn forward(
     Err(last.unwrap_or(Trouble::NoBackend))
 }
 
-/// Makes the head what a backend is to see. Returns whether it lacks a host.
-fn rewrite(head: &mut request::Parts, client: &Client) -> bool {
+/// Makes the head what a backend is to see. Returns whether it lacks a host, and
+/// what may not be in its trailers.
+fn rewrite(head: &mut request::Parts, client: &Client) -> Result<(bool, Named), Trouble> {
     if let Target::Absolute { authority, .. } = head.target() {
         // The target's host counts, whatever the header says (RFC 9112, 3.2.2);
         // a name and password in it are not for the backend.
@@ -136,12 +137,16 @@ fn rewrite(head: &mut request::Parts, client: &Client) -> bool {
         }
         head.uri = head.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
     }
-    request_changes(head).apply_to_request(&mut head.headers, &client.origin, head.version);
+    let changes = request_changes(head);
+    if changes.names_too_much() {
+        return Err(Trouble::HeadTooLarge);
+    }
+    let named = changes.apply_to_request(&mut head.headers, &client.origin, head.version);
     let lacks_host = head.version == Version::HTTP_10 && !head.headers.contains_key(header::HOST);
     head.version = Version::HTTP_11;
     // An offer to upgrade, for instance, which holds on to the connection.
     head.extensions.clear();
-    lacks_host
+    Ok((lacks_host, named))
 }
 
 fn nobody(error: PickError) -> Trouble {
@@ -266,6 +271,7 @@ async fn open(client: &Client, flight: &mut Flight) -> Result<Box<UpstreamConnec
     flight.backend_done(Outcome::Connect);
     Err(End::Unsent(match error {
         ConnectError::Timeout => Trouble::ConnectTimeout,
+        ConnectError::Lookup(_) => Trouble::Unresolved,
         _ => Trouble::Refused,
     }))
 }
@@ -335,17 +341,32 @@ fn pass_on(
         flight.backend_done(Outcome::Reset);
         return Err(End::Failed(Trouble::Malformed));
     }
+    if !client.body_is_done() && says_close(&head) {
+        flight.announces_end();
+    }
     let changes = response_changes(&head, head.status == StatusCode::NO_CONTENT);
+    if changes.names_too_much() {
+        flight.backend_done(Outcome::Reset);
+        return Err(End::Failed(Trouble::Malformed));
+    }
     let date = || client.worker.clock.date();
-    changes.apply_to_response(&mut head.headers, date, head.version);
+    let named = changes.apply_to_response(&mut head.headers, date, head.version);
     if !client.body_is_done() {
         // The backend may never take what is left.
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     // hyper answers in the version the client speaks.
     head.version = Version::HTTP_11;
-    let body = ResponseBody::of_backend(body, connection, flight, client, head.status.as_u16());
+    let status = head.status.as_u16();
+    let body = ResponseBody::of_backend(body, connection, flight, client, status, named);
     Ok(Response::from_parts(head, body))
+}
+
+/// Whether the connection ends with this answer.
+fn says_close(head: &response::Parts) -> bool {
+    let mut values = head.headers.get_all(header::CONNECTION).iter();
+    head.version == Version::HTTP_10
+        || values.any(|value| tokens(value.as_bytes()).any(|t| t.eq_ignore_ascii_case(b"close")))
 }
 
 /// Whether an answer is one we asked for: no upgrade, and no transfer coding

@@ -32,6 +32,8 @@ pub(crate) enum Trouble {
     Overload,
     OutOfResources,
     Refused,
+    /// The backend's name stands for no address.
+    Unresolved,
     ConnectTimeout,
     Reset,
     Malformed,
@@ -80,6 +82,7 @@ impl Trouble {
             Self::Overload => (Us, StatusCode::SERVICE_UNAVAILABLE, "at-capacity"),
             Self::OutOfResources => (Us, StatusCode::SERVICE_UNAVAILABLE, "out-of-resources"),
             Self::Refused => (Backend, StatusCode::BAD_GATEWAY, "backend-refused"),
+            Self::Unresolved => (Backend, StatusCode::BAD_GATEWAY, "backend-unresolved"),
             Self::ConnectTimeout => {
                 (Backend, StatusCode::GATEWAY_TIMEOUT, "backend-connect-timeout")
             }

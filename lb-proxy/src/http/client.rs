@@ -67,6 +67,8 @@ const IDLE_WHEN_DRAINING: Duration = Duration::from_secs(1);
 pub(crate) struct Client {
     pub(crate) worker: Rc<Worker>,
     pub(crate) listener: Rc<Listener>,
+    /// The neighbour's address.
+    pub(crate) peer: IpAddr,
     pub(crate) origin: Origin,
     phase: Cell<Phase>,
     /// Of the present request.
@@ -93,6 +95,7 @@ impl Client {
         Self {
             worker,
             listener,
+            peer,
             origin: Origin {
                 address: address.expect("an IP address is visible ASCII"),
                 scheme: HeaderValue::from_static("http"),

@@ -31,6 +31,7 @@ use super::{
     head::{RequestHead, Target},
     headers::{request_changes, response_changes},
     replay::{Attempt, Decision, decide},
+    route::{RequestFacts, Route, Unrouted},
     status::{self, Form, Trouble},
 };
 use crate::upstream::{ConnectError, UpstreamConnection, connect, poll_driven};
@@ -94,13 +95,37 @@ struct Outgoing {
 fn prepare(client: &Rc<Client>, request: Request<Incoming>) -> Result<Outgoing, Trouble> {
     let (mut head, body) = request.into_parts();
     check(&head, &client.listener.settings.limits)?;
-    let route = client.worker.routes.lookup(head.uri.path()).ok_or(Trouble::NoRoute)?;
+    let route = route_of(&head, client)?;
     let is_repeatable = head.method.is_idempotent() && body.is_end_stream();
     let lacks_host = rewrite(&mut head, client);
     let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client)));
     let (cluster, request) = (route.cluster, Some(request));
     let (spare, went_out) = (None, false);
     Ok(Outgoing { cluster, request, spare, is_repeatable, went_out, lacks_host })
+}
+
+fn route_of<'a>(head: &request::Parts, client: &'a Client) -> Result<&'a Route, Trouble> {
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let facts = RequestFacts::new(&head.method, host_of(head), target, &head.headers, client.peer);
+    let route = facts.map_err(Unrouted::Path).and_then(|facts| client.worker.routes.decide(&facts));
+    route.map_err(|unrouted| match unrouted {
+        Unrouted::NoRoute => Trouble::NoRoute,
+        Unrouted::ForeignHost => Trouble::ForeignHost,
+        Unrouted::Path(_) => Trouble::Target,
+    })
+}
+
+/// Whom a request is for. What stands in an absolute target counts, whatever the
+/// header says (RFC 9112, section 3.2.2).
+fn host_of(head: &request::Parts) -> &str {
+    let header = || head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    match head.target() {
+        // A name and a password are not part of it.
+        Target::Absolute { authority, .. } => {
+            authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+        }
+        _ => header().unwrap_or_default(),
+    }
 }
 
 async fn forward(
@@ -126,11 +151,8 @@ async fn forward(
 
 /// Makes the head what a backend is to see. Returns whether it lacks a host.
 fn rewrite(head: &mut request::Parts, client: &Client) -> bool {
-    if let Target::Absolute { authority, .. } = head.target() {
-        // The target's host counts, whatever the header says (RFC 9112, 3.2.2);
-        // a name and password in it are not for the backend.
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        let host = HeaderValue::from_str(host).ok();
+    if let Target::Absolute { .. } = head.target() {
+        let host = HeaderValue::from_str(host_of(head)).ok();
         if let Some(host) = host {
             head.headers.insert(header::HOST, host);
         }

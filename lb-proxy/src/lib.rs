@@ -38,7 +38,9 @@ mod upstream;
 pub use self::duration::parse_duration;
 pub use self::{
     http::{
-        KeyRule, RetryOn, RetrySettings, Route, RouteTable, SameSite, StickySettings, StickyValue,
+        Condition, Explained, HostPattern, KeyRule, PathError, PathPattern, RequestFacts, RetryOn,
+        RetrySettings, Route, RouteTable, SameSite, StickySettings, StickyValue, Unrouted,
+        ValuePattern, Verdict,
     },
     listen::{ListenerLimits, ListenerSettings, ListenerTimeouts, TrustedProxies},
     observe::{AccessLogSettings, LogFormat, LogTarget},

@@ -69,6 +69,8 @@ pub(crate) struct Client {
     pub(crate) listener: Rc<Listener>,
     /// Those of the listener, as they were when the present request began.
     settings: RefCell<Rc<ListenerSettings>>,
+    /// The neighbour's address.
+    pub(crate) peer: IpAddr,
     pub(crate) origin: Origin,
     phase: Cell<Phase>,
     /// Of the present request.
@@ -97,6 +99,7 @@ impl Client {
             worker,
             listener,
             settings: RefCell::new(settings),
+            peer,
             origin: Origin {
                 address: address.expect("an IP address is visible ASCII"),
                 scheme: HeaderValue::from_static("http"),

@@ -31,6 +31,7 @@ use super::{
     head::{RequestHead, Target},
     headers::{Named, request_changes, response_changes, tokens},
     replay::{Attempt, Decision, decide},
+    route::{RequestFacts, Route, Unrouted},
     status::{self, Form, Trouble},
 };
 use crate::{
@@ -101,13 +102,40 @@ fn prepare(client: &Rc<Client>, request: Request<Incoming>) -> Result<Outgoing, 
     let (mut head, body) = request.into_parts();
     check(&head, &client.settings().limits)?;
     let site = client.worker.site();
-    let route = site.routes.lookup(head.uri.path()).ok_or(Trouble::NoRoute)?;
-    let cluster = route.cluster;
+    let cluster = route_of(&head, client, &site)?.cluster;
     let is_repeatable = head.method.is_idempotent() && body.is_end_stream();
     let (lacks_host, named) = rewrite(&mut head, client)?;
     let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client), named));
     let (request, spare, went_out) = (Some(request), None, false);
     Ok(Outgoing { site, cluster, request, spare, is_repeatable, went_out, lacks_host })
+}
+
+fn route_of<'a>(
+    head: &request::Parts,
+    client: &Client,
+    site: &'a Site,
+) -> Result<&'a Route, Trouble> {
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let facts = RequestFacts::new(&head.method, host_of(head), target, &head.headers, client.peer);
+    let route = facts.map_err(Unrouted::Path).and_then(|facts| site.routes.decide(&facts));
+    route.map_err(|unrouted| match unrouted {
+        Unrouted::NoRoute => Trouble::NoRoute,
+        Unrouted::ForeignHost => Trouble::ForeignHost,
+        Unrouted::Path(_) => Trouble::Target,
+    })
+}
+
+/// Whom a request is for. What stands in an absolute target counts, whatever the
+/// header says (RFC 9112, section 3.2.2).
+fn host_of(head: &request::Parts) -> &str {
+    let header = || head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    match head.target() {
+        // A name and a password are not part of it.
+        Target::Absolute { authority, .. } => {
+            authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+        }
+        _ => header().unwrap_or_default(),
+    }
 }
 
 async fn forward(
@@ -135,11 +163,8 @@ async fn forward(
 /// Makes the head what a backend is to see. Returns whether it lacks a host, and
 /// what may not be in its trailers.
 fn rewrite(head: &mut request::Parts, client: &Client) -> Result<(bool, Named), Trouble> {
-    if let Target::Absolute { authority, .. } = head.target() {
-        // The target's host counts, whatever the header says (RFC 9112, 3.2.2);
-        // a name and password in it are not for the backend.
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        let host = HeaderValue::from_str(host).ok();
+    if let Target::Absolute { .. } = head.target() {
+        let host = HeaderValue::from_str(host_of(head)).ok();
         if let Some(host) = host {
             head.headers.insert(header::HOST, host);
         }

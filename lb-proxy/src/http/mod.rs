@@ -41,6 +41,9 @@ pub(crate) mod fuzzing {
 
 pub use key::KeyRule;
 pub use retry::{RetryOn, RetrySettings};
-pub use route::{Route, RouteTable};
+pub use route::{
+    Condition, Explained, HostPattern, PathError, PathPattern, RequestFacts, Route, RouteTable,
+    Unrouted, ValuePattern, Verdict,
+};
 pub(crate) use serve::serve;
 pub use sticky::{SameSite, StickySettings, StickyValue};

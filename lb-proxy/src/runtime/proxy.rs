@@ -158,8 +158,8 @@ fn check_routes(service: &Service) -> Result<(), StartError> {
     match service.routes.routes().iter().find(|route| route.cluster >= count) {
         None => Ok(()),
         Some(route) => {
-            let (prefix, cluster) = (route.prefix.clone(), route.cluster);
-            Err(StartError::Route { prefix, cluster, count })
+            let (name, cluster) = (route.name.clone(), route.cluster);
+            Err(StartError::Route { name, cluster, count })
         }
     }
 }

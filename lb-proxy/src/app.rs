@@ -53,7 +53,7 @@ impl App {
         for settings in &config.clusters {
             let backends = Membership::new(settings.backends.iter().cloned())?;
             let mut source: Box<dyn Source> = Box::new(Fixed::new(origin, backends));
-            let cluster = build_cluster(settings, config, at_once(&mut *source));
+            let cluster = build_cluster(settings, at_once(&mut *source));
             sources.push((cluster.clone(), source));
             clusters.push(ClusterSettings {
                 timeouts: settings.timeouts.clone(),
@@ -96,7 +96,7 @@ impl App {
                 "{}{} ({}, {})",
                 if index == 0 { " " } else { ", " },
                 cluster.name,
-                config.strategy_of(cluster),
+                cluster.strategy.kind,
                 counted(cluster.backends.len(), "backend"),
             );
         }
@@ -210,9 +210,9 @@ pub(crate) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
-fn build_cluster(settings: &config::Cluster, config: &Config, first: Membership) -> Cluster {
+fn build_cluster(settings: &config::Cluster, first: Membership) -> Cluster {
     Cluster::builder(&*settings.name)
-        .boxed_strategy(config.strategy_of(settings).build())
+        .boxed_strategy(settings.strategy.kind.build_with(&settings.strategy.options))
         .membership(first)
         // Several balancers in front of the same backends must not begin with the same one.
         .entropy(RandomState::new().build_hasher().finish())

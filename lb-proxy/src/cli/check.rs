@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use lb_proxy::config::{Config, Diagnostic, Diagnostics, Severity};
+use lb_proxy::{
+    Condition,
+    config::{Config, Diagnostic, Diagnostics, Machine, Severity},
+};
 use serde_json::{Value, json};
 
 use super::{
+    config::listed,
     exit::Exit,
     print,
     source::{self, Source},
@@ -23,6 +27,15 @@ pub(super) struct CheckArgs {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+
+    /// Take warnings for errors.
+    #[arg(long)]
+    strict: bool,
+
+    /// Print every value that holds, with the file and line that says so. Secrets
+    /// are left out.
+    #[arg(long, conflicts_with = "json")]
+    print_effective: bool,
 }
 
 /// Checks every file; fails when one of them could not be used.
@@ -39,7 +52,7 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
         print::diagnostic("error: the standard input can be read only once\n");
         return Exit::Usage;
     }
-    match check_all(&files, args.json) {
+    match check_all(&files, args) {
         Ok(true) => Exit::Done,
         Ok(false) => Exit::Usage,
         Err(error) => {
@@ -50,7 +63,7 @@ pub(super) fn check(args: &CheckArgs) -> Exit {
 }
 
 /// Whether all are good. An error is about the output.
-fn check_all(files: &[PathBuf], json: bool) -> anyhow::Result<bool> {
+fn check_all(files: &[PathBuf], args: &CheckArgs) -> anyhow::Result<bool> {
     let mut all_good = true;
     let mut reports = Vec::new();
     for file in files {
@@ -58,7 +71,7 @@ fn check_all(files: &[PathBuf], json: bool) -> anyhow::Result<bool> {
             Ok(source) => source,
             Err(error) => {
                 all_good = false;
-                if json {
+                if args.json {
                     reports.push(unreadable(&file.display().to_string(), &error));
                 } else {
                     print::error(&error);
@@ -66,18 +79,25 @@ fn check_all(files: &[PathBuf], json: bool) -> anyhow::Result<bool> {
                 continue;
             }
         };
-        let (config, diagnostics) = Config::parse(&source.name, &source.text);
+        let (mut config, diagnostics) = Config::parse(&source.name, &source.text, &Machine);
+        if args.strict {
+            diagnostics.make_strict();
+            config = config.filter(|_| !diagnostics.has_errors());
+        }
         all_good &= config.is_some();
-        if json {
+        if args.json {
             reports.push(report(config.as_ref(), &diagnostics));
             continue;
         }
         print::diagnostics(&diagnostics, "not usable");
         if let Some(config) = config {
-            print::result(&describe(&config, &source.name))?;
+            print::result(&match args.print_effective {
+                true => listed(&Config::settings(&source.name, &source.text, &Machine)),
+                false => describe(&config, &source.name),
+            })?;
         }
     }
-    if json {
+    if args.json {
         print::result(&format!("{}\n", json!({ "ok": all_good, "files": reports })))?;
     }
     Ok(all_good)
@@ -90,18 +110,37 @@ fn describe(config: &Config, name: &str) -> String {
         text += &format!("  listen   {}\n", listener.bind);
     }
     let table = config.route_table();
-    let width = table.routes().iter().map(|route| route.path.to_string().len()).max().unwrap_or(0);
-    for route in table.routes() {
+    let has_hosts = table.routes().iter().any(|route| route.host != Default::default());
+    let shown: Vec<(String, &lb_proxy::Route)> = table
+        .routes()
+        .iter()
+        .map(|route| match has_hosts {
+            true => (format!("{} {}", route.host, route.path), route),
+            false => (route.path.to_string(), route),
+        })
+        .collect();
+    let width = shown.iter().map(|(text, _)| text.chars().count()).max().unwrap_or(0);
+    for (pattern, route) in shown {
         let to = &config.clusters[route.cluster].name;
-        text += &format!("  route    {:width$}  to {to}\n", route.path.to_string());
+        let strip = if route.strip { ", stripped" } else { "" };
+        text += &match &route.when {
+            Condition::Always => format!("  route    {pattern:width$}  to {to}{strip}\n"),
+            when => format!("  route    {pattern:width$}  to {to}{strip}, if {when}\n"),
+        };
     }
     for cluster in &config.clusters {
-        text += &format!(
-            "  cluster  {}: {}, {}\n",
-            cluster.name,
-            config.strategy_of(cluster),
-            counted(cluster.backends.len(), "backend"),
-        );
+        text += &format!("  cluster  {}: {}", cluster.name, cluster.strategy.kind);
+        if let Some(sticky) = &cluster.sticky {
+            text += &format!(", sticky by cookie {}", sticky.cookie);
+        }
+        if cluster.health.is_some() {
+            text += ", checked";
+        }
+        text += &format!(", {}", counted(cluster.backends.len(), "backend"));
+        if !cluster.discover.is_empty() {
+            text += &format!(" and {}", counted(cluster.discover.len(), "source"));
+        }
+        text += "\n";
     }
     text
 }
@@ -122,6 +161,7 @@ fn report(config: Option<&Config>, diagnostics: &Diagnostics) -> Value {
     let found = diagnostics.to_vec();
     let mut report = json!({
         "file": diagnostics.name(),
+        "files": diagnostics.files().collect::<Vec<_>>(),
         "ok": config.is_some(),
         "errors": diagnostics.count(Severity::Error),
         "warnings": diagnostics.count(Severity::Warning),
@@ -134,7 +174,16 @@ fn report(config: Option<&Config>, diagnostics: &Diagnostics) -> Value {
             .route_table()
             .routes()
             .iter()
-            .map(|route| json!({ "path": route.path.to_string(), "to": config.clusters[route.cluster].name }))
+            .map(|route| {
+                json!({
+                    "name": route.name,
+                    "host": route.host.to_string(),
+                    "path": route.path.to_string(),
+                    "when": (route.when != Condition::Always).then(|| route.when.to_string()),
+                    "strip": route.strip,
+                    "to": config.clusters[route.cluster].name,
+                })
+            })
             .collect();
         report["clusters"] = config
             .clusters
@@ -142,8 +191,11 @@ fn report(config: Option<&Config>, diagnostics: &Diagnostics) -> Value {
             .map(|cluster| {
                 json!({
                     "name": cluster.name,
-                    "strategy": config.strategy_of(cluster).name(),
+                    "strategy": cluster.strategy.kind.name(),
+                    "sticky": cluster.sticky.as_ref().map(|sticky| &sticky.cookie),
+                    "checked": cluster.health.is_some(),
                     "backends": cluster.backends.iter().map(|one| one.name()).collect::<Vec<_>>(),
+                    "sources": cluster.discover.len(),
                 })
             })
             .collect();
@@ -159,21 +211,26 @@ fn finding(found: &Diagnostic, diagnostics: &Diagnostics) -> Value {
         "help": found.helps(),
     });
     if let Some((span, label)) = found.place() {
-        let (line, column) = diagnostics.position(span.start);
-        let (end_line, end_column) = diagnostics.position(span.end);
+        let (start, end) = (diagnostics.position(span.start), diagnostics.position(span.end));
         finding["place"] = json!({
-            "line": line,
-            "column": column,
-            "end_line": end_line,
-            "end_column": end_column,
+            "file": start.file,
+            "line": start.line,
+            "column": start.column,
+            "end_line": end.line,
+            "end_column": end.column,
             "label": label,
         });
     }
     finding["related"] = found
         .related_places()
         .map(|(span, label)| {
-            let (line, column) = diagnostics.position(span.start);
-            json!({ "line": line, "column": column, "label": label })
+            let place = diagnostics.position(span.start);
+            json!({
+                "file": place.file,
+                "line": place.line,
+                "column": place.column,
+                "label": label,
+            })
         })
         .collect();
     finding

@@ -12,8 +12,8 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use lb_core::{Backend, strategy::StrategyKind};
 use lb_proxy::{
-    StartError,
-    config::{Bind, Cluster, Config, Route},
+    Route, StartError,
+    config::{Bind, Cluster, Config},
     demo::{DemoBackend, DemoOptions},
 };
 
@@ -68,14 +68,14 @@ fn prove(args: &DemoArgs) -> anyhow::Result<Exit> {
     );
     for (path, cluster) in [("/", &farm.config.clusters[0]), ("/api/", &farm.config.clusters[1])] {
         let shares = count_answers(address, path)?;
-        let holds = holds(&shares, cluster, farm.config.strategy_of(cluster));
+        let holds = holds(&shares, cluster, cluster.strategy.kind);
         passed &= holds;
         let shares: Vec<String> =
             shares.iter().map(|(name, count)| format!("{name} {count}")).collect();
         table += &format!(
             "{path:8}  {:10}  {:12}  {:24}  {}\n",
             cluster.name,
-            farm.config.strategy_of(cluster).name(),
+            cluster.strategy.kind.name(),
             shares.join(", "),
             if holds { "ok" } else { "WRONG" },
         );
@@ -111,11 +111,8 @@ impl Farm {
             Cluster::new("static", static_nodes.to_vec()),
             Cluster::new("dynamic", dynamic_nodes.to_vec()),
         ];
-        config.clusters[1].strategy = Some(StrategyKind::RoundRobin);
-        config.routes = vec![
-            Route { path: "/".into(), cluster: 0 },
-            Route { path: "/api/".into(), cluster: 1 },
-        ];
+        config.clusters[1].strategy = StrategyKind::RoundRobin.into();
+        config.routes = vec![Route::everything(0), Route::prefix("/api/", 1)];
         let app = App::start(&config, "demo")?;
         Ok(Self { config, app, _backends: backends })
     }
@@ -141,7 +138,7 @@ impl Farm {
                 "  {:28}  {} ({}): {}\n",
                 format!("{url}{path}"),
                 cluster.name,
-                self.config.strategy_of(cluster),
+                cluster.strategy.kind,
                 names.join(", ")
             );
         }

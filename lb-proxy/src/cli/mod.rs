@@ -3,8 +3,10 @@
 //! Results go to stdout, everything else to stderr. One file per command.
 
 mod check;
+mod config;
 mod demo;
 mod exit;
+mod explain;
 mod log;
 mod print;
 mod run;
@@ -59,6 +61,10 @@ enum Command {
     /// Check configuration files, and say all that is wrong with them.
     #[command(visible_alias = "validate")]
     Check(check::CheckArgs),
+    /// Say where a request would go, and why, without sending it.
+    Explain(explain::ExplainArgs),
+    /// Show what a configuration file comes to, or what may stand in one.
+    Config(config::ConfigArgs),
     /// Balance over four backends of its own, to see how it works.
     Demo(demo::DemoArgs),
     /// Print the version.
@@ -83,6 +89,8 @@ pub(crate) fn main() -> ExitCode {
     match command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Config(args) => config::config(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Version(args) => version::version(&args),
     }

@@ -7,7 +7,7 @@ use std::{
 
 use clap::Args;
 use lb_core::strategy::StrategyKind;
-use lb_proxy::config::{Bind, Config, MOST_WORKERS, find_strategy};
+use lb_proxy::config::{Bind, Config, MOST_WORKERS, Machine, find_strategy};
 
 use super::{
     exit::Exit,
@@ -124,7 +124,7 @@ fn from_file(path: &Path) -> Result<(Config, String), Exit> {
         print::error(&error);
         Exit::Usage
     })?;
-    let (config, diagnostics) = Config::parse(&source.name, &source.text);
+    let (config, diagnostics) = Config::parse(&source.name, &source.text, &Machine);
     print::diagnostics(&diagnostics, "nothing was started");
     Ok((config.ok_or(Exit::Usage)?, source.name))
 }
@@ -151,9 +151,9 @@ fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), String> {
             listener.bind = bind.clone();
         }
     }
-    if strategy.is_some() {
+    if let Some(strategy) = strategy {
         for cluster in &mut config.clusters {
-            cluster.strategy = strategy;
+            cluster.strategy = strategy.into();
         }
     }
     config.workers = workers.or(config.workers);

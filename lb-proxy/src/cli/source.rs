@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::Context as _;
 
+use super::{exit::Exit, print};
+
 /// A configuration file that was read, not yet judged.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -34,6 +36,22 @@ impl Source {
         })?;
         Ok(Self { name, text })
     }
+}
+
+/// The file that was named, or else the one that `lb run` would read.
+///
+/// # Errors
+///
+/// What was printed already.
+pub(super) fn given_or_found(file: Option<&Path>) -> Result<Source, Exit> {
+    let Some(path) = file.map(Path::to_owned).or_else(search) else {
+        print::diagnostic(&nothing_found());
+        return Err(Exit::Usage);
+    };
+    Source::read(&path).map_err(|error| {
+        print::error(&error);
+        Exit::Usage
+    })
 }
 
 /// The file that `LB_CONFIG` names, or else the first of the search path that is

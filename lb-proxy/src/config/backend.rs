@@ -10,9 +10,10 @@ use super::{
     diagnostic::Diagnostic,
     diagnostics::Diagnostics,
     names::check_name,
+    passive::Fails,
     reader::{Table, Text, Value},
 };
-use crate::Address;
+use crate::{Address, AddressError};
 
 /// Reads a list of backends; names and addresses occur once each.
 pub(super) fn read_backends(
@@ -20,39 +21,50 @@ pub(super) fn read_backends(
     cluster: &str,
     cx: &ClusterContext<'_>,
 ) -> Vec<Backend> {
-    let hint = "write `[\"10.0.0.1:3000\", \"10.0.0.2:3000\"]`, \
-                with brackets also around a single address";
     let whole = list.clone();
-    let Some(items) = list.list(Some(hint)) else { return Vec::new() };
-    if items.is_empty() {
+    if !list.is_list() && !list.is_text() {
+        let hint = "write `[\"10.0.0.1:3000\", \"10.0.0.2:3000\"]`";
+        return list.list(Some(hint)).map_or_else(Vec::new, |_| Vec::new());
+    }
+    let mut seen: Vec<Placed> = Vec::new();
+    let items = list.one_or_more();
+    let is_empty = items.is_empty();
+    for item in items {
+        let place = (item.span(), item.path().to_owned());
+        for placed in read_item(item, cx) {
+            add(placed, &place, &mut seen, cluster, cx);
+        }
+    }
+    if seen.is_empty() && (is_empty || !cx.out.has_errors_within(&whole.span())) {
         cx.out.push(whole.warning(
             format!("cluster `{cluster}` has no backends"),
             "every request to it is answered with 503",
         ));
     }
-    let mut seen: Vec<Placed> = Vec::new();
-    for item in items {
-        let (span, key) = (item.span(), item.path().to_owned());
-        let Some(placed) = read_backend(item, cx.out) else { continue };
-        let backend = &placed.backend;
-        let listener = cx.listeners.iter().find(|own| own.bind.is_reached_by(backend.address()));
-        if let Some(listener) = listener {
-            cx.out.push(
-                Diagnostic::error(format!(
-                    "backend `{}` is this balancer itself",
-                    backend.address()
-                ))
-                .at(span.clone(), format!("it listens on `{}`", listener.bind))
-                .key(&key)
-                .help("requests would go round in circles"),
-            );
-        }
-        match repeated(&placed, &seen, cluster) {
-            None => seen.push(placed),
-            Some(found) => cx.out.push(found.key(key)),
-        }
-    }
     seen.into_iter().map(|placed| placed.backend).collect()
+}
+
+fn add(
+    placed: Placed,
+    (span, key): &(Range<usize>, String),
+    seen: &mut Vec<Placed>,
+    cluster: &str,
+    cx: &ClusterContext<'_>,
+) {
+    let backend = &placed.backend;
+    let listener = cx.listeners.iter().find(|own| own.bind.is_reached_by(backend.address()));
+    if let Some(listener) = listener {
+        cx.out.push(
+            Diagnostic::error(format!("backend `{}` is this balancer itself", backend.address()))
+                .at(span.clone(), format!("it listens on `{}`", listener.bind))
+                .key(key)
+                .help("requests would go round in circles"),
+        );
+    }
+    match repeated(&placed, seen, cluster) {
+        None => seen.push(placed),
+        Some(found) => cx.out.push(found.key(key)),
+    }
 }
 
 /// A backend and where its address and its name stand.
@@ -77,12 +89,28 @@ fn repeated(placed: &Placed, seen: &[Placed], cluster: &str) -> Option<Diagnosti
     Some(twice(format!("name `{name}`"), &placed.name, &first.name))
 }
 
+/// Reads an item of the list: a table, or addresses separated by commas or spaces,
+/// since a variable may hold several.
+fn read_item(item: Value<'_>, cx: &ClusterContext<'_>) -> Vec<Placed> {
+    if !item.is_text() {
+        return read_backend(item, cx.out).into_iter().collect();
+    }
+    let Some(text) = item.text() else { return Vec::new() };
+    let parts = text.as_str().split([',', ' ', '\t', '\r', '\n']);
+    let mut parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    if parts.is_empty() && !text.is_expanded() {
+        // Reported as an address that is empty.
+        parts.push("");
+    }
+    let placed = |part| {
+        let backend = Backend::new(read_address(&text, part)?.to_string());
+        Some(Placed { backend, address: text.span(), name: text.span() })
+    };
+    parts.into_iter().filter_map(placed).collect()
+}
+
 fn read_backend(item: Value<'_>, out: &Diagnostics) -> Option<Placed> {
     let span = item.span();
-    if item.is_text() {
-        let backend = Backend::new(read_address(&item.text()?)?.to_string());
-        return Some(Placed { backend, address: span.clone(), name: span });
-    }
     if !item.is_table() {
         out.push(
             item.error("must be an address or a table", "this is neither")
@@ -98,13 +126,12 @@ fn read_backend(item: Value<'_>, out: &Diagnostics) -> Option<Placed> {
         );
     }
     let address_span = address.as_ref().map_or(span, Value::span);
-    let address = address.and_then(Value::text).and_then(|text| read_address(&text));
+    let address = address.and_then(Value::text).and_then(|text| read_address(&text, text.as_str()));
     let name = table.take_str("name").filter(|name| check_name(name, "backend"));
     let weight = table.take("weight").and_then(|weight| read_weight(&weight, out));
     let tier = read_tier(&mut table);
-    let max_in_flight = table
-        .take_integer("max_in_flight", 1, u64::from(u32::MAX))
-        .and_then(|most| NonZeroU32::new(u32::try_from(most).ok()?));
+    let max_in_flight = table.take_integer("max_in_flight").and_then(NonZeroU32::new);
+    let _ = Fails::read(&mut table);
     table.finish();
     let mut backend = Backend::new(address?.to_string())
         .weighted(weight.unwrap_or(Weight::ONE))
@@ -119,19 +146,33 @@ fn read_backend(item: Value<'_>, out: &Diagnostics) -> Option<Placed> {
     Some(Placed { backend, address: address_span, name: name_span })
 }
 
+/// `backup = true` is `tier = 1`.
 fn read_tier(table: &mut Table<'_>) -> Option<u8> {
-    u8::try_from(table.take_integer("tier", 0, u64::from(u8::MAX))?).ok()
+    let (tier, backup) = (table.take("tier"), table.take("backup"));
+    let number = tier.clone().and_then(|tier| u8::try_from(tier.integer()?).ok());
+    let is_backup = backup.clone().and_then(Value::boolean);
+    if let (Some(tier), Some(backup), Some(is_backup), Some(number)) =
+        (tier, backup, is_backup, number)
+        && is_backup != (number > 0)
+    {
+        table.report(
+            backup
+                .error("contradicts `tier`", "the same as `tier = 1`")
+                .related(tier.span(), "says something else")
+                .help("leave out one of the two"),
+        );
+    }
+    number.or(is_backup.map(u8::from))
 }
 
-fn read_address(text: &Text<'_>) -> Option<Address> {
-    match text.as_str().parse() {
+fn read_address(text: &Text<'_>, part: &str) -> Option<Address> {
+    match part.parse() {
         Ok(address) => Some(address),
         Err(refused) => {
-            let error = text.error(
-                format!("`{}` is not the address of a backend", text.as_str()),
-                refused.to_string(),
-            );
-            text.report(match address_help(text.as_str(), &refused) {
+            let refused: AddressError = refused;
+            let error = text
+                .error(format!("`{part}` is not the address of a backend"), refused.to_string());
+            text.report(match address_help(part, &refused) {
                 Some(help) => error.help(help),
                 None => error,
             });

@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _},
 };
 
 use crate::upstream::{check_host, read_ip, read_port};
@@ -53,7 +53,7 @@ impl Bind {
         if let Some(ip) = ip {
             return Ok(Self::Socket(SocketAddr::new(ip, port)));
         }
-        if text.parse::<std::net::Ipv6Addr>().is_ok() || host.contains(':') {
+        if text.parse::<Ipv6Addr>().is_ok() || host.contains(':') {
             return Err(format!("an IPv6 address stands in brackets: `[{host}]:{port}`"));
         }
         check_host(host).map_err(|error| error.to_string())?;
@@ -107,6 +107,22 @@ impl Bind {
             }
             (Self::Name { .. }, _) => self.to_string() == address,
         }
+    }
+}
+
+/// Why a text is not the host part of a `Host` header; `None` if it is.
+pub(super) fn host_problem(host: &str) -> Option<String> {
+    if read_ip(host).is_some() {
+        return None;
+    }
+    if host.parse::<Ipv6Addr>().is_ok() {
+        return Some(format!("an IPv6 address stands in brackets: `[{host}]`"));
+    }
+    match host.rsplit_once(':') {
+        Some((_, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some("the port is not compared".to_owned())
+        }
+        _ => check_host(host).err().map(|error| error.to_string()),
     }
 }
 

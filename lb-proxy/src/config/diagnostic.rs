@@ -98,6 +98,19 @@ impl Diagnostic {
         self
     }
 
+    /// Whether both say the same about the same place.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.place.is_some() && self.place == other.place && self.message == other.message
+    }
+
+    /// The same finding as one that keeps the file from being used, if it is a warning.
+    pub(crate) fn made_strict(mut self) -> Self {
+        if self.severity == Severity::Warning {
+            self.severity = Severity::Error;
+        }
+        self
+    }
+
     /// How much it weighs.
     #[must_use]
     pub fn severity(&self) -> Severity {
@@ -116,7 +129,7 @@ impl Diagnostic {
         self.key.as_deref()
     }
 
-    /// The bytes of the file it is about, and the text beside the underline.
+    /// The bytes it is about, for [`Diagnostics::position`](super::Diagnostics::position), and the text beside the underline.
     #[must_use]
     pub fn place(&self) -> Option<(Range<usize>, &str)> {
         self.place.as_ref().map(|(span, label)| (span.clone(), label.as_str()))

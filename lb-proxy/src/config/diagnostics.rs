@@ -1,4 +1,4 @@
-//! All findings about one file, and how they are printed.
+//! All findings about a file and those it includes, and how they are printed.
 //!
 //! Readers report through a shared reference (`&Diagnostics`) and go on, so that
 //! one run shows every mistake of a file. That is why the list sits in a
@@ -7,35 +7,64 @@
 //! Printing is rustc's format, made by annotate-snippets. Whether to colour is
 //! the caller's decision; nothing here looks at a terminal.
 
-use std::{cell::RefCell, fmt::Write as _, ops::Range};
+use std::{
+    cell::RefCell,
+    fmt::{self, Write as _},
+    ops::Range,
+};
 
 use annotate_snippets::{
-    AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str,
+    Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str,
     renderer::DecorStyle,
 };
 
-use super::diagnostic::{Diagnostic, Severity};
+use super::{
+    diagnostic::{Diagnostic, Severity},
+    files::File,
+};
 
 /// Nobody reads more at a time, and one slip can be repeated in every line.
 const MOST_PRINTED: usize = 50;
 
-/// The findings about one file, with the file's name and text.
+/// The findings about a file, with the names and texts of all files that were read
+/// for it.
 #[derive(Debug)]
 pub struct Diagnostics {
-    name: String,
-    text: String,
+    /// At least one: the file that everything began with.
+    files: Vec<File>,
     found: RefCell<Vec<Diagnostic>>,
 }
 
+/// A place that a person finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position<'d> {
+    /// The name of the file.
+    pub file: &'d str,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+}
+
+impl fmt::Display for Position<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
 impl Diagnostics {
-    /// Nothing found yet in the file `name`, whose content is `text`.
-    #[must_use]
-    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into(), found: RefCell::default() }
+    /// Nothing found yet in these files.
+    pub(super) fn new(files: Vec<File>) -> Self {
+        Self { files, found: RefCell::default() }
     }
 
+    /// Adds a finding. The same finding at the same place is there once: what
+    /// holds for all clusters is read for each.
     pub(crate) fn push(&self, diagnostic: Diagnostic) {
-        self.found.borrow_mut().push(diagnostic);
+        let mut found = self.found.borrow_mut();
+        if !found.iter().any(|other| other.is_same_as(&diagnostic)) {
+            found.push(diagnostic);
+        }
     }
 
     /// Keeps only the findings of which this is so.
@@ -53,7 +82,12 @@ impl Diagnostics {
     /// The file's name as it is printed.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.files[0].name
+    }
+
+    /// The names of all files that were read, the first one first.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|file| file.name.as_str())
     }
 
     /// A copy of the findings, in the order of the file.
@@ -74,22 +108,55 @@ impl Diagnostics {
         self.count(Severity::Error) > 0
     }
 
+    /// Makes every warning an error.
+    pub fn make_strict(&self) {
+        let mut found = self.found.borrow_mut();
+        *found = found.drain(..).map(Diagnostic::made_strict).collect();
+    }
+
     /// How many findings weigh `severity`.
     #[must_use]
     pub fn count(&self, severity: Severity) -> usize {
         self.found.borrow().iter().filter(|found| found.severity() == severity).count()
     }
 
-    /// Line and column of a byte of the file, both from 1; the column counts characters.
+    /// Where a byte of a [`Diagnostic::place`] stands.
     #[must_use]
-    pub fn position(&self, byte: usize) -> (usize, usize) {
-        let mut end = byte.min(self.text.len());
-        while !self.text.is_char_boundary(end) {
+    pub fn position(&self, byte: usize) -> Position<'_> {
+        let file = self.file_of(byte);
+        let mut end = byte.saturating_sub(file.base).min(file.text.len());
+        while !file.text.is_char_boundary(end) {
             end -= 1;
         }
-        let before = &self.text[..end];
+        let before = &file.text[..end];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        Position {
+            file: &file.name,
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+
+    /// What stands in a file.
+    pub(super) fn written(&self, span: &Range<usize>) -> &str {
+        let file = self.file_of(span.start);
+        file.text.get(clamp(span.clone(), file)).unwrap_or_default()
+    }
+
+    /// Whether something within a span keeps the file from being used.
+    pub(super) fn has_errors_within(&self, span: &Range<usize>) -> bool {
+        let found = self.found.borrow();
+        let mut errors = found.iter().filter(|found| found.severity() == Severity::Error);
+        errors.any(|error| {
+            error
+                .place()
+                .is_some_and(|(place, _)| span.start <= place.start && place.end <= span.end)
+        })
+    }
+
+    fn file_of(&self, byte: usize) -> &File {
+        let behind = self.files.partition_point(|file| file.base <= byte);
+        &self.files[behind.saturating_sub(1)]
     }
 
     /// The last line of a run: `lb.toml: 2 errors, 1 warning; nothing was changed`.
@@ -103,7 +170,7 @@ impl Diagnostics {
                 many => Some(format!("{many} {}s", severity.word())),
             })
             .collect();
-        format!("{}: {}", self.name, counted.join(", "))
+        format!("{}: {}", self.name(), counted.join(", "))
     }
 
     /// Every finding as text, an empty line between two.
@@ -131,23 +198,45 @@ impl Diagnostics {
         };
         let title = level.primary_title(normalize_untrusted_str(diagnostic.message()));
         let mut group = Group::with_title(title);
-        if let Some((span, label)) = diagnostic.place() {
-            let snippet = Snippet::source(self.text.as_str())
-                .path(self.name.as_str())
-                .annotation(
-                    AnnotationKind::Primary
-                        .span(self.clamp(span))
-                        .label(normalize_untrusted_str(label)),
-                )
-                .annotations(diagnostic.related_places().map(|(span, label)| {
-                    AnnotationKind::Context
-                        .span(self.clamp(span))
-                        .label(normalize_untrusted_str(label))
-                }));
-            group = group.element(snippet);
-        } else {
-            group = group.element(Origin::path(self.name.as_str()));
+        let Some((span, label)) = diagnostic.place() else {
+            group = group.element(Origin::path(self.name()));
+            return Self::with_helps(group, diagnostic);
+        };
+        let own = self.file_of(span.start);
+        let mut others: Vec<&File> = diagnostic
+            .related_places()
+            .map(|(span, _)| self.file_of(span.start))
+            .filter(|file| file.base != own.base)
+            .collect();
+        others.dedup_by_key(|file| file.base);
+        let primary =
+            AnnotationKind::Primary.span(clamp(span, own)).label(normalize_untrusted_str(label));
+        group = group.element(self.snippet(own, diagnostic).annotation(primary));
+        for other in others {
+            group = group.element(self.snippet(other, diagnostic));
         }
+        Self::with_helps(group, diagnostic)
+    }
+
+    /// A file with the places in it that explain a finding.
+    fn snippet<'a>(
+        &'a self,
+        file: &'a File,
+        diagnostic: &'a Diagnostic,
+    ) -> Snippet<'a, Annotation<'a>> {
+        let related = diagnostic
+            .related_places()
+            .filter(|(span, _)| self.file_of(span.start).base == file.base);
+        Snippet::source(file.text.as_str()).path(file.name.as_str()).annotations(related.map(
+            |(span, label)| {
+                AnnotationKind::Context
+                    .span(clamp(span, file))
+                    .label(normalize_untrusted_str(label))
+            },
+        ))
+    }
+
+    fn with_helps<'a>(group: Group<'a>, diagnostic: &'a Diagnostic) -> Group<'a> {
         group.elements(
             diagnostic
                 .helps()
@@ -155,9 +244,10 @@ impl Diagnostics {
                 .map(|help| Level::HELP.message(normalize_untrusted_str(help))),
         )
     }
+}
 
-    fn clamp(&self, span: Range<usize>) -> Range<usize> {
-        let end = span.end.min(self.text.len());
-        span.start.min(end)..end
-    }
+/// A span of the text of all files as one of this file.
+fn clamp(span: Range<usize>, file: &File) -> Range<usize> {
+    let end = span.end.saturating_sub(file.base).min(file.text.len());
+    span.start.saturating_sub(file.base).min(end)..end
 }

@@ -4,11 +4,12 @@ use super::{
     bind::Bind,
     diagnostic::Diagnostic,
     diagnostics::Diagnostics,
-    limits::Limits,
+    limits::read_limits,
+    networks::read_networks,
     reader::{Table, Text, Value},
     timeouts::read_listener_timeouts,
 };
-use crate::{ListenerLimits, ListenerTimeouts};
+use crate::{ListenerLimits, ListenerTimeouts, TrustedProxies};
 
 /// One address to listen on, with what holds for its connections.
 #[derive(Debug, Clone)]
@@ -19,55 +20,78 @@ pub struct Listener {
     pub timeouts: ListenerTimeouts,
     /// How much its clients may send.
     pub limits: ListenerLimits,
+    /// Whose `X-Forwarded-*` is believed.
+    pub trusted_proxies: TrustedProxies,
 }
 
-/// Reads every listener. `timeout` and `limits` at the file's top level are the
-/// starting point of each.
+impl Listener {
+    /// A listener with the defaults of everything else.
+    #[must_use]
+    pub fn new(bind: Bind) -> Self {
+        Self {
+            bind,
+            timeouts: ListenerTimeouts::default(),
+            limits: ListenerLimits::default(),
+            trusted_proxies: TrustedProxies::default(),
+        }
+    }
+}
+
+/// What is said at the file's top level, for all listeners.
+struct Outer<'a> {
+    timeout: Option<Table<'a>>,
+    limits: Option<Table<'a>>,
+    trusted: Option<Value<'a>>,
+}
+
+impl<'a> Outer<'a> {
+    fn listener(&self, bind: Bind, is_whole: bool) -> Listener {
+        Listener {
+            bind,
+            timeouts: read_listener_timeouts(self.timeout.clone()),
+            limits: read_limits(self.limits.clone(), is_whole),
+            trusted_proxies: read_trusted(self.trusted.clone()),
+        }
+    }
+}
+
+/// Reads every listener. `timeout`, `limits` and `trusted_proxies` at the file's
+/// top level are the starting point of each.
 pub(super) fn read_listeners(file: &mut Table<'_>, out: &Diagnostics) -> Vec<Listener> {
-    let mut timeouts = ListenerTimeouts::default();
-    let mut limits = Limits::default();
-    if let Some(table) = file.take_table("timeout") {
-        read_listener_timeouts(table, &mut timeouts);
-    }
-    if let Some(table) = file.take_table("limits") {
-        limits.read(table);
-    }
+    let outer = Outer {
+        timeout: file.take_table("timeout"),
+        limits: file.take_table("limits"),
+        trusted: file.take("trusted_proxies"),
+    };
     let short = file.take("listen");
-    let long = file.take("listener");
-    match (short, long) {
-        (None, None) => {
-            let limits = limits.settle(out);
-            vec![Listener { bind: Bind::DEFAULT, timeouts, limits }]
-        }
-        (Some(short), None) => {
-            let limits = limits.settle(out);
-            let bind = short.text().and_then(|text| read_bind(&text));
-            bind.map(|bind| Listener { bind, timeouts, limits }).into_iter().collect()
-        }
-        (short, Some(long)) => {
-            if let Some(short) = short {
-                out.push(
-                    Diagnostic::error("both `listen` and `[[listener]]` are given")
-                        .at(short.key_span(), "the short form, for one listener")
-                        .related(long.key_span(), "the long form")
-                        .key("listen")
-                        .help("keep one of them; `bind` of a `[[listener]]` is its `listen`"),
-                );
-            }
-            read_long_form(long, &timeouts, &limits, out)
-        }
+    let long = file.take_each("listener");
+    let Some(first) = long.first() else {
+        let bind = match short {
+            Some(short) => short.text().and_then(|text| read_bind(&text)),
+            None => Some(Bind::DEFAULT),
+        };
+        // Read even if nobody listens: all mistakes are reported.
+        let listener = outer.listener(bind.clone().unwrap_or(Bind::DEFAULT), true);
+        return bind.map(|_| listener).into_iter().collect();
+    };
+    if let Some(short) = short {
+        out.push(
+            Diagnostic::error("both `listen` and `[[listener]]` are given")
+                .at(short.key_span(), "the short form, for one listener")
+                .related(first.key_span(), "the long form")
+                .key("listen")
+                .help("keep one of them; `bind` of a `[[listener]]` is its `listen`"),
+        );
     }
+    // Read even if every listener says something else.
+    let _ = outer.listener(Bind::DEFAULT, false);
+    read_long_form(long, &outer, out)
 }
 
-fn read_long_form(
-    long: Value<'_>,
-    timeouts: &ListenerTimeouts,
-    limits: &Limits,
-    out: &Diagnostics,
-) -> Vec<Listener> {
+fn read_long_form(long: Vec<Value<'_>>, outer: &Outer<'_>, out: &Diagnostics) -> Vec<Listener> {
     let mut listeners: Vec<(Listener, Text<'_>)> = Vec::new();
-    for table in long.into_tables() {
-        let Some((listener, place)) = read_listener(table, timeouts, limits, out) else { continue };
+    for table in long.into_iter().flat_map(Value::into_tables) {
+        let Some((listener, place)) = read_listener(table, outer) else { continue };
         let taken = listeners.iter().find(|(other, _)| other.bind.collides(&listener.bind));
         if let Some((_, first)) = taken {
             out.push(
@@ -85,24 +109,19 @@ fn read_long_form(
     listeners.into_iter().map(|(listener, _)| listener).collect()
 }
 
-fn read_listener<'a>(
-    mut table: Table<'a>,
-    timeouts: &ListenerTimeouts,
-    limits: &Limits,
-    out: &Diagnostics,
-) -> Option<(Listener, Text<'a>)> {
-    let (mut timeouts, mut limits) = (timeouts.clone(), limits.clone());
+fn read_listener<'a>(mut table: Table<'a>, outer: &Outer<'a>) -> Option<(Listener, Text<'a>)> {
     let bind = table.take("bind");
-    if let Some(own) = table.take_table("timeout") {
-        read_listener_timeouts(own, &mut timeouts);
-    }
-    if let Some(own) = table.take_table("limits") {
-        limits.read(own);
-    }
+    let over = |own: Option<Table<'a>>, outer: &Option<Table<'a>>| match own {
+        Some(own) => Some(own.over(outer.as_ref())),
+        None => outer.clone(),
+    };
+    let timeout = over(table.take_table("timeout"), &outer.timeout);
+    let limits = over(table.take_table("limits"), &outer.limits);
+    let trusted = table.take("trusted_proxies").or_else(|| outer.trusted.clone());
     let found = match bind {
         Some(bind) => bind.text().and_then(|text| Some((read_bind(&text)?, text))),
         None => {
-            out.push(
+            table.report(
                 table
                     .missing("bind", "where does it listen?")
                     .help("add `bind = \"127.0.0.1:8080\"`"),
@@ -111,8 +130,13 @@ fn read_listener<'a>(
         }
     };
     table.finish();
-    let limits = limits.settle(out);
-    found.map(|(bind, place)| (Listener { bind, timeouts, limits }, place))
+    let (timeouts, limits) = (read_listener_timeouts(timeout), read_limits(limits, true));
+    let trusted_proxies = read_trusted(trusted);
+    found.map(|(bind, place)| (Listener { bind, timeouts, limits, trusted_proxies }, place))
+}
+
+fn read_trusted(value: Option<Value<'_>>) -> TrustedProxies {
+    TrustedProxies::new(value.map(read_networks).unwrap_or_default())
 }
 
 fn read_bind(text: &Text<'_>) -> Option<Bind> {

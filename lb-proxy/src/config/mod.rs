@@ -1,10 +1,10 @@
 //! The configuration file: read as a whole, judged as a whole.
 //!
-//! [`Config::parse`] walks the file with the small reader, one
-//! file per section, and reports everything that is wrong with it in one go: each
-//! finding with its line, the text underlined, the full name of the key and a
-//! suggestion. What it answers can only be a configuration that makes sense: every route has a
-//! cluster, every weight is positive, no address is listened on twice.
+//! [`Config::parse`] walks the file and those it includes with the small reader, one
+//! source file per section, and reports everything that is wrong with it in one go:
+//! each finding with its line, the text underlined, the full name of the key and a
+//! suggestion. What it answers can only be a configuration that makes sense: every
+//! route has a cluster, every weight is positive, no address is listened on twice.
 //!
 //! Nothing below imports this module. The composition root turns a [`Config`]
 //! into the plain values that workers are given.
@@ -13,43 +13,69 @@ mod address;
 mod backend;
 mod bind;
 mod cluster;
+mod condition;
 mod diagnostic;
 mod diagnostics;
+mod discover;
+mod expand;
+mod files;
+mod health;
+mod keys;
 mod limits;
 mod listener;
+mod loader;
+mod log;
+mod methods;
 mod names;
+mod networks;
+mod passive;
 mod reader;
+mod retry;
 mod route;
+mod schema;
+mod secret;
 mod short;
+mod sticky;
 mod strategy;
 mod syntax;
 mod timeouts;
 
 use std::num::NonZeroUsize;
 
-use lb_core::{Backend, strategy::StrategyKind};
-use toml::de::DeTable;
+use lb_core::Backend;
+use toml::{
+    Spanned,
+    de::{DeTable, Error},
+};
 
 pub use self::{
     address::address_help,
     bind::Bind,
     cluster::{Cluster, DEFAULT_CLUSTER},
     diagnostic::{Diagnostic, Severity},
-    diagnostics::Diagnostics,
+    diagnostics::{Diagnostics, Position},
+    discover::{Allow, Discover, DiscoverFrom},
     listener::Listener,
+    loader::{Loader, Machine, NotText, Pretended},
+    log::Log,
     names::name_problem,
-    route::Route,
-    strategy::find_strategy,
+    reader::Setting,
+    schema::schema,
+    strategy::{Strategy, find_strategy},
 };
 use self::{
     cluster::{ClusterContext, read_clusters, read_defaults},
+    expand::{Hole, expand_document},
+    files::{File, read_files},
+    keys::TOP,
     listener::read_listeners,
-    reader::{Table, Text},
+    log::read_log,
+    reader::{Table, Text, settings_of},
     route::{RawRoute, link_routes, read_routes},
     short::read_short,
     syntax::report_syntax,
 };
-use crate::RouteTable;
+use crate::{Route, RouteTable};
 
 /// The only version of the format there is.
 const VERSION: i128 = 1;
@@ -68,8 +94,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// The clusters routes point to, by position.
     pub clusters: Vec<Cluster>,
-    /// The strategy of clusters that name none, from `[defaults]`.
-    pub strategy: Option<StrategyKind>,
+    /// What is logged.
+    pub log: Log,
 }
 
 impl Config {
@@ -78,28 +104,17 @@ impl Config {
     pub fn to_backends(backends: Vec<Backend>) -> Self {
         Self {
             workers: None,
-            listeners: vec![Listener {
-                bind: Bind::DEFAULT,
-                timeouts: Default::default(),
-                limits: Default::default(),
-            }],
-            routes: vec![Route { path: "/".into(), cluster: 0 }],
+            listeners: vec![Listener::new(Bind::DEFAULT)],
+            routes: vec![Route::everything(0)],
             clusters: vec![Cluster::new(DEFAULT_CLUSTER, backends)],
-            strategy: None,
+            log: Log::default(),
         }
-    }
-
-    /// The strategy of a cluster: its own, else the one for all, else the default.
-    #[must_use]
-    pub fn strategy_of(&self, cluster: &Cluster) -> StrategyKind {
-        cluster.strategy.or(self.strategy).unwrap_or_default()
     }
 
     /// The routes in the order in which they are tried.
     #[must_use]
     pub fn route_table(&self) -> RouteTable {
-        let route = |route: &Route| crate::Route::prefix(&route.path, route.cluster);
-        RouteTable::new(self.routes.iter().map(route).collect())
+        RouteTable::new(self.routes.clone())
     }
 
     /// Every backend that is one of the listeners, as a sentence. [`parse`](Self::parse)
@@ -120,29 +135,48 @@ impl Config {
         looped.collect()
     }
 
-    /// Reads a file. `name` is only printed.
+    /// Reads a file. `name` is its path: what it includes is found beside it.
     ///
     /// The configuration is there exactly when the diagnostics hold no error.
     #[must_use]
-    pub fn parse(name: &str, text: &str) -> (Option<Self>, Diagnostics) {
-        let out = Diagnostics::new(name, text);
-        let (document, mistakes) = DeTable::parse_recoverable(text);
-        let config = Self::read(Table::root(&document, &out), &out);
-        report_syntax(text, document.get_ref(), &mistakes, &out);
+    pub fn parse(name: &str, text: &str, loader: &dyn Loader) -> (Option<Self>, Diagnostics) {
+        let (files, found) = read_files(name, text, loader);
+        let out = Diagnostics::new(files.clone());
+        let documents: Vec<Document<'_>> =
+            files.iter().map(|file| Document::parse(file, loader)).collect();
+        let layers = documents.iter().map(|one| (one.document.get_ref(), one.file.base));
+        let config = Self::read(Table::root(layers, &TOP, &out), loader, &out);
+        found.into_iter().for_each(|found| out.push(found));
+        for document in &documents {
+            document.report(&out);
+        }
         out.sort();
         let config = (!out.has_errors()).then_some(config);
         (config, out)
     }
 
-    fn read(mut file: Table<'_>, out: &Diagnostics) -> Self {
+    /// Every value that holds, defaults included, with the place that says so.
+    #[must_use]
+    pub fn settings(name: &str, text: &str, loader: &dyn Loader) -> Vec<Setting> {
+        let (files, _) = read_files(name, text, loader);
+        let out = Diagnostics::new(files.clone());
+        let documents: Vec<Document<'_>> =
+            files.iter().map(|file| Document::parse(file, loader)).collect();
+        let layers = documents.iter().map(|one| (one.document.get_ref(), one.file.base));
+        settings_of(Table::root(layers, &TOP, &out), &out)
+    }
+
+    fn read(mut file: Table<'_>, loader: &dyn Loader, out: &Diagnostics) -> Self {
         read_version(&mut file, out);
+        file.pass_over("include");
         let workers = read_workers(&mut file, out);
         let listeners = read_listeners(&mut file, out);
-        let defaults = read_defaults(&mut file, out);
-        let cx = ClusterContext { defaults: &defaults, listeners: &listeners, out };
+        let defaults_table = file.take_table("defaults");
+        let defaults = read_defaults(defaults_table.clone(), loader, out);
+        let cx = ClusterContext { defaults: &defaults, listeners: &listeners, loader, out };
         let short = read_short(&mut file, &cx);
         let listed = read_routes(&mut file, out);
-        let (mut clusters, names) = read_clusters(&mut file, &cx);
+        let (mut clusters, names) = read_clusters(&mut file, defaults_table.as_ref(), &cx);
         let mut named: Vec<&str> = names.iter().map(Text::as_str).collect();
         if listed.is_none() && short.is_none() {
             out.push(goes_nowhere(&named));
@@ -157,12 +191,40 @@ impl Config {
         if routes.len() == raw_routes.len() && !routes.is_empty() {
             warn_unused(&names, &raw_routes, out);
         }
-        file.belong_elsewhere(
-            &["strategy", "backends"],
-            "is a matter of clusters: set it in `[cluster.NAME]`, or a strategy for all in `[defaults]`",
-        );
+        warn_shared_cookies(&clusters, &names, out);
+        let log = read_log(file.take_table("log"), out);
         file.finish();
-        Self { workers, listeners, routes, clusters, strategy: defaults.strategy }
+        Self { workers, listeners, routes, clusters, log }
+    }
+}
+
+/// A file that was parsed, its variables expanded.
+struct Document<'f> {
+    file: &'f File,
+    document: Spanned<DeTable<'f>>,
+    mistakes: Vec<Error>,
+    holes: Vec<Hole>,
+}
+
+impl<'f> Document<'f> {
+    fn parse(file: &'f File, loader: &dyn Loader) -> Self {
+        let (mut document, mistakes) = DeTable::parse_recoverable(&file.text);
+        let holes = expand_document(document.get_mut(), &file.text, file.base, loader);
+        Self { file, document, mistakes, holes }
+    }
+
+    /// Adds what is wrong with the file as such.
+    fn report(&self, out: &Diagnostics) {
+        for hole in &self.holes {
+            // What was found out about a value that is not there means nothing.
+            out.retain(|found| {
+                found.place().is_none_or(|(span, _)| {
+                    span.start < hole.span.start || span.end > hole.span.end
+                })
+            });
+            out.push(hole.found.clone());
+        }
+        report_syntax(self.file, self.document.get_ref(), &self.mistakes, out);
     }
 }
 
@@ -215,6 +277,30 @@ fn warn_unused(names: &[Text<'_>], routes: &[RawRoute<'_>], out: &Diagnostics) {
                     .at(name.span(), "no route leads here")
                     .key(name.path())
                     .absence(),
+            );
+        }
+    }
+}
+
+/// Cookies of one name and scope overwrite each other in the browser.
+fn warn_shared_cookies(clusters: &[Cluster], names: &[Text<'_>], out: &Diagnostics) {
+    let place = |cluster: &Cluster| names.iter().find(|name| name.as_str() == &*cluster.name);
+    for (position, cluster) in clusters.iter().enumerate() {
+        let Some(own) = &cluster.sticky else { continue };
+        let same = |other: &&Cluster| {
+            other.sticky.as_ref().is_some_and(|other| {
+                (&other.cookie, &other.path, &other.domain) == (&own.cookie, &own.path, &own.domain)
+            })
+        };
+        let Some(other) = clusters[..position].iter().find(same) else { continue };
+        if let (Some(own_place), Some(other)) = (place(cluster), place(other)) {
+            let message = format!("two clusters use the cookie `{}`", own.cookie);
+            out.push(
+                Diagnostic::warning(message)
+                    .at(own_place.span(), "overwrites the cookie of the other one")
+                    .related(other.span(), "the other one")
+                    .key(format!("{}.sticky", own_place.path()))
+                    .help("give each a cookie of its own, or a `path` of its own"),
             );
         }
     }

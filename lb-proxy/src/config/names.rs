@@ -1,4 +1,4 @@
-//! What clusters and backends may be called.
+//! What clusters and backends may be called, and what wildcards stand for.
 
 use super::reader::Text;
 
@@ -27,4 +27,61 @@ pub(super) fn check_name(name: &Text<'_>, what: &str) -> bool {
         ),
     );
     false
+}
+
+/// Whether a text has a wildcard in it.
+pub(super) fn has_wildcard(text: &str) -> bool {
+    text.contains(['*', '?'])
+}
+
+/// Whether a name is what a pattern stands for: `*` is any number of characters,
+/// `?` is one. At most the product of both lengths.
+pub(super) fn fits(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), name.chars().collect());
+    let (mut at, mut from) = (0, 0);
+    // The last `*`, and how much of the name it has taken.
+    let mut star: Option<(usize, usize)> = None;
+    while from < name.len() {
+        match pattern.get(at) {
+            Some('*') => {
+                star = Some((at, from));
+                at += 1;
+            }
+            Some(c) if *c == '?' || *c == name[from] => {
+                at += 1;
+                from += 1;
+            }
+            _ => match &mut star {
+                Some((place, taken)) => {
+                    *taken += 1;
+                    (at, from) = (*place + 1, *taken);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at..].iter().all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_fits_the_whole_name() {
+        for (pattern, name) in [
+            ("*.toml", "a.toml"),
+            ("*", ""),
+            ("a*b*c", "axbxxbc"),
+            ("?.toml", "é.toml"),
+            ("web", "web"),
+            ("**", "x"),
+        ] {
+            assert!(fits(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [("*.toml", "a.toml~"), ("?", ""), ("a*b", "ac"), ("web", "webs")] {
+            assert!(!fits(pattern, name), "{pattern} {name}");
+        }
+    }
 }

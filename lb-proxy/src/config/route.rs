@@ -2,26 +2,23 @@
 
 use std::{fmt::Write as _, ops::Range};
 
+use regex::Regex;
+
 use super::{
+    bind::host_problem,
     cluster::{Cluster, DEFAULT_CLUSTER},
+    condition::read_condition,
     diagnostic::Diagnostic,
     diagnostics::Diagnostics,
-    reader::{Table, Text, code_list, did_you_mean},
+    reader::{Table, Text, Value, code_list, did_you_mean},
 };
-
-/// Which requests go to which cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
-    /// The path prefix. `/api` matches `/api` and what is below it, `/api/` only what is below.
-    pub path: Box<str>,
-    /// Position in the list of clusters.
-    pub cluster: usize,
-}
+use crate::{HostPattern, PathPattern, Route, RouteTable};
 
 /// A route whose cluster was not looked up yet.
 #[derive(Debug)]
 pub(super) struct RawRoute<'a> {
-    path: Box<str>,
+    /// Without its cluster.
+    route: Route,
     /// What to underline when the path is meant: the path, or the route without one.
     path_span: Range<usize>,
     /// The full name of the path's key.
@@ -41,7 +38,8 @@ enum Destination<'a> {
 impl RawRoute<'_> {
     /// The route of the short form: everything goes to the cluster `default`.
     pub(super) fn short(span: Range<usize>) -> Self {
-        Self { path: "/".into(), path_span: span, key: "to".to_owned(), to: Destination::Short }
+        let route = Route::everything(0);
+        Self { route, path_span: span, key: "to".to_owned(), to: Destination::Short }
     }
 
     /// Whether it names `cluster`.
@@ -59,43 +57,159 @@ pub(super) fn read_routes<'a>(
     file: &mut Table<'a>,
     out: &Diagnostics,
 ) -> Option<Vec<RawRoute<'a>>> {
-    let tables = file.take("route")?.into_tables();
-    Some(tables.into_iter().filter_map(|table| read_route(table, out)).collect())
+    let lists = file.take_each("route");
+    let is_given = !lists.is_empty();
+    let tables = lists.into_iter().flat_map(Value::into_tables);
+    let routes = tables.filter_map(|table| read_route(table, out)).collect();
+    is_given.then_some(routes)
 }
 
 fn read_route<'a>(mut table: Table<'a>, out: &Diagnostics) -> Option<RawRoute<'a>> {
-    let path = match table.take("path") {
-        None => Some(("/".into(), table.span())),
-        Some(value) => value.text().and_then(|text| Some((read_path(&text)?, text.span()))),
+    let name = table.take_str("name");
+    let host = match table.take_str("host") {
+        None => Some(HostPattern::Any),
+        Some(text) => read_host(&text),
     };
-    let key = format!("{}.path", table.path());
-    let to = table.take("to");
-    if to.is_none() {
+    let path = read_pattern(&mut table);
+    let strip = read_strip(&mut table, path.as_ref());
+    let to = read_to(&mut table, out);
+    let when = read_condition(&mut table, out);
+    table.finish();
+    let (host, (path, path_span, key)) = (host?, path?);
+    let name = match (name, &host) {
+        (Some(name), _) => name.as_str().into(),
+        (None, HostPattern::Any) => path.to_string().into(),
+        (None, host) => format!("{host}{path}").into(),
+    };
+    let route = Route { name, host, path, when, cluster: 0, strip };
+    let to = to.map_or(Destination::Unreadable, Destination::Named);
+    Some(RawRoute { route, path_span, key, to })
+}
+
+fn read_to<'a>(table: &mut Table<'a>, out: &Diagnostics) -> Option<Text<'a>> {
+    let Some(to) = table.take("to") else {
         out.push(
             table
                 .missing("to", "where do its requests go?")
                 .help("add `to = \"NAME\"`, the name of a cluster"),
         );
+        return None;
+    };
+    if to.is_text() {
+        return to.text();
     }
-    let to = to.and_then(|to| {
-        let span = to.span();
-        if !to.is_text() {
-            out.push(
-                Diagnostic::error(format!("`{}.to` must be the name of a cluster", table.path()))
-                    .at(span, "this is not a string")
-                    .key(format!("{}.to", table.path()))
-                    .help(
-                        "backends are listed in a cluster: `[cluster.web]`, `backends = [\"…\"]`",
-                    ),
-            );
-            return None;
+    out.push(
+        Diagnostic::error(format!("`{}.to` must be the name of a cluster", table.path()))
+            .at(to.span(), "this is not a string")
+            .key(format!("{}.to", table.path()))
+            .help("backends are listed in a cluster: `[cluster.web]`, `backends = [\"…\"]`"),
+    );
+    None
+}
+
+fn read_host(text: &Text<'_>) -> Option<HostPattern> {
+    let host = text.as_str();
+    if host == "*" {
+        return Some(HostPattern::Any);
+    }
+    let suffix = host.strip_prefix("*.");
+    let problem = if host.is_empty() {
+        Some(("it is empty".to_owned(), "leave `host` out for any host"))
+    } else if host.contains("://") || host.contains('/') {
+        Some(("it is more than a host".to_owned(), "write only the host, the path into `path`"))
+    } else if suffix.unwrap_or(host).contains('*') {
+        let label = "a wildcard stands for whole labels at the beginning".to_owned();
+        Some((label, "write it like `*.example.org`"))
+    } else {
+        host_problem(suffix.unwrap_or(host))
+            .map(|label| (label, "write it like `www.example.org` or `*.example.org`"))
+    };
+    if let Some((label, help)) = problem {
+        let message = format!("`{}` is not a host to match", text.path());
+        text.report(text.error(message, label).help(help));
+        return None;
+    }
+    Some(match suffix {
+        Some(suffix) => HostPattern::Suffix(format!(".{suffix}").into()),
+        None => HostPattern::Exact(host.into()),
+    })
+}
+
+/// A pattern, where it stands, and the full name of its key.
+type PlacedPattern = (PathPattern, Range<usize>, String);
+
+/// Reads `path`, `exact` with `slash`, or `regex`; without any, every path is meant.
+fn read_pattern(table: &mut Table<'_>) -> Option<PlacedPattern> {
+    let given = ["path", "exact", "regex"].map(|key| table.take(key));
+    let slash = table.take("slash");
+    let either = slash.clone().and_then(Value::word).is_some();
+    let mut several = given.iter().flatten();
+    if let (Some(first), Some(second)) = (several.next(), several.next()) {
+        table.report(
+            Diagnostic::error(format!("`{}` has two patterns for its path", table.path()))
+                .at(second.key_span(), "the second one")
+                .related(first.key_span(), "the first one")
+                .key(second.path())
+                .help("write a route for each"),
+        );
+        return None;
+    }
+    let [path, exact, regex] = given;
+    if let Some(slash) = slash.filter(|_| exact.is_none()) {
+        table.report(
+            Diagnostic::error("`slash` goes with `exact`")
+                .at(slash.key_span(), "there is no `exact`")
+                .key(slash.path())
+                .help("`path` without a slash at the end has both spellings already"),
+        );
+    }
+    let placed = |pattern, text: &Text<'_>| (pattern, text.span(), text.path().to_owned());
+    if let Some(path) = path {
+        let text = path.text()?;
+        return Some(placed(PathPattern::Prefix(read_path(&text)?), &text));
+    }
+    if let Some(exact) = exact {
+        let text = exact.text()?;
+        let path = read_path(&text)?;
+        let pattern =
+            if either { PathPattern::EitherSlash(path) } else { PathPattern::Exact(path) };
+        return Some(placed(pattern, &text));
+    }
+    if let Some(regex) = regex {
+        let text = regex.text()?;
+        return Some(placed(PathPattern::Regex(read_regex(&text)?), &text));
+    }
+    let key = format!("{}.path", table.path());
+    Some((PathPattern::Prefix("/".into()), table.span(), key))
+}
+
+/// Reads a regular expression.
+pub(super) fn read_regex(text: &Text<'_>) -> Option<Regex> {
+    match Regex::new(text.as_str()) {
+        Ok(regex) => Some(regex),
+        Err(error) => {
+            // The crate draws the expression over several lines; the reason is the last.
+            let message = error.to_string();
+            let reason = message.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            let message = format!("`{}` is not a regular expression", text.path());
+            text.report(text.error(message, reason));
+            None
         }
-        to.text()
-    });
-    table.finish();
-    let (path, path_span) = path?;
-    let to = to.map_or(Destination::Unreadable, Destination::Named);
-    Some(RawRoute { path, path_span, key, to })
+    }
+}
+
+fn read_strip(table: &mut Table<'_>, path: Option<&PlacedPattern>) -> bool {
+    let Some(strip) = table.take("strip") else { return false };
+    let is_on = strip.clone().boolean().unwrap_or(false);
+    if is_on && let Some((PathPattern::Regex(_), span, _)) = path {
+        table.report(
+            strip
+                .error("has no use with `regex`", "what should be taken off?")
+                .related(span.clone(), "an expression has no beginning that stands for all")
+                .help("only what `path` or `exact` say can be taken off"),
+        );
+    }
+    is_on
 }
 
 fn read_path(text: &Text<'_>) -> Option<Box<str>> {
@@ -130,7 +244,7 @@ fn path_problem(path: &str) -> Option<(&'static str, String)> {
             None if at + 1 == path.len() => {
                 format!("a path matches everything below it: write `{below}`")
             }
-            _ => "only prefixes of a path are matched".to_owned(),
+            _ => "anything but a prefix is written as `regex`".to_owned(),
         };
         return Some(("wildcards are not supported", help));
     }
@@ -168,30 +282,23 @@ fn as_sent(path: &str) -> String {
     })
 }
 
-/// Finds each route's cluster, and the paths given twice.
+/// Finds each route's cluster, and the routes that no request can come to.
 pub(super) fn link_routes(
     raw: &[RawRoute<'_>],
     clusters: &[Cluster],
     named: &[&str],
     out: &Diagnostics,
 ) -> Vec<Route> {
+    report_shadowed(raw, out);
     let mut routes = Vec::new();
-    for (position, route) in raw.iter().enumerate() {
-        if let Some(first) = raw[..position].iter().find(|other| other.path == route.path) {
-            out.push(
-                Diagnostic::error(format!("two routes for the path `{}`", route.path))
-                    .at(route.path_span.clone(), "no request would ever come here")
-                    .related(first.path_span.clone(), "already matched by this route")
-                    .key(&route.key),
-            );
-        }
+    for route in raw {
         let name = match &route.to {
             Destination::Named(name) => name.as_str(),
             Destination::Short => DEFAULT_CLUSTER,
             Destination::Unreadable => continue,
         };
         match clusters.iter().position(|cluster| &*cluster.name == name) {
-            Some(cluster) => routes.push(Route { path: route.path.clone(), cluster }),
+            Some(cluster) => routes.push(Route { cluster, ..route.route.clone() }),
             // A cluster that is in the file but could not be read has its own error.
             None if named.contains(&name) => {}
             None => {
@@ -202,6 +309,26 @@ pub(super) fn link_routes(
         }
     }
     routes
+}
+
+fn report_shadowed(raw: &[RawRoute<'_>], out: &Diagnostics) {
+    // The table sorts routes and gives them back by value: a number leads back.
+    let numbered =
+        |(number, raw): (usize, &RawRoute<'_>)| Route { cluster: number, ..raw.route.clone() };
+    let table = RouteTable::new(raw.iter().enumerate().map(numbered).collect());
+    for (route, by) in table.shadowed() {
+        let (route, by) = (&raw[route.cluster], &raw[by.cluster]);
+        let host = match &route.route.host {
+            HostPattern::Any => String::new(),
+            host => format!(" of the host `{host}`"),
+        };
+        out.push(
+            Diagnostic::error(format!("two routes for the path `{}`{host}", route.route.path))
+                .at(route.path_span.clone(), "no request would ever come here")
+                .related(by.path_span.clone(), "already matched by this route")
+                .key(&route.key),
+        );
+    }
 }
 
 fn unknown_cluster(to: &Text<'_>, named: &[&str]) -> Diagnostic {

@@ -23,12 +23,8 @@ pub(super) struct Short {
 pub(super) fn read_short(file: &mut Table<'_>, cx: &ClusterContext<'_>) -> Option<Short> {
     let to = file.take("to")?;
     let key = to.key_span();
-    let cluster = Cluster {
-        name: DEFAULT_CLUSTER.into(),
-        strategy: None,
-        backends: read_backends(to, DEFAULT_CLUSTER, cx),
-        timeouts: cx.defaults.timeouts.clone(),
-    };
+    let backends = read_backends(to, DEFAULT_CLUSTER, cx);
+    let cluster = Cluster { name: DEFAULT_CLUSTER.into(), backends, ..cx.defaults.clone() };
     Some(Short { cluster, key })
 }
 

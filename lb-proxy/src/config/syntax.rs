@@ -13,15 +13,16 @@ use toml::{
     de::{DeTable, DeValue, Error},
 };
 
-use super::{diagnostic::Diagnostic, diagnostics::Diagnostics};
+use super::{diagnostic::Diagnostic, diagnostics::Diagnostics, files::File};
 
 /// Adds the mistakes of a document to what was found in it.
 pub(super) fn report_syntax(
-    text: &str,
+    File { text, base, .. }: &File,
     document: &DeTable<'_>,
     mistakes: &[Error],
     out: &Diagnostics,
 ) {
+    let own = *base..*base + text.len() + 1;
     let start = |error: &Error| error.span().map_or(0, |span| span.start);
     let (twice, mut broken): (Vec<&Error>, Vec<&Error>) =
         mistakes.iter().partition(|error| error.message() == "duplicate key");
@@ -31,15 +32,19 @@ pub(super) fn report_syntax(
         let line = before.rfind('\n').map_or(0, |end| end + 1);
         out.retain(|found| {
             !found.is_about_absence()
-                && found.place().is_some_and(|(span, _)| span.start < line && span.end <= first)
+                && found.place().is_some_and(|(span, _)| {
+                    !own.contains(&span.start)
+                        || span.start < base + line && span.end <= base.saturating_add(first)
+                })
         });
     }
     for error in twice.into_iter().filter(|error| start(error) < first) {
-        out.push(given_twice(text, document, error.span().unwrap_or(0..0)));
+        out.push(given_twice(text, document, error.span().unwrap_or(0..0), *base));
     }
     for error in broken {
         let span = error.span().unwrap_or(0..0);
-        let found = Diagnostic::error("this is not TOML").at(span.clone(), error.message());
+        let found = Diagnostic::error("this is not TOML")
+            .at(base + span.start..base + span.end, error.message());
         if !is_in_a_value(error) {
             out.push(found);
             break;
@@ -71,13 +76,13 @@ fn unquoted(text: &str, span: Range<usize>) -> Option<&str> {
     (is_text && !word.contains(['"', '\''])).then_some(word)
 }
 
-fn given_twice(text: &str, document: &DeTable<'_>, span: Range<usize>) -> Diagnostic {
+fn given_twice(text: &str, document: &DeTable<'_>, span: Range<usize>, base: usize) -> Diagnostic {
     let name = text.get(span.clone()).unwrap_or_default().trim_matches(['"', '\'']);
     let found = Diagnostic::error(format!("`{name}` is given twice"))
-        .at(span.clone(), "the second time")
+        .at(base + span.start..base + span.end, "the second time")
         .key(name);
     match first_place(text, document, name, span.start) {
-        Some(first) => found.related(first, "the first time"),
+        Some(first) => found.related(base + first.start..base + first.end, "the first time"),
         None => found,
     }
 }

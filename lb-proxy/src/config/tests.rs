@@ -3,15 +3,23 @@
 //! the difference before you commit it.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use super::*;
+use lb_core::{cluster::Passive, strategy::StrategyKind};
+use regex::Regex;
+use toml::de::DeValue;
+
+use super::{
+    keys::{Section, Shape},
+    *,
+};
 
 fn parse_good(text: &str) -> Config {
-    let (config, diagnostics) = Config::parse("good.toml", text);
+    let (config, diagnostics) = Config::parse("good.toml", text, &Pretended::default());
     assert!(!diagnostics.has_errors(), "{}", diagnostics.render(false));
     config.expect("a file without errors has a configuration")
 }
@@ -36,7 +44,7 @@ fn every_broken_file_prints_what_is_kept_beside_it() {
     for file in files {
         let name = file.file_name().and_then(|name| name.to_str()).expect("a printable name");
         let text = fs::read_to_string(&file).expect(name);
-        let (config, diagnostics) = Config::parse(name, &text);
+        let (config, diagnostics) = Config::parse(name, &text, &Pretended::default());
         assert!(config.is_none(), "{name} was taken");
         let printed = format!("{}{}\n", diagnostics.render(false), diagnostics.summary());
         let beside = file.with_extension("txt");
@@ -53,12 +61,266 @@ fn every_broken_file_prints_what_is_kept_beside_it() {
 const SYNTAX: [&str; 4] =
     ["syntax.toml", "unclosed_table.toml", "unclosed_list.toml", "quotes.toml"];
 
+/// A world with the variables and files of the shipped files.
+fn world() -> Pretended {
+    let key = "AAECAwQFBgcICQoLDA0ODw==";
+    let variables = [
+        ("LIST", "10.0.1.1:80, 10.0.1.2:80"),
+        ("KEY", key),
+        ("STATIC_APP_1", "10.0.0.1:3000"),
+        ("STATIC_APP_2", "10.0.0.2:3000"),
+        ("DYNAMIC_APP_1", "10.0.0.3:3000"),
+        ("DYNAMIC_APP_2", "10.0.0.4:3000"),
+    ];
+    let files = [("web.key", key), ("conf.d/extra.toml", ""), ("/etc/lb/session.key", key)];
+    Pretended {
+        variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        files: files.map(|(name, text)| (name.into(), text.to_owned())).into(),
+    }
+}
+
+fn full() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/full.toml");
+    fs::read_to_string(file).expect("the file with every key")
+}
+
+#[test]
+fn a_file_with_every_key_is_read_without_a_word() {
+    let text = full();
+    let (config, found) = Config::parse("full.toml", &text, &world());
+    assert_eq!(found.count(Severity::Error), 0, "{}", found.render(false));
+    let config = config.expect("no errors");
+    let [short, api, web] = &*config.clusters else { panic!("three clusters") };
+    assert_eq!(short.backends.len(), 2);
+    assert_eq!(
+        api.policy.passive,
+        Passive::Windowed { max_fails: 5, fail_timeout: Duration::from_secs(300) }
+    );
+    assert_eq!((api.policy.panic_threshold, api.retry.attempts), (30, 3));
+    assert_eq!(web.sticky.as_ref().map(|sticky| sticky.keys.len()), Some(2));
+    let intervals = [api, web].map(|cluster| cluster.health.as_ref().map(|one| one.interval));
+    assert_eq!(intervals, [Some(Duration::from_secs(5)); 2]);
+    assert!(short.health.is_none(), "a part of a check checks nobody");
+    assert_eq!(web.discover.len(), 2);
+    assert_eq!(config.log.access.as_ref().map(|log| log.sample), Some(12.5));
+}
+
+#[test]
+fn a_file_with_every_key_has_every_key() {
+    let text = full();
+    let (document, _) = DeTable::parse_recoverable(&text);
+    let mut seen = BTreeSet::new();
+    see(&TOP, document.get_ref(), &mut seen);
+    // They exclude others that are there.
+    seen.extend([("file", "listen"), ("sticky", "key")]);
+    let mut missing = Vec::new();
+    for (section, key) in schema::every_key() {
+        if !seen.contains(&(section.name, key.name)) {
+            missing.push(format!("{}.{}", section.name, key.name));
+        }
+    }
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+/// Every key of a table, with the section that describes it.
+fn see(
+    section: &'static Section,
+    table: &DeTable<'_>,
+    seen: &mut BTreeSet<(&'static str, &'static str)>,
+) {
+    for (name, value) in table {
+        let key = section.key(name.get_ref());
+        if let Some(key) = key {
+            let is_own = section.keys.iter().any(|own| own.name == key.name);
+            let owner = if is_own { Some(section) } else { section.also };
+            seen.extend(owner.map(|owner| (owner.name, key.name)));
+        }
+        let Some(shape) = key.map(|key| key.shape).or(section.any_key) else { continue };
+        see_value(shape, value.get_ref(), seen);
+    }
+}
+
+fn see_value(shape: Shape, value: &DeValue<'_>, seen: &mut BTreeSet<(&'static str, &'static str)>) {
+    match value {
+        DeValue::Table(table) => {
+            if let Some(section) = shape.table() {
+                see(section, table, seen);
+            }
+        }
+        DeValue::Array(items) => {
+            for item in items {
+                if let Some(shape) = shape.of_items() {
+                    see_value(shape, item.get_ref(), seen);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_shipped_schema_is_that_of_the_reader() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/lb.schema.json");
+    let now = schema::schema();
+    serde_json::from_str::<serde_json::Value>(&now).expect("a schema is JSON");
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write(&file, &now).expect("docs/lb.schema.json");
+    }
+    let shipped = fs::read_to_string(&file).unwrap_or_default();
+    assert!(shipped == now, "docs/lb.schema.json is not current: run with UPDATE_EXPECTED=1");
+}
+
+#[test]
+fn every_key_is_documented() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let text = fs::read_to_string(file).expect("the reference");
+    let missing: BTreeSet<&str> = schema::every_key()
+        .into_iter()
+        .map(|(_, key)| key.name)
+        .filter(|name| {
+            let in_code =
+                |before: &str, after: &str| text.contains(&format!("{before}{name}{after}"));
+            !["`", ".", "[", "{ "]
+                .iter()
+                .any(|before| ["`", " =", "]", "."].iter().any(|after| in_code(before, after)))
+        })
+        .collect();
+    assert_eq!(missing, BTreeSet::new());
+}
+
+fn examples() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/configs");
+    let files = fs::read_dir(folder).expect("the examples");
+    let files = files.map(|entry| entry.expect("a readable entry").path());
+    let files: Vec<PathBuf> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    assert!(files.len() >= 5, "only {} examples were found", files.len());
+    files
+}
+
+#[test]
+fn every_example_is_taken_without_a_warning() {
+    for file in examples() {
+        let text = fs::read_to_string(&file).expect("a readable example");
+        let name = file.file_name().and_then(|name| name.to_str()).expect("a printable name");
+        let (config, found) = Config::parse(name, &text, &world());
+        assert_eq!(found.count(Severity::Warning), 0, "{}", found.render(false));
+        assert!(config.is_some(), "{}", found.render(false));
+    }
+}
+
+#[test]
+fn every_example_is_valid_by_the_schema() {
+    let schema: serde_json::Value = serde_json::from_str(&schema::schema()).expect("JSON");
+    let texts = examples().into_iter().map(|file| fs::read_to_string(file).expect("an example"));
+    for text in texts.chain([full()]) {
+        let (document, _) = DeTable::parse_recoverable(&text);
+        let value = DeValue::Table(document.into_inner());
+        if let Err(reason) = validate(&value, &schema, &schema) {
+            panic!("{reason}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn the_schema_refuses_what_the_reader_refuses() {
+    let schema: serde_json::Value = serde_json::from_str(&schema::schema()).expect("JSON");
+    for text in [
+        "workerz = 1",
+        "workers = 0",
+        "workers = \"2\"",
+        "timeout.header = 5",
+        "timeout.header = \"5 parsecs\"",
+        "[[route]]\npath = \"/\"",
+        "[cluster.web]\nbackend = []",
+        "[cluster.web]\nretry.methods = \"all\"",
+    ] {
+        let (document, _) = DeTable::parse_recoverable(text);
+        let value = DeValue::Table(document.into_inner());
+        assert!(validate(&value, &schema, &schema).is_err(), "{text}");
+    }
+}
+
+/// As much of JSON Schema as the schema uses.
+fn validate(
+    value: &DeValue<'_>,
+    schema: &serde_json::Value,
+    root: &serde_json::Value,
+) -> Result<(), String> {
+    if let Some(name) = schema["$ref"].as_str() {
+        let section = name.strip_prefix("#/$defs/").and_then(|name| root["$defs"].get(name));
+        validate(value, section.expect(name), root)?;
+    }
+    if let Some(alternatives) = schema["anyOf"].as_array() {
+        let errors: Vec<String> =
+            alternatives.iter().map_while(|schema| validate(value, schema, root).err()).collect();
+        if errors.len() == alternatives.len() {
+            return Err(errors.join(" / "));
+        }
+    }
+    if let Some(words) = schema["enum"].as_array()
+        && !words.iter().any(|word| word.as_str() == value.as_str())
+    {
+        return Err(format!("{value:?} is none of {words:?}"));
+    }
+    let is_type = match schema["type"].as_str() {
+        None => true,
+        Some("string") => value.is_str(),
+        Some("boolean") => value.is_bool(),
+        Some("integer") => value.is_integer(),
+        Some("number") => value.is_integer() || value.is_float(),
+        Some("array") => value.is_array(),
+        Some("object") => value.is_table(),
+        Some(other) => panic!("unknown type {other}"),
+    };
+    if !is_type {
+        return Err(format!("{} instead of {}", value.type_str(), schema["type"]));
+    }
+    if let (Some(pattern), Some(text)) = (schema["pattern"].as_str(), value.as_str())
+        && !Regex::new(pattern).expect(pattern).is_match(text)
+    {
+        return Err(format!("{text:?} does not fit {pattern}"));
+    }
+    let number = match value {
+        DeValue::Integer(number) => number.as_str().parse::<f64>().ok(),
+        DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
+        _ => None,
+    };
+    if let (Some(number), Some(least), Some(most)) =
+        (number, schema["minimum"].as_f64(), schema["maximum"].as_f64())
+        && !(least..=most).contains(&number)
+    {
+        return Err(format!("{number} is not within {least} and {most}"));
+    }
+    if let (DeValue::Array(items), Some(schema)) = (value, schema.get("items")) {
+        items.iter().try_for_each(|item| validate(item.get_ref(), schema, root))?;
+    }
+    let DeValue::Table(table) = value else { return Ok(()) };
+    for name in schema["required"].as_array().into_iter().flatten() {
+        if !table.contains_key(name.as_str().expect("a name")) {
+            return Err(format!("{name} is missing"));
+        }
+    }
+    for (name, value) in table {
+        let others = &schema["additionalProperties"];
+        match schema["properties"].get(&**name.get_ref()) {
+            Some(schema) => validate(value.get_ref(), schema, root)
+                .map_err(|reason| format!("{}: {reason}", name.get_ref()))?,
+            None if *others == false => return Err(format!("unknown key {}", name.get_ref())),
+            None if others.is_object() => validate(value.get_ref(), others, root)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn every_finding_with_a_place_names_its_key() {
     for file in broken_files().iter().filter(|file| !SYNTAX.iter().any(|name| file.ends_with(name)))
     {
         let text = fs::read_to_string(file).expect("a readable file");
-        let (_, diagnostics) = Config::parse("x.toml", &text);
+        let (_, diagnostics) = Config::parse("x.toml", &text, &Pretended::default());
         for found in diagnostics.to_vec() {
             assert!(
                 found.place().is_none() || found.key_path().is_some(),
@@ -74,7 +336,7 @@ fn every_finding_with_a_place_names_its_key() {
 fn two_lines_make_a_balancer() {
     let config =
         parse_good("listen = \"127.0.0.1:0\"\nto = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]");
-    assert_eq!(config.routes, [Route { path: "/".into(), cluster: 0 }]);
+    assert_eq!(config.routes, [Route::everything(0)]);
     assert_eq!(&*config.clusters[0].name, "default");
     let addresses: Vec<&str> = config.clusters[0].backends.iter().map(Backend::address).collect();
     assert_eq!(addresses, ["127.0.0.1:9001", "127.0.0.1:9002"]);
@@ -120,8 +382,7 @@ fn inner_tables_win_over_outer_ones_key_by_key() {
     let [a, b] = &*config.clusters else { panic!("two clusters") };
     assert_eq!((a.timeouts.connect, a.timeouts.idle), (seconds(3), seconds(4)));
     assert_eq!((b.timeouts.connect, b.timeouts.idle), (seconds(6), seconds(4)));
-    assert_eq!(config.strategy, Some(StrategyKind::First));
-    assert_eq!((a.strategy, b.strategy), (None, Some(StrategyKind::P2c)));
+    assert_eq!((a.strategy.kind, b.strategy.kind), (StrategyKind::First, StrategyKind::P2c));
 }
 
 #[test]
@@ -151,7 +412,7 @@ fn clusters_and_backends_keep_the_order_of_the_file() {
 
 #[test]
 fn an_empty_list_of_backends_is_a_warning() {
-    let (config, diagnostics) = Config::parse("x.toml", "to = []");
+    let (config, diagnostics) = Config::parse("x.toml", "to = []", &Pretended::default());
     assert!(config.is_some());
     assert_eq!(diagnostics.summary(), "x.toml: 1 warning");
 }
@@ -159,7 +420,8 @@ fn an_empty_list_of_backends_is_a_warning() {
 #[test]
 fn only_so_many_findings_are_printed() {
     let text: String = (0..60).map(|number| format!("x{number} = 1\n")).collect();
-    let (_, diagnostics) = Config::parse("x.toml", &format!("to = [\"a:1\"]\n{text}"));
+    let (_, diagnostics) =
+        Config::parse("x.toml", &format!("to = [\"a:1\"]\n{text}"), &Pretended::default());
     let printed = diagnostics.render(false);
     assert_eq!(printed.matches("error: ").count(), 50);
     assert!(printed.ends_with("and 10 more\n\n"), "{printed}");
@@ -176,10 +438,14 @@ fn a_backend_that_is_a_listener_is_found_whoever_put_them_together() {
 
 #[test]
 fn positions_count_characters_from_one() {
-    let diagnostics = Diagnostics::new("x.toml", "a\nöö = 1\n");
-    assert_eq!(diagnostics.position(0), (1, 1));
-    assert_eq!(diagnostics.position("a\nöö".len()), (2, 3));
-    assert_eq!(diagnostics.position(10_000), (3, 1));
+    let (_, diagnostics) = Config::parse("x.toml", "#\n#öö = 1\n", &Pretended::default());
+    let position = |byte| {
+        let Position { line, column, .. } = diagnostics.position(byte);
+        (line, column)
+    };
+    assert_eq!(position(0), (1, 1));
+    assert_eq!(position("#\n#öö".len()), (2, 4));
+    assert_eq!(position(10_000), (3, 1));
 }
 
 #[test]
@@ -188,7 +454,7 @@ fn no_text_makes_the_reader_panic() {
     for file in broken_files() {
         let text = fs::read_to_string(&file).expect("a readable file");
         for (end, _) in text.char_indices() {
-            let (_, diagnostics) = Config::parse("cut.toml", &text[..end]);
+            let (_, diagnostics) = Config::parse("cut.toml", &text[..end], &Pretended::default());
             let _ = diagnostics.render(false);
         }
     }

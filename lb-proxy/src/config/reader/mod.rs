@@ -6,12 +6,15 @@
 //! is an unknown key. Sections (`listener.rs`, `cluster.rs`, …) are written in
 //! these terms only and know nothing of TOML.
 
+mod settings;
 mod size;
 mod suggest;
 mod table;
 mod text;
 mod value;
 
+pub use settings::Setting;
+pub(super) use settings::settings_of;
 pub(super) use size::shown_size;
 use suggest::which_key;
 pub(super) use suggest::{code_list, did_you_mean};

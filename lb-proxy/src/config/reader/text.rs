@@ -28,6 +28,11 @@ impl<'a> Text<'a> {
         self.text
     }
 
+    /// Whether variables are written in it.
+    pub(crate) fn is_expanded(&self) -> bool {
+        self.out.written(&self.span).contains("${")
+    }
+
     /// The full name of its key.
     pub(crate) fn path(&self) -> &str {
         &self.path

@@ -5,16 +5,17 @@ use std::{ops::Range, time::Duration};
 use toml::{Spanned, de::DeValue};
 
 use super::{
-    Text,
+    Text, code_list, did_you_mean,
     size::{parse_size, shown_size},
     table::Table,
 };
 use crate::{
-    config::{diagnostic::Diagnostic, diagnostics::Diagnostics},
+    config::{diagnostic::Diagnostic, diagnostics::Diagnostics, keys::Shape},
     duration::parse_duration,
 };
 
 const DURATIONS: &str = "write it like `\"1s\"`, `\"500ms\"` or `\"2m\"`";
+const SHARES: &str = "write it like `\"20%\"`";
 const SIZES: &str = "write it like `\"64KiB\"`";
 
 /// A value with its full name and its place in the file.
@@ -25,6 +26,10 @@ pub(crate) struct Value<'a> {
     path: String,
     key_span: Range<usize>,
     item: &'a Spanned<DeValue<'a>>,
+    /// Where the file begins in the text of all files.
+    base: usize,
+    /// What it may be, if its key is known.
+    shape: Option<Shape>,
     out: &'a Diagnostics,
 }
 
@@ -33,9 +38,11 @@ impl<'a> Value<'a> {
         path: String,
         key_span: Range<usize>,
         item: &'a Spanned<DeValue<'a>>,
+        base: usize,
+        shape: Option<Shape>,
         out: &'a Diagnostics,
     ) -> Self {
-        Self { path, key_span, item, out }
+        Self { path, key_span, item, base, shape, out }
     }
 
     /// A string.
@@ -44,7 +51,8 @@ impl<'a> Value<'a> {
             self.wrong_type("a string", None);
             return None;
         };
-        Some(Text::new(self.path, text, self.item.span(), self.out))
+        let span = self.span();
+        Some(Text::new(self.path, text, span, self.out))
     }
 
     /// A list, whose elements are named `key[0]`, `key[1]`, …
@@ -53,15 +61,25 @@ impl<'a> Value<'a> {
             self.wrong_type("a list", hint);
             return None;
         };
-        Some(
-            items
-                .iter()
-                .enumerate()
-                .map(|(index, item)| {
-                    Self::new(format!("{}[{index}]", self.path), item.span(), item, self.out)
-                })
-                .collect(),
-        )
+        Some(self.items(items))
+    }
+
+    fn items(&self, items: &'a [Spanned<DeValue<'a>>]) -> Vec<Self> {
+        let shape = self.shape.and_then(Shape::of_items);
+        let value = |(index, item): (usize, &'a Spanned<DeValue<'a>>)| {
+            let path = format!("{}[{index}]", self.path);
+            let span = self.base + item.span().start..self.base + item.span().end;
+            Self::new(path, span, item, self.base, shape, self.out)
+        };
+        items.iter().enumerate().map(value).collect()
+    }
+
+    /// The values of a list, or the value itself where it is none.
+    pub(crate) fn one_or_more(self) -> Vec<Self> {
+        match self.item.get_ref() {
+            DeValue::Array(items) => self.items(items),
+            _ => vec![self],
+        }
     }
 
     /// A table.
@@ -70,7 +88,8 @@ impl<'a> Value<'a> {
             self.wrong_type("a table", None);
             return None;
         };
-        Some(Table::new(self.path, self.key_span, entries, self.out))
+        let section = self.shape.and_then(Shape::table)?;
+        Some(Table::new(self.path, self.key_span, entries, self.base, section, self.out))
     }
 
     /// A list of tables, written `[[key]]`.
@@ -90,14 +109,12 @@ impl<'a> Value<'a> {
                     .help(format!("write `[[{name}]]` for each, or leave `{name}` out")),
             );
         }
-        items
-            .iter()
-            .enumerate()
-            .filter_map(|(index, item)| {
-                let path = format!("{}[{index}]", self.path);
-                Self::new(path, item.span(), item, self.out).into_table()
-            })
-            .collect()
+        self.items(items).into_iter().filter_map(Self::into_table).collect()
+    }
+
+    /// What the parser made of it.
+    pub(super) fn item(&self) -> &'a DeValue<'a> {
+        self.item.get_ref()
     }
 
     /// Whether this is a string rather than something with more in it.
@@ -108,6 +125,104 @@ impl<'a> Value<'a> {
     /// Whether this is a table.
     pub(crate) fn is_table(&self) -> bool {
         self.item.get_ref().is_table()
+    }
+
+    /// Whether this is a list.
+    pub(crate) fn is_list(&self) -> bool {
+        self.item.get_ref().is_array()
+    }
+
+    /// True or false, for callers to whom anything else may mean something too.
+    pub(crate) fn as_bool(&self) -> Option<bool> {
+        self.item.get_ref().as_bool()
+    }
+
+    /// Whether this is a number without a fraction.
+    pub(crate) fn is_integer(&self) -> bool {
+        self.item.get_ref().is_integer()
+    }
+
+    /// True or false.
+    pub(crate) fn boolean(self) -> Option<bool> {
+        let value = self.item.get_ref().as_bool();
+        if value.is_none() {
+            self.wrong_type("true or false", None);
+        }
+        value
+    }
+
+    /// One of the words of its description.
+    pub(crate) fn word(self) -> Option<&'static str> {
+        let words = self.shape.and_then(Shape::words)?;
+        let text = self.text()?;
+        let word = words.iter().copied().find(|word| *word == text.as_str());
+        if word.is_none() {
+            let error = text.error(
+                format!("`{}` cannot be `{}`", text.path(), text.as_str()),
+                "not one of the words known here",
+            );
+            let list = format!("known: {}", code_list(words.iter().copied()));
+            text.report(error.help(match did_you_mean(text.as_str(), words.iter().copied()) {
+                Some(near) => format!("{list}; did you mean `{near}`?"),
+                None => list,
+            }));
+        }
+        word
+    }
+
+    /// A share in percent: `"20%"`, 0 to 100.
+    pub(crate) fn share(self) -> Option<f64> {
+        let DeValue::String(text) = self.item.get_ref() else {
+            match self.item.get_ref() {
+                DeValue::Integer(_) | DeValue::Float(_) => self.needs_unit(SHARES),
+                _ => self.wrong_type("a share", Some(SHARES)),
+            }
+            return None;
+        };
+        let number = text.trim().strip_suffix('%').map(str::trim_end);
+        let plain = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        match number.filter(plain).map(str::parse::<f64>) {
+            Some(Ok(share)) if share <= 100.0 => Some(share),
+            Some(Ok(_)) => {
+                self.wrong("must be 0% to 100%", "out of range");
+                None
+            }
+            _ => {
+                self.out.push(
+                    self.error("is not a share", "not a number with `%` behind it").help(SHARES),
+                );
+                None
+            }
+        }
+    }
+
+    /// A share of whole percents.
+    pub(crate) fn percent(self) -> Option<u8> {
+        let value = self.clone();
+        let share = self.share()?;
+        if share.fract() > 0.0 {
+            value.wrong("must be a whole number of percents", "has a fraction");
+            return None;
+        }
+        (0..=100).find(|percent| share <= f64::from(*percent))
+    }
+
+    /// A number, with a fraction or without, within the limits of its description.
+    pub(crate) fn number(self) -> Option<f64> {
+        let (from, to) = self.shape.and_then(Shape::numbers)?;
+        let number = match self.item.get_ref() {
+            DeValue::Float(number) => number.as_str().replace('_', "").parse::<f64>().ok(),
+            DeValue::Integer(number) => number.as_str().parse::<f64>().ok(),
+            _ => {
+                self.wrong_type("a number", None);
+                return None;
+            }
+        };
+        let within = number.filter(|number| (from..=to).contains(number));
+        if within.is_none() {
+            self.wrong(&format!("must be {from:?} to {to:?}"), "out of range");
+        }
+        within
     }
 
     /// A duration of at least `from`.
@@ -142,7 +257,7 @@ impl<'a> Value<'a> {
             Err(reason) => {
                 self.out.push(
                     Diagnostic::error(format!("`{}` is not a duration", self.path))
-                        .at(self.item.span(), reason)
+                        .at(self.span(), reason)
                         .key(&self.path)
                         .help("units: `d`, `h`, `m`, `s`, `ms`, `us`, as in `\"500ms\"` or `\"1m30s\"`"),
                 );
@@ -179,7 +294,7 @@ impl<'a> Value<'a> {
             Err(reason) => {
                 self.out.push(
                     Diagnostic::error(format!("`{}` is not a size", self.path))
-                        .at(self.item.span(), reason)
+                        .at(self.span(), reason)
                         .key(&self.path)
                         .help(
                             "units: `B`, `KiB`, `MiB`, `GiB`, `TiB`, `KB`, `MB`, `GB`, `TB`, \
@@ -191,8 +306,9 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A whole number of `from` to `to`.
-    pub(crate) fn integer(self, from: u64, to: u64) -> Option<u64> {
+    /// A whole number within the limits of its description.
+    pub(crate) fn integer(self) -> Option<u64> {
+        let (from, to) = self.shape.and_then(Shape::integers)?;
         let number = self.any_integer()?;
         match u64::try_from(number) {
             Ok(number) if (from..=to).contains(&number) => Some(number),
@@ -228,14 +344,12 @@ impl<'a> Value<'a> {
 
     /// "`key` must be …" with the value underlined, for callers that add help.
     pub(crate) fn error(&self, rule: &str, label: &str) -> Diagnostic {
-        Diagnostic::error(format!("`{}` {rule}", self.path))
-            .at(self.item.span(), label)
-            .key(&self.path)
+        Diagnostic::error(format!("`{}` {rule}", self.path)).at(self.span(), label).key(&self.path)
     }
 
     /// Something suspicious about the value.
     pub(crate) fn warning(&self, message: impl Into<String>, label: &str) -> Diagnostic {
-        Diagnostic::warning(message).at(self.item.span(), label).key(&self.path)
+        Diagnostic::warning(message).at(self.span(), label).key(&self.path)
     }
 
     fn wrong_type(&self, wanted: &str, hint: Option<&str>) {
@@ -266,7 +380,7 @@ impl<'a> Value<'a> {
 
     /// Where the value stands.
     pub(crate) fn span(&self) -> Range<usize> {
-        self.item.span()
+        self.base + self.item.span().start..self.base + self.item.span().end
     }
 
     /// Where the key that names it stands.

@@ -1,0 +1,175 @@
+//! `sticky`: the cookie that binds a client to a backend.
+
+use std::ops::Range;
+
+use super::{
+    diagnostic::Diagnostic,
+    diagnostics::Diagnostics,
+    loader::Loader,
+    reader::{Table, Text, Value},
+    secret::read_key,
+};
+use crate::{SameSite, StickySettings, StickyValue};
+
+/// What `sticky` says, and where its cookie is named.
+#[derive(Debug)]
+pub(super) struct Sticky {
+    pub(super) settings: StickySettings,
+    pub(super) place: Range<usize>,
+}
+
+/// Reads `sticky` of a cluster.
+pub(super) fn read_sticky(
+    mut table: Table<'_>,
+    loader: &dyn Loader,
+    out: &Diagnostics,
+) -> Option<Sticky> {
+    let cookie = table.take("cookie");
+    if cookie.is_none() {
+        out.push(table.missing("cookie", "how is it called?").help("add `cookie = \"LBSESSION\"`"));
+    }
+    let cookie = cookie.and_then(Value::text).filter(check_cookie);
+    let mut settings = StickySettings::new(cookie.as_ref().map_or("", Text::as_str));
+    let value = table.take("value");
+    let value_place = value.as_ref().map(Value::span);
+    settings.value = match value.and_then(Value::word) {
+        Some("sealed") => StickyValue::Sealed,
+        Some("name") => StickyValue::Name,
+        _ => StickyValue::Derived,
+    };
+    let (key, keys) = (table.take("key"), table.take("keys"));
+    let keys_given = key.as_ref().or(keys.as_ref()).map(Value::key_span);
+    settings.keys = read_keys(key, keys, loader, out);
+    settings.ttl = table.take_duration("ttl");
+    if let Some(path) = table.take_str("path").filter(|path| check_attribute(path, '/')) {
+        settings.path = path.as_str().into();
+    }
+    let domain = table.take_str("domain").filter(|domain| check_attribute(domain, '\0'));
+    settings.domain = domain.map(|domain| domain.as_str().into());
+    settings.secure = table.take_bool("secure").unwrap_or(settings.secure);
+    settings.http_only = table.take_bool("http_only").unwrap_or(settings.http_only);
+    match table.take("same_site").and_then(Value::word) {
+        Some("strict") => settings.same_site = Some(SameSite::Strict),
+        Some("none") => settings.same_site = Some(SameSite::None),
+        Some("off") => settings.same_site = None,
+        _ => {}
+    }
+    settings.partitioned = table.take_bool("partitioned").unwrap_or(settings.partitioned);
+    let (whole, path) = (table.span(), table.path().to_owned());
+    table.finish();
+    let place = cookie.map(|cookie| cookie.span())?;
+    let judge = Judge { settings: &settings, whole, path: &path, out };
+    judge.keys(keys_given, value_place);
+    judge.attributes(&place);
+    Some(Sticky { settings, place })
+}
+
+fn read_keys(
+    key: Option<Value<'_>>,
+    keys: Option<Value<'_>>,
+    loader: &dyn Loader,
+    out: &Diagnostics,
+) -> Vec<[u8; 16]> {
+    if let (Some(key), Some(keys)) = (&key, &keys) {
+        out.push(
+            Diagnostic::error("both `key` and `keys` are given")
+                .at(key.key_span(), "one key")
+                .related(keys.key_span(), "several")
+                .key(key.path())
+                .help("the first of `keys` is used, all of them are accepted"),
+        );
+    }
+    let several = keys.and_then(|keys| keys.list(None)).unwrap_or_default();
+    key.into_iter().chain(several).filter_map(|key| read_key(key, loader, out)).collect()
+}
+
+struct Judge<'j> {
+    settings: &'j StickySettings,
+    whole: Range<usize>,
+    path: &'j str,
+    out: &'j Diagnostics,
+}
+
+impl Judge<'_> {
+    fn keys(&self, given: Option<Range<usize>>, value: Option<Range<usize>>) {
+        match (self.settings.value, given) {
+            (StickyValue::Sealed, None) => self.out.push(
+                Diagnostic::error("sealed cookies need a key")
+                    .at(value.unwrap_or_else(|| self.whole.clone()), "sealed with what?")
+                    .key(format!("{}.value", self.path))
+                    .absence()
+                    .help("add `key = { file = \"…\" }`: anybody can guess the key used otherwise"),
+            ),
+            (StickyValue::Derived, None) => self.out.push(
+                Diagnostic::note(
+                    "cookies are made with a key that is derived from the cluster's name",
+                )
+                .at(self.whole.clone(), "it has no `key`")
+                .key(format!("{}.key", self.path))
+                .absence()
+                .help("whoever knows the names can choose a backend; `key` keeps them from it"),
+            ),
+            (StickyValue::Name, Some(span)) => self.out.push(
+                Diagnostic::warning("a cookie with the name of its backend has no use for a key")
+                    .at(span, "not used")
+                    .key(format!("{}.key", self.path)),
+            ),
+            _ => {}
+        }
+    }
+
+    /// What browsers would ignore.
+    fn attributes(&self, cookie: &Range<usize>) {
+        let StickySettings { secure, path, domain, same_site, partitioned, .. } = self.settings;
+        let name = &*self.settings.cookie;
+        let ignored = |reason: &str, help: &str| {
+            self.out.push(
+                Diagnostic::error(format!("browsers ignore the cookie `{name}`"))
+                    .at(cookie.clone(), reason)
+                    .key(format!("{}.cookie", self.path))
+                    .help(help),
+            );
+        };
+        if *same_site == Some(SameSite::None) && !secure {
+            ignored("`same_site = \"none\"` needs `secure = true`", "add `secure = true`");
+        } else if *partitioned && !secure {
+            ignored("`partitioned = true` needs `secure = true`", "add `secure = true`");
+        } else if name.starts_with("__Host-") && !(*secure && &**path == "/" && domain.is_none()) {
+            ignored(
+                "`__Host-` needs `secure`, the path `/` and no domain",
+                "add `secure = true`, and leave out `path` and `domain`",
+            );
+        } else if name.starts_with("__Secure-") && !secure {
+            ignored("`__Secure-` needs `secure = true`", "add `secure = true`");
+        }
+    }
+}
+
+/// Whether it is a token (RFC 6265, section 4.1.1).
+fn check_cookie(text: &Text<'_>) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let name = text.as_str();
+    let good = !name.is_empty() && name.bytes().all(is_token);
+    if !good {
+        let odd = name.chars().find(|c| !u8::try_from(*c).is_ok_and(is_token));
+        let label = odd.map_or("it is empty".to_owned(), |odd| {
+            format!("`{}` cannot stand in the name of a cookie", odd.escape_debug())
+        });
+        text.report(text.error(format!("`{name}` is not the name of a cookie"), label));
+    }
+    good
+}
+
+fn check_attribute(text: &Text<'_>, first: char) -> bool {
+    let value = text.as_str();
+    let wrong_start = first == '/' && !value.starts_with('/');
+    let odd = value.chars().find(|c| !(' '..='~').contains(c) || *c == ';');
+    let label = match odd {
+        _ if value.is_empty() => "it is empty".to_owned(),
+        Some(odd) => format!("`{}` cannot stand in it", odd.escape_debug()),
+        None if wrong_start => "it does not begin with `/`".to_owned(),
+        None => return true,
+    };
+    text.report(text.error(format!("`{}` cannot be sent to a browser", text.path()), label));
+    false
+}

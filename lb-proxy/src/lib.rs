@@ -43,6 +43,9 @@ pub use self::{
     listen::{ListenerLimits, ListenerSettings, ListenerTimeouts, TrustedProxies},
     observe::{AccessLogSettings, LogFormat, LogTarget},
     probe::{CheckKind, HealthCheck, HttpCheck},
-    runtime::{ClusterSettings, ClusterTimeouts, Proxy, Running, Service, StartError, clock::now},
+    runtime::{
+        ClusterSettings, ClusterTimeouts, ListenerChanges, Proxy, Reloaded, Running, Service,
+        StartError, clock::now,
+    },
     upstream::{Address, AddressError, HostError, PortError},
 };

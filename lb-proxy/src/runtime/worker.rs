@@ -286,3 +286,28 @@ async fn tick(worker: Rc<Worker>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_ends_when_a_task_that_it_needs_panics() {
+        let service =
+            Service { listeners: Vec::new(), routes: Arc::default(), clusters: Vec::new() };
+        let control = Arc::default();
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build_local(LocalOptions::default()).unwrap();
+        let worker = Rc::new(Worker::new(&service, &control));
+        runtime.block_on(async {
+            let life = live(&worker, &control, Duration::ZERO, |_| {});
+            worker.spawn_vital("fine", async {});
+            let limit = Duration::from_millis(10);
+            assert!(tokio::time::timeout(limit, life).await.is_err(), "it lives until then");
+            worker.spawn_vital("broken", async { panic!("on purpose") });
+            let life = live(&worker, &control, Duration::ZERO, |_| {});
+            let limit = Duration::from_secs(20);
+            tokio::time::timeout(limit, life).await.expect("it ends");
+        });
+    }
+}

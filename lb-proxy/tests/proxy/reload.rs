@@ -173,6 +173,21 @@ fn connections_to_backends_stay_if_their_cluster_does() {
 }
 
 #[test]
+fn idle_connections_of_clusters_that_are_gone_take_no_room() {
+    // One more than a worker keeps in all.
+    const ROUNDS: usize = 1025;
+    let origin = Origin::ok();
+    let running = start(1, Service { routes: Arc::default(), ..service(&[ANY.into()], &[]) });
+    let mut client = Client::connect(running.addresses()[0]);
+    for _ in 0..ROUNDS {
+        reload(&running, service(&[ANY.into()], &[&cluster("a", &[origin.address])]));
+        assert_eq!(client.ask(GET).text(), "ok");
+    }
+    assert_eq!(client.ask(GET).text(), "ok");
+    assert_eq!(origin.connections(), ROUNDS, "the last one was kept");
+}
+
+#[test]
 fn limits_change_for_clients_that_stay_with_their_next_request() {
     let origin = Origin::ok();
     let a = cluster("a", &[origin.address]);
@@ -305,7 +320,7 @@ fn reloads_that_follow_at_once_all_resolve_and_the_last_one_holds() {
     for _ in 0..20 {
         let both = |last: &Cluster| service(&[ANY.into(), free], &[last]);
         let only = |last: &Cluster| service(&[ANY.into()], &[last]);
-        let all = [both(&a), only(&a), both(&b), only(&a), both(&b)];
+        let all = [both(&a), only(&a), both(&b), only(&a), both(&a), both(&b)];
         let all: Vec<_> = all.map(|next| running.reload(next).unwrap()).into();
         all.into_iter().rev().for_each(|reloaded| drop(wait(reloaded)));
         for address in running.addresses() {

@@ -9,6 +9,7 @@ mod forwarding;
 mod keep_alive;
 mod limits;
 mod raw_bytes;
+mod reload;
 mod shutdown;
 mod support;
 mod timeouts;

@@ -11,7 +11,9 @@ use std::{
 };
 
 use lb_core::{
-    Backend, Cluster, Membership, Outcome, PickCx, Tick, Tried, Weight, sample::mix,
+    Backend, Cause, Change, Cluster, Health, Membership, Outcome, PickCx, Tick, Tried, Weight,
+    cluster::{CauseKind, Slot},
+    sample::mix,
     strategy::StrategyKind,
 };
 
@@ -113,6 +115,47 @@ fn retries_refusals_and_errors_allocate_nothing() {
                 drop(handle.acquire(&PickCx::new(Tick::ZERO, 2).avoiding(&tried)).unwrap());
             });
             assert_eq!(count, 0, "{kind} of {size}");
+        }
+    }
+}
+
+/// Reports have their room from the start, so even a request that takes its backend
+/// out allocates nothing. What comes of it is built by whoever drives.
+#[test]
+fn failures_their_reports_and_trials_allocate_nothing() {
+    for kind in StrategyKind::ALL {
+        for size in [2, 20] {
+            let cluster = cluster(*kind, size, None);
+            let snapshot = cluster.snapshot();
+            let incarnation = snapshot.view().incarnation(Slot::new(0));
+            let change = Change::Health { incarnation, health: Health::HalfOpen };
+            cluster.apply(change, Cause::new(CauseKind::Person, "test")).unwrap();
+            cluster.drive(&|| Tick::from_millis(1_000));
+            let mut handle = cluster.handle();
+            let outcomes = [
+                Outcome::Status(500),
+                Outcome::Connect,
+                Outcome::Timeout,
+                Outcome::Reset,
+                Outcome::ClientGone,
+            ];
+            let count = allocations(|| {
+                for request in 0..1_000 {
+                    let cx = PickCx::new(Tick::from_millis(1_000), mix(request));
+                    let mut lease = handle.acquire(&cx).unwrap();
+                    let other = handle.acquire(&cx).unwrap();
+                    if request % 7 == 0 {
+                        lease.first_byte(Tick::from_millis(1_001));
+                    }
+                    let outcome = outcomes[usize::try_from(request).unwrap() % 5];
+                    lease.complete(outcome, Tick::from_millis(1_002));
+                    drop(other);
+                }
+            });
+            assert_eq!(count, 0, "{kind} of {size}");
+            cluster.drive(&|| Tick::from_millis(2_000));
+            let conditions = cluster.conditions();
+            assert!(conditions.iter().any(|it| it.health == Health::Ejected), "they were told");
         }
     }
 }

@@ -7,7 +7,9 @@
 mod changes;
 mod distribution;
 mod golden;
+mod health;
 mod leases;
 mod properties;
+mod slow_start;
 mod stress;
 mod support;

@@ -171,3 +171,23 @@ impl ByKey {
         rendezvous::highest(hash, all.filter(|(slot, ..)| may(slot)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(weights: [u32; 3]) -> Vec<Host> {
+        ["a", "b", "c"].map(Arc::from).into_iter().zip(weights).collect()
+    }
+
+    #[test]
+    fn a_table_is_built_again_only_for_other_names_weights_or_secrets() {
+        let (secret, other) = (Secret::derived_from("one"), Secret::derived_from("other"));
+        let mut maglev = Maglev::default();
+        let first = maglev.keys(hosts([1, 2, 3]), secret);
+        assert!(Arc::ptr_eq(&first, &maglev.keys(hosts([1, 2, 3]), secret)));
+        let second = maglev.keys(hosts([1, 2, 4]), secret);
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert!(!Arc::ptr_eq(&second, &maglev.keys(hosts([1, 2, 4]), other)));
+    }
+}

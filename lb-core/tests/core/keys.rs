@@ -71,6 +71,20 @@ fn the_same_key_goes_to_the_same_backend_whatever_the_entropy() {
 }
 
 #[test]
+fn maglev_draws_by_weight_for_whoever_has_no_key() {
+    let cluster = cluster(StrategyKind::Maglev, weighted(&[3, 1]));
+    let mut handle = cluster.handle();
+    let mut first = 0_u32;
+    for request in 0..10_000 {
+        let lease = handle.acquire(&PickCx::new(Tick::ZERO, mix(request))).unwrap();
+        assert_eq!(lease.reason(), Reason::Draw);
+        first += u32::from(lease.backend().name() == "b0");
+    }
+    // Binomial(10000, 3/4): sigma is 43, so five are below 220.
+    assert!(first.abs_diff(7_500) < 220, "{first}");
+}
+
+#[test]
 fn a_flap_moves_only_the_flapping_backends_keys_and_to_all_others() {
     for kind in [StrategyKind::Maglev, StrategyKind::IpHash] {
         let cluster = cluster(kind, equal(10));

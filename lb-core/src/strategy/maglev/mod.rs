@@ -28,7 +28,9 @@ use crate::{
 ///
 /// Loads are [bounded](Self::bounded): a key that brings more than a backend's
 /// share, such as the one address of a large office, spills over to others in an
-/// order of its own.
+/// order of its own. Where hardly anything is in flight, the bound is one request
+/// each, and two at once with the same key may part. It goes by the weight in
+/// force, so that a slow start holds back what is new and leaves the table alone.
 ///
 /// Keys are hashed with a secret (SipHash-1-3), so that nobody outside can choose
 /// keys that meet. A request without a key is drawn by weight.
@@ -145,19 +147,23 @@ impl Picker for ByKey {
         let judge = self.bound.map(|bound| bound.judge(view, cx));
         let can = |slot: &Slot| view.is_candidate(*slot, cx) && !view.is_full(*slot);
         let may = |slot: &Slot| can(slot) && judge.as_ref().is_none_or(|judge| judge.admits(*slot));
+        let reason = |attempt| match cx.key() {
+            Some(_) => Reason::of_attempt(attempt),
+            None => Reason::Draw,
+        };
         for attempt in 0..=REHASHES {
             let hash = if attempt == 0 { hash } else { sample::mix(hash ^ attempt as u64) };
             let slot = self.slots[self.keys.table.owner(hash)?];
             if may(&slot) {
-                return Some(Choice::new(slot, Reason::of_attempt(attempt)));
+                return Some(Choice::new(slot, reason(attempt)));
             }
         }
-        // Not `can`: that they are full is for the lease to say.
+        // In the end also who is full: to say so is for the lease.
         let slot = self
             .highest(hash, may)
             .or_else(|| self.highest(hash, can))
             .or_else(|| self.highest(hash, |slot| view.is_candidate(*slot, cx)))?;
-        Some(Choice::new(slot, Reason::Rehash))
+        Some(Choice::new(slot, reason(REHASHES)))
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     backend::{AdminState, Backend, IncarnationId, Weight, load::Load, seat::Seats},
     membership::{Diff, Membership},
+    sticky::Routes,
     strategy::{BuildCx, Strategy},
     sync,
     time::Tick,
@@ -25,7 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Builder {
     strategy: Box<dyn Strategy>,
-    entropy: u64,
+    cx: BuildCx,
     seats: Seats,
     /// The incarnations that are there, by name.
     lives: BTreeMap<Arc<str>, Life>,
@@ -64,10 +65,10 @@ impl Builder {
     /// How often idle bits are put right.
     const SWEEP: Duration = Duration::from_secs(1);
 
-    pub(super) fn new(strategy: Box<dyn Strategy>, entropy: u64) -> Self {
+    pub(super) fn new(strategy: Box<dyn Strategy>, cx: BuildCx) -> Self {
         Self {
             strategy,
-            entropy,
+            cx,
             seats: Seats::default(),
             lives: BTreeMap::new(),
             born: 0,
@@ -92,7 +93,7 @@ impl Builder {
         let lives = self.lives(&inputs.membership);
         let (roster, next_step) = self.roster(&inputs, &lives, now);
         let strategy = candidate.as_mut().unwrap_or(&mut self.strategy);
-        let picker = strategy.build(View::new(&roster), &BuildCx::new(self.entropy));
+        let picker = strategy.build(View::new(&roster), &self.cx);
 
         let replaced = candidate.map(|strategy| mem::replace(&mut self.strategy, strategy));
         let revisions = [next_drain(&inputs, &lives, now), next_step];
@@ -239,6 +240,8 @@ impl Builder {
             members: members.collect(),
             by_name,
             by_incarnation,
+            routes: Routes::of(inputs.ring.as_ref(), &inputs.membership).0,
+            secret: self.cx.secret,
             new: judgement.new,
             bound: judgement.bound,
             blocks: self.seats.blocks(),

@@ -69,6 +69,7 @@ use watch::Watch;
 use crate::{
     backend::{AdminState, Weight},
     membership::Membership,
+    sticky::{Ring, Routes},
     strategy::Strategy,
     time::Tick,
 };
@@ -108,6 +109,7 @@ struct Inputs {
     weights: BTreeMap<Arc<str>, Weight>,
     watch: Watch,
     policy: Policy,
+    ring: Option<Ring>,
     strategy: Option<Box<dyn Strategy>>,
     causes: Vec<Cause>,
 }
@@ -257,10 +259,11 @@ impl Shared {
 
     /// Whether all of `changes` can be recorded.
     fn check(&self, inputs: &Inputs, changes: &[Change]) -> Result<(), ChangeError> {
-        let mut membership = &inputs.membership;
+        let (mut membership, mut ring) = (&inputs.membership, &inputs.ring);
         for change in changes {
             match change {
                 Change::Membership(new) => membership = new,
+                Change::Ring(new) => ring = new,
                 // What is laid down for an absent backend can be lifted, not added to.
                 Change::Admin { state: AdminState::Enabled, .. }
                 | Change::Weight { weight: None, .. }
@@ -278,7 +281,11 @@ impl Shared {
                 }
             }
         }
-        Ok(())
+        let moved = *membership != inputs.membership || *ring != inputs.ring;
+        match Routes::of(ring.as_ref().filter(|_| moved), membership).1 {
+            Some((one, other)) => Err(ChangeError::RouteCollision(one, other)),
+            None => Ok(()),
+        }
     }
 
     /// Records a change and says whether it is one. Strategies that nobody will use
@@ -317,6 +324,11 @@ impl Shared {
                 inputs.policy = policy;
                 news
             }
+            Change::Ring(ring) => {
+                let news = inputs.ring != ring;
+                inputs.ring = ring;
+                news
+            }
             Change::Strategy(strategy) => {
                 replaced.extend(inputs.strategy.replace(strategy));
                 true
@@ -337,6 +349,7 @@ impl Inputs {
             weights: self.weights.clone(),
             watch: self.watch.clone(),
             policy: self.policy.clone(),
+            ring: self.ring.clone(),
             strategy: self.strategy.take(),
             causes: self.causes.clone(),
         }

@@ -47,14 +47,19 @@
 //! are around the picker, not in it.
 
 mod alias;
+mod binding;
 mod choice;
 mod draws;
 mod first;
+mod ip_hash;
 mod kind;
 mod least_conn;
+mod maglev;
+mod options;
 mod p2c;
 mod pick_cx;
 mod random;
+pub(crate) mod rendezvous;
 mod retry;
 mod round_robin;
 mod schedule;
@@ -62,17 +67,24 @@ mod tried;
 
 use std::fmt::Debug;
 
+pub use binding::Binding;
 pub use choice::{Choice, Reason};
 pub use first::First;
+pub use ip_hash::IpHash;
 pub use kind::{StrategyKind, UnknownStrategy};
 pub use least_conn::LeastConn;
+pub use maglev::Maglev;
+pub use options::StrategyOptions;
 pub use p2c::P2c;
 pub use pick_cx::PickCx;
 pub use random::Random;
 pub use round_robin::RoundRobin;
 pub use tried::Tried;
 
-use crate::cluster::View;
+use crate::{
+    cluster::{Slot, View},
+    hash::Secret,
+};
 
 /// A recipe for pickers. Lives on the write side, one per cluster; what must
 /// survive a rebuild (a cursor) it keeps itself.
@@ -109,12 +121,20 @@ pub trait Picker: Debug + Send + Sync {
 pub struct Needs {
     /// Keep the bitmap of idle backends up to date.
     pub(crate) idle_bits: bool,
+    /// Picks go by a [key](PickCx::keyed).
+    pub key: bool,
 }
 
 impl Needs {
     /// The bitmap of idle backends, and nothing else.
     pub(crate) fn idle_bits() -> Self {
-        Self { idle_bits: true }
+        Self { idle_bits: true, ..Self::default() }
+    }
+
+    /// A key with each pick, and nothing else.
+    #[must_use]
+    pub fn key() -> Self {
+        Self { key: true, ..Self::default() }
     }
 }
 
@@ -124,10 +144,22 @@ impl Needs {
 pub struct BuildCx {
     /// Where a cursor may start: the same for all builds of a cluster.
     pub entropy: u64,
+    /// For hashes that balancers with a cluster of the same name should agree on
+    /// unless they were given another: [derived](Secret::derived_from) from it.
+    pub secret: Secret,
 }
 
 impl BuildCx {
-    pub(crate) fn new(entropy: u64) -> Self {
-        Self { entropy }
+    pub(crate) fn new(entropy: u64, cluster: &str) -> Self {
+        Self { entropy, secret: Secret::derived_from(cluster) }
     }
+}
+
+/// All backends of the tier that is used, in order, whether they can be or not:
+/// what tables are built over that a backend's coming and going must not change.
+/// Nobody when nobody can be used.
+fn tier_in_use(view: View<'_>) -> impl Iterator<Item = Slot> {
+    let first = view.new_set().as_slice().first();
+    let tier = first.map(|slot| view.backend(*slot).tier());
+    view.slots().filter(move |slot| Some(view.backend(*slot).tier()) == tier)
 }

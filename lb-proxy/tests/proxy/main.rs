@@ -8,6 +8,7 @@ mod failure;
 mod forwarding;
 mod keep_alive;
 mod limits;
+mod raw_bytes;
 mod shutdown;
 mod support;
 mod timeouts;

@@ -42,7 +42,7 @@ pub use self::{
     },
     listen::{ListenerLimits, ListenerSettings, ListenerTimeouts, TrustedProxies},
     observe::{AccessLogSettings, LogFormat, LogTarget},
-    probe::{CheckKind, HealthCheck, HttpCheck},
+    probe::{CheckKind, HealthCheck, HttpCheck, Prober, Watched},
     runtime::{ClusterSettings, ClusterTimeouts, Proxy, Running, Service, StartError, clock::now},
     upstream::{Address, AddressError, HostError, PortError},
 };

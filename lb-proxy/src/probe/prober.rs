@@ -113,7 +113,7 @@ impl Work {
         let mut before = std::mem::take(&mut self.subjects);
         self.stale = true;
         for Watched { cluster, check } in watched {
-            let known = before.iter().position(|subject| subject.cluster.is_same(&cluster));
+            let known = before.iter().position(|subject| subject.handle.is_of(&cluster));
             let handle = match known {
                 Some(position) => before.swap_remove(position).handle,
                 None => {

@@ -70,11 +70,11 @@ fn a_refused_claim_gives_the_idle_bit_back() {
 fn a_sweep_puts_the_idle_bit_right_either_way() {
     let load = load();
     load.seat.claim();
-    load.sweep();
+    load.sweep(Tick::ZERO);
     assert!(load.seat.is_idle());
     load.reserve(Admission::New, None).unwrap();
     load.seat.set_idle();
-    load.sweep();
+    load.sweep(Tick::ZERO);
     assert!(!load.seat.is_idle());
 }
 

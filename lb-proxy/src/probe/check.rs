@@ -4,7 +4,7 @@
 //! `status 500`. It is read by people, in logs and status pages, so it never holds
 //! what a backend sent.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, header};
@@ -100,7 +100,7 @@ async fn look_for(wanted: &str, mut body: Incoming) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
+    use std::{net::SocketAddr, time::Duration};
 
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},

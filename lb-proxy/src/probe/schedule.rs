@@ -6,11 +6,7 @@
 //! targets that fell into step, say after this process stood still, fall out of it
 //! again.
 
-use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
-    time::Duration,
-};
+use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
 use lb_core::{Tick, sample::mix};
 
@@ -77,7 +73,7 @@ impl Schedule {
 
 /// The part of `whole` that `phase` stands for, as a share of all numbers.
 fn part(whole: Duration, phase: u64) -> Duration {
-    let nanos = u128::from(phase) * whole.as_nanos() >> 64;
+    let nanos = (u128::from(phase) * whole.as_nanos()) >> 64;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 

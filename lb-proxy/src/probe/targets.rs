@@ -60,10 +60,8 @@ impl Targets {
         for (subject, slot) in subjects.iter().flat_map(backends) {
             let view = subject.handle.snapshot().view();
             let address = address_of(view.backend(slot).address(), subject.check.port);
-            let member = Member {
-                cluster: subject.cluster.clone(),
-                incarnation: view.incarnation(slot),
-            };
+            let member =
+                Member { cluster: subject.cluster.clone(), incarnation: view.incarnation(slot) };
             let is_down = view.standing(slot) == Standing::Down;
             let same = |target: &Target| *target.check == *subject.check;
             let here = self.by_address.entry(Arc::clone(&address)).or_default();
@@ -137,8 +135,7 @@ mod tests {
 
     fn subject(name: &str, addresses: &[&str], check: &HealthCheck) -> Subject {
         let backends = addresses.iter().map(|address| Backend::new(*address));
-        let cluster =
-            Cluster::builder(name).membership(Membership::new(backends).unwrap()).build();
+        let cluster = Cluster::builder(name).membership(Membership::new(backends).unwrap()).build();
         let handle = cluster.handle();
         Subject { cluster, check: Arc::new(check.clone()), handle }
     }

@@ -43,7 +43,7 @@ pub use self::{
     },
     listen::{ListenerLimits, ListenerSettings, ListenerTimeouts, TrustedProxies},
     observe::{AccessLogSettings, LogFormat, LogTarget},
-    probe::{CheckKind, HealthCheck, HttpCheck},
+    probe::{CheckKind, HealthCheck, HttpCheck, Prober, Watched},
     runtime::{
         ClusterSettings, ClusterTimeouts, ListenerChanges, Proxy, Reloaded, Running, Service,
         StartError, clock::now,

@@ -6,6 +6,7 @@
 mod bodies;
 mod failure;
 mod forwarding;
+mod health;
 mod keep_alive;
 mod limits;
 mod raw_bytes;

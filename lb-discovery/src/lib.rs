@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod allow;
 mod distinct;
 mod endpoint;
 mod env;
@@ -20,10 +21,13 @@ pub mod file;
 mod fixed;
 #[cfg(all(feature = "file", any(test, feature = "fuzz")))]
 pub mod fuzz;
+mod merge;
 mod source;
 
+pub use allow::Allow;
 pub use env::Env;
 #[cfg(feature = "file")]
 pub use file::File;
 pub use fixed::Fixed;
+pub use merge::{Merged, Note, Part, merge};
 pub use source::{NextSet, Report, Source, SourceError, Warning};

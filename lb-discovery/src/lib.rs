@@ -16,6 +16,7 @@ mod allow;
 mod distinct;
 mod endpoint;
 mod env;
+mod feed;
 #[cfg(feature = "file")]
 pub mod file;
 mod fixed;
@@ -23,11 +24,14 @@ mod fixed;
 pub mod fuzz;
 mod merge;
 mod source;
+mod supervise;
 
 pub use allow::Allow;
 pub use env::Env;
+pub use feed::{Feed, FeedStatus, Update};
 #[cfg(feature = "file")]
 pub use file::File;
 pub use fixed::Fixed;
 pub use merge::{Merged, Note, Part, merge};
 pub use source::{NextSet, Report, Source, SourceError, Warning};
+pub use supervise::{Failure, Status, Supervision, Supervisor};

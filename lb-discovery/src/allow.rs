@@ -16,7 +16,6 @@ use crate::endpoint::{Endpoint, Host};
 
 /// The grant of one source. `default()` is for sources that listen to a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Allow {
     /// Where backends may be; empty: anywhere.
     pub networks: Vec<IpNet>,

@@ -1,8 +1,7 @@
 //! Where a backend listens, as sources write it: `ip:port`, `[ip6]:port`,
 //! `name:port`.
 //!
-//! What connects reads addresses itself and knows more forms. A source reads them
-//! too, because a bad one must be reported where it was written, equal ones must
+//! What connects reads addresses itself. A source reads them too, because a bad one must be reported where it was written, equal ones must
 //! look equal, and [`Allow`](crate::Allow) has to know the network.
 
 use std::{
@@ -31,7 +30,7 @@ pub(crate) enum Host {
 pub(crate) enum EndpointError {
     #[error("the address is empty")]
     Empty,
-    #[error("write the address without `{0}://`")]
+    #[error("`{0}://` is not spoken to backends")]
     Scheme(Box<str>),
     #[error("the port is missing")]
     NoPort,
@@ -50,13 +49,18 @@ pub(crate) enum EndpointError {
 }
 
 impl Endpoint {
-    /// Reads a host and a port; `port` is used when the text has none.
+    /// Reads a host and a port; `port` is used when the text has none. It may begin
+    /// with `http://`, which has port 80.
     pub(crate) fn parse(text: &str, port: Option<u16>) -> Result<Self, EndpointError> {
+        let (text, port) = match text.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => {
+                (rest.strip_suffix('/').unwrap_or(rest), Some(80))
+            }
+            Some((scheme, _)) => return Err(EndpointError::Scheme(scheme.into())),
+            None => (text, port),
+        };
         if text.is_empty() {
             return Err(EndpointError::Empty);
-        }
-        if let Some((scheme, _)) = text.split_once("://") {
-            return Err(EndpointError::Scheme(scheme.into()));
         }
         let is_bare_ip6 = text.parse::<Ipv6Addr>().is_ok();
         let (host, port) = match text.rsplit_once(':') {
@@ -139,6 +143,8 @@ mod tests {
             ("Web_1:03000", "web_1:3000"),
             ("[0:0::1]:80", "[::1]:80"),
             ("[::ffff:10.0.0.1]:80", "10.0.0.1:80"),
+            ("http://web", "web:80"),
+            ("HTTP://10.0.0.1:81/", "10.0.0.1:81"),
         ] {
             assert_eq!(read(text, None), Ok(form.to_owned()));
             assert_eq!(read(text, Some(7)), Ok(form.to_owned()), "a default changes nothing");
@@ -169,7 +175,10 @@ mod tests {
             ("10.0.0.256:80", "`10.0.0.256` is not an IP address"),
             ("[web]:80", "`web` is not an IP address"),
             ("we b:80", "` ` cannot stand"),
-            ("http://web:80", "without `http://`"),
+            ("https://web:80", "`https://` is not spoken"),
+            ("http://", "empty"),
+            ("http://web:80/x", "`80/x` is not a port"),
+            ("http://http://web", "`//web` is not a port"),
             (&format!("{}:80", "a".repeat(254)), "longer than 253"),
         ] {
             let error = read(text, None).unwrap_err();

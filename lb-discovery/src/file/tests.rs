@@ -1,6 +1,6 @@
 //! The pure half: nodes, lists and folders from bytes.
 
-use std::{io, num::NonZeroU32};
+use std::{fs, io, num::NonZeroU32, time::Duration};
 
 use lb_core::{Backend, Weight};
 use proptest::{prelude::*, test_runner::RngSeed};
@@ -187,6 +187,24 @@ fn what_is_written_beside_a_file_is_no_node() {
     for name in ["a", "a.json", "6efae4ff505f", "web.example.org"] {
         assert!(is_node_file(name), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_change_without_an_event_is_seen_by_looking() {
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let hidden = elsewhere.path().join("a");
+    fs::write(&hidden, "10.0.0.1 80").unwrap();
+    fs::hard_link(&hidden, folder.path().join("a")).unwrap();
+    let every = Duration::from_millis(100);
+    let mut source = File::looking(folder.path(), Looks { every, after_change: every });
+    assert_eq!(source.next().await.unwrap().set.len(), 1);
+    // The watched folder hears nothing of what is written under the other name.
+    fs::write(&hidden, "10.0.0.1 8080").unwrap();
+    let limit = Duration::from_secs(30);
+    let has_moved = async {
+        while source.next().await.unwrap().set.iter().all(|b| b.address() != "10.0.0.1:8080") {}
+    };
+    tokio::time::timeout(limit, has_moved).await.expect("nobody looked");
 }
 
 fn some_backend() -> impl Strategy<Value = Backend> {

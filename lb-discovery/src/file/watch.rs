@@ -215,8 +215,12 @@ fn watch_all(
             bell.event();
         }
     })?;
-    for (directory, ..) in directories {
-        watcher.watch(directory, RecursiveMode::NonRecursive)?;
+    for (index, (directory, ..)) in directories.iter().enumerate() {
+        let watched = watcher.watch(directory, RecursiveMode::NonRecursive);
+        // A folder is worth watching although what is above it may not be read.
+        if index == 0 {
+            watched?;
+        }
     }
     Ok(watcher)
 }

@@ -31,7 +31,6 @@ const BREATH: Duration = Duration::from_millis(20);
 
 /// How much a source is trusted to be steady.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Supervision {
     /// For how long a set must be true that removes more than half of the backends
     /// and at least two; `None`: not at all.
@@ -289,7 +288,7 @@ mod tests {
         let status = after(&mut supervisor, Duration::from_millis(1_000)).await;
         assert_eq!((status.members(), status.held.as_ref().map(Membership::len)), (10, Some(1)));
         let notes: Vec<_> = status.notes().map(|note| note.to_string()).collect();
-        assert_eq!(notes, ["script: has 1 backends after 10: that must be confirmed"]);
+        assert_eq!(notes, ["script: most of its 10 backends are gone; kept until confirmed"]);
         let status = after(&mut supervisor, Duration::from_millis(200)).await;
         assert_eq!((status.members(), status.held.is_none()), (1, true));
     }

@@ -79,9 +79,10 @@ impl Status {
                 failure.text.to_string()
             })
         });
-        let held = self.held.as_ref().map(|held| {
-            let (new, old) = (held.len(), self.members());
-            Warning::general(format!("has {new} backends after {old}: that must be confirmed"))
+        let held = self.held.as_ref().map(|_| {
+            let members = self.members();
+            let text = format!("most of its {members} backends are gone; kept until confirmed");
+            Warning::general(text)
         });
         let all = failure.into_iter().chain(held).chain(self.warnings.iter().cloned());
         all.map(|warning| Note { source: Arc::clone(&self.source), warning })

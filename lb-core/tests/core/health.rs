@@ -278,7 +278,9 @@ fn with_every_strategy_nobody_but_the_trial_gets_to_a_half_open_backend() {
             farm.wait(2_000);
             let mut held = Vec::new();
             for request in 0..200 {
-                let cx = PickCx::new(farm.now.get(), mix(request));
+                // Strategies by key are asked by many clients.
+                let key = mix(request).to_be_bytes();
+                let cx = PickCx::new(farm.now.get(), mix(request)).keyed(&key[..4]);
                 held.push(farm.handle.acquire(&cx).unwrap());
                 let trials = held.iter().filter(|lease| lease.backend().name() == "b0");
                 assert!(trials.count() <= 1, "{kind} of {size}");
@@ -649,7 +651,9 @@ proptest! {
             let now = farm.now.get();
             match event {
                 Event::Acquire(entropy) => {
-                    leases.extend(farm.handle.acquire(&PickCx::new(now, entropy)));
+                    let key = entropy.to_be_bytes();
+                    let cx = PickCx::new(now, entropy).keyed(&key[..4]);
+                    leases.extend(farm.handle.acquire(&cx));
                 }
                 Event::FirstByte(which) => {
                     let which = which.checked_rem(leases.len());
@@ -690,7 +694,9 @@ proptest! {
         }
         farm.wait(100);
         for request in 0..200 {
-            let lease = farm.handle.acquire(&PickCx::new(farm.now.get(), mix(request))).unwrap();
+            let key = mix(request).to_be_bytes();
+            let cx = PickCx::new(farm.now.get(), mix(request)).keyed(&key[..4]);
+            let lease = farm.handle.acquire(&cx).unwrap();
             lease.complete(Outcome::Status(200), farm.now.get());
             farm.wait(60);
         }

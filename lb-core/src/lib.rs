@@ -42,6 +42,7 @@
 //! * [`backend`]: what is known of one backend
 //! * [`membership`]: the ordered set a source reports, and the difference of two
 //! * [`cluster`]: the write side, snapshots, handles and leases
+//! * [`health`]: why a backend is thought to be up, ejected or down
 //! * [`strategy`]: the two traits, and the strategies that come with the crate
 //! * [`sticky`]: cookie values that bind a client to a backend, without a table
 //! * [`retry`]: how many retries there may be
@@ -58,6 +59,7 @@ struct Readme;
 pub mod backend;
 pub mod cluster;
 pub mod hash;
+pub mod health;
 pub mod membership;
 pub mod retry;
 pub mod sample;

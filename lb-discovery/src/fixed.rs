@@ -15,7 +15,7 @@ use crate::source::{NextSet, Source};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// let backends = Membership::new([Backend::new("10.0.0.1:80")]).unwrap();
 /// let mut source = Fixed::new("command line", backends.clone());
-/// assert_eq!(source.next().await.unwrap(), backends);
+/// assert_eq!(source.next().await.unwrap().set, backends);
 /// # }
 /// ```
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Source for Fixed {
     fn next(&mut self) -> NextSet<'_> {
         Box::pin(async {
             match self.set.take() {
-                Some(set) => Ok(set),
+                Some(set) => Ok(set.into()),
                 None => future::pending().await,
             }
         })
@@ -57,7 +57,7 @@ mod tests {
 
     fn poll(source: &mut dyn Source) -> Poll<Membership> {
         let mut cx = Context::from_waker(Waker::noop());
-        source.next().as_mut().poll(&mut cx).map(Result::unwrap)
+        source.next().as_mut().poll(&mut cx).map(|report| report.unwrap().set)
     }
 
     #[test]

@@ -6,12 +6,32 @@
 //! be tested without a network, and a *shell* half (sockets, timers).
 //!
 //! * [`Fixed`]: the list a person wrote down
+//! * [`Env`]: addresses in a variable of the environment
+//! * [`File`]: a file, or a folder with one file per node, watched
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod allow;
+mod distinct;
+mod endpoint;
+mod env;
+mod feed;
+#[cfg(feature = "file")]
+pub mod file;
 mod fixed;
+#[cfg(all(feature = "file", any(test, feature = "fuzz")))]
+pub mod fuzz;
+mod merge;
 mod source;
+mod supervise;
 
+pub use allow::Allow;
+pub use env::Env;
+pub use feed::{Feed, FeedStatus, Update};
+#[cfg(feature = "file")]
+pub use file::File;
 pub use fixed::Fixed;
-pub use source::{NextSet, Source, SourceError};
+pub use merge::{Merged, Note, Part, merge};
+pub use source::{NextSet, Report, Source, SourceError, Warning};
+pub use supervise::{Failure, Status, Supervision, Supervisor};

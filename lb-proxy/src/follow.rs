@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) fn at_once(source: &mut dyn Source) -> Membership {
     let mut cx = Context::from_waker(Waker::noop());
     match source.next().as_mut().poll(&mut cx) {
-        Poll::Ready(Ok(set)) => set,
+        Poll::Ready(Ok(report)) => report.set,
         Poll::Ready(Err(_)) | Poll::Pending => Membership::default(),
     }
 }
@@ -26,10 +26,10 @@ pub(crate) fn at_once(source: &mut dyn Source) -> Membership {
 pub(crate) async fn follow(mut source: Box<dyn Source>, cluster: Cluster) {
     loop {
         match source.next().await {
-            Ok(set) => {
+            Ok(report) => {
                 let cause = Cause::new(CauseKind::Source, source.name());
                 // A membership names no backend that could be missing.
-                let applied = cluster.apply(Change::Membership(set), cause);
+                let applied = cluster.apply(Change::Membership(report.set), cause);
                 debug_assert!(applied.is_ok(), "{applied:?}");
             }
             Err(error) => {
@@ -63,7 +63,7 @@ mod tests {
             Box::pin(async move {
                 match step {
                     1 => Err(SourceError::new("unplugged")),
-                    2 => Ok(Membership::new([Backend::new("a")]).unwrap()),
+                    2 => Ok(Membership::new([Backend::new("a")]).unwrap().into()),
                     _ => std::future::pending().await,
                 }
             })

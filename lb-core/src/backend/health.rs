@@ -1,5 +1,7 @@
 //! What was observed of a backend.
 
+use std::fmt;
+
 /// The verdict on one incarnation. Who reaches it, and how, is the observer's
 /// business; eligibility only needs the verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub enum Health {
     /// Its answers to real requests were bad. It is left out for a while, but it
     /// is used again when nobody else is left.
     Ejected,
+    /// Its ejection is over. One request at a time finds out whether it works.
+    HalfOpen,
     /// An active check says that it does not work. It is not used.
     Down,
 }
@@ -21,5 +25,17 @@ impl Health {
     #[must_use]
     pub fn is_usable(self) -> bool {
         matches!(self, Self::Unknown | Self::Up)
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Ejected => "ejected",
+            Self::HalfOpen => "half-open",
+            Self::Down => "down",
+        })
     }
 }

@@ -9,8 +9,14 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use super::{AdminState, seat::Seat};
+use super::{
+    AdminState,
+    gate::{Gate, Trial},
+    phantom::{self, Phantom},
+    seat::Seat,
+};
 use crate::{
+    health::Alarms,
     sync::{AtomicU32, AtomicU64, Ordering},
     time::Tick,
 };
@@ -24,6 +30,11 @@ const COUNT: u64 = HELD - 1;
 const CLOSED_TO_NEW: u64 = 1 << 62;
 /// Closed to everybody.
 const CLOSED: u64 = 1 << 63;
+/// In the word of failures: somebody wants to hear of the next success.
+const TELL: u32 = 1 << 31;
+/// What is added to the pressure of a backend that would send the request on: more
+/// than it can ever have.
+const OCCUPIED: u64 = 1 << 41;
 
 /// Who asks to be let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +48,8 @@ pub(crate) enum Admission {
 pub(crate) enum Refused {
     Closed,
     Full,
+    /// It is half-open, and another request tries it.
+    Occupied,
 }
 
 /// The live numbers of one incarnation.
@@ -52,8 +65,16 @@ pub(crate) struct Load {
     latency: AtomicU64,
     /// When the last local failure was, in ticks. A statistic.
     failed_at: AtomicU64,
-    /// Local failures in a row. A statistic.
+    /// Local failures in a row, and [`TELL`]. A statistic, but for the bit, which is
+    /// set by who keeps the verdict and cleared by whoever reports a success.
     failures: AtomicU32,
+    /// From how many failures in a row on they are reported; 0: never. Written by
+    /// who keeps the verdict, read by requests that failed.
+    alarm: AtomicU32,
+    /// Failures that weigh like requests.
+    phantom: Phantom,
+    /// One request at a time, while it is half-open.
+    gate: Gate,
     seat: Seat,
 }
 
@@ -64,6 +85,9 @@ impl Load {
             latency: AtomicU64::new(0),
             failed_at: AtomicU64::new(0),
             failures: AtomicU32::new(0),
+            alarm: AtomicU32::new(0),
+            phantom: Phantom::new(),
+            gate: Gate::new(),
             seat,
         };
         load.seat.set_idle();
@@ -74,13 +98,27 @@ impl Load {
         &self.seat
     }
 
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Gets the right to try it, if it takes that. To be asked before
+    /// [`reserve`](Self::reserve); what was got is to be given back.
+    pub(crate) fn pass_gate(&self) -> Result<Option<Trial>, Refused> {
+        self.gate.pass().map_err(|()| {
+            self.give_back();
+            Refused::Occupied
+        })
+    }
+
     /// Whether a request would be counted in.
     pub(crate) fn look(
         &self,
         admission: Admission,
         limit: Option<NonZeroU32>,
     ) -> Result<(), Refused> {
-        verdict(self.word.load(Ordering::Acquire), admission, limit)
+        verdict(self.word.load(Ordering::Acquire), admission, limit)?;
+        if self.gate.is_occupied() { Err(Refused::Occupied) } else { Ok(()) }
     }
 
     /// Counts one request in, as busy and as held.
@@ -126,14 +164,18 @@ impl Load {
             phases & BUSY == 0 || before & COUNT > 0,
             "busy is counted out more often than in"
         );
-        if phases & BUSY != 0 && before & COUNT == BUSY && self.seat.is_tracked() {
+        if phases & BUSY != 0
+            && before & COUNT == BUSY
+            && self.seat.is_tracked()
+            && !self.phantom.is_there()
+        {
             self.seat.set_idle();
         }
     }
 
     /// Undoes the claim of an idle bit that came to nothing.
     fn give_back(&self) {
-        if self.seat.is_tracked() && self.busy() == 0 {
+        if self.seat.is_tracked() && self.busy() == 0 && !self.phantom.is_there() {
             self.seat.set_idle();
         }
     }
@@ -152,16 +194,33 @@ impl Load {
     }
 
     /// Puts the idle bit right. Needed after the upkeep of the bits was switched on
-    /// under traffic.
-    pub(crate) fn sweep(&self) {
+    /// under traffic, and to hand back the bit of a backend whose failures have
+    /// decayed.
+    pub(crate) fn sweep(&self, now: Tick) {
+        self.phantom.sweep(now);
         let idle = self.seat.is_idle();
-        if self.busy() > 0 && idle {
+        if (self.busy() > 0 || self.phantom.is_there()) && idle {
             self.seat.claim();
         }
-        // After the claim: the last request may have ended just before it.
-        if self.busy() == 0 && !self.seat.is_idle() {
+        // After the claim: the last request may have ended just before it. And by a
+        // write, so that a request that ends after this look sees that the phantom is
+        // gone, and one that ended before it is seen.
+        let busy = self.word.fetch_or(0, Ordering::AcqRel) & COUNT;
+        if busy == 0 && !self.phantom.is_there() && !self.seat.is_idle() {
             self.seat.set_idle();
         }
+    }
+
+    /// Requests in flight and failures that still weigh like some, in 1/256 of a
+    /// request.
+    pub(crate) fn pressure(&self, now: Tick) -> u64 {
+        let occupied = if self.gate.is_occupied() { OCCUPIED } else { 0 };
+        u64::from(self.busy()) * phantom::ONE + self.phantom.at(now) + occupied
+    }
+
+    /// Lets it look busier for a while.
+    pub(crate) fn hold_against(&self, now: Tick) {
+        self.phantom.add(now);
     }
 
     pub(crate) fn busy(&self) -> u32 {
@@ -186,23 +245,36 @@ impl Load {
         (nanos > 0).then(|| Duration::from_nanos(nanos))
     }
 
-    pub(crate) fn observe_failure(&self, now: Tick) {
+    /// Counts one more failure in a row, and says how many there are if that is to be
+    /// reported.
+    pub(crate) fn observe_failure(&self, now: Tick) -> Option<u32> {
         self.failed_at.store(now.as_nanos(), Ordering::Relaxed);
-        self.failures.fetch_add(1, Ordering::Relaxed);
+        let count = (self.failures.fetch_add(1, Ordering::Relaxed) & !TELL) + 1;
+        let alarm = self.alarm.load(Ordering::Relaxed);
+        (alarm > 0 && count >= alarm).then_some(count)
     }
 
-    /// Writes only when there is something to forget: no shared write per good
-    /// answer.
-    pub(crate) fn forget_failures(&self) {
-        if self.failures.load(Ordering::Relaxed) != 0 {
-            self.failures.store(0, Ordering::Relaxed);
-        }
+    /// Says whether the success is to be reported. Writes only when there is something
+    /// to forget: no shared write per good answer.
+    pub(crate) fn forget_failures(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) != 0
+            && self.failures.swap(0, Ordering::Relaxed) & TELL != 0
     }
 
     /// How many failures in a row, and when the last one was.
     pub(crate) fn failures(&self) -> Option<(u32, Tick)> {
-        let count = self.failures.load(Ordering::Relaxed);
+        let count = self.failures.load(Ordering::Relaxed) & !TELL;
         (count > 0).then(|| (count, Tick::from_nanos(self.failed_at.load(Ordering::Relaxed))))
+    }
+
+    /// Which ends of requests are to be reported from now on.
+    pub(crate) fn set_alarms(&self, alarms: Alarms) {
+        self.alarm.store(alarms.failures.unwrap_or(0), Ordering::Relaxed);
+        if alarms.success {
+            self.failures.fetch_or(TELL, Ordering::Relaxed);
+        } else {
+            self.failures.fetch_and(!TELL, Ordering::Relaxed);
+        }
     }
 }
 

@@ -11,8 +11,10 @@
 //!   address under an old name starts from nothing.
 
 mod admin_state;
+pub(crate) mod gate;
 mod health;
 pub(crate) mod load;
+mod phantom;
 pub(crate) mod seat;
 mod weight;
 
@@ -21,6 +23,8 @@ use std::{fmt, num::NonZeroU32, sync::Arc};
 pub use admin_state::AdminState;
 pub use health::Health;
 pub use weight::Weight;
+
+use crate::cluster::Passive;
 
 /// One member of a cluster, as a file or a source describes it.
 ///
@@ -33,6 +37,7 @@ pub struct Backend {
     weight: Weight,
     tier: u8,
     max_in_flight: Option<NonZeroU32>,
+    passive: Option<Passive>,
 }
 
 impl Backend {
@@ -47,6 +52,7 @@ impl Backend {
             weight: Weight::ONE,
             tier: 0,
             max_in_flight: None,
+            passive: None,
         }
     }
 
@@ -86,6 +92,14 @@ impl Backend {
         self
     }
 
+    /// Says when failed requests take it out, whatever the cluster's
+    /// [`Policy`](crate::cluster::Policy) is.
+    #[must_use]
+    pub fn with_passive(mut self, passive: Passive) -> Self {
+        self.passive = Some(passive);
+        self
+    }
+
     /// Its name, unique in the cluster.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -120,6 +134,12 @@ impl Backend {
     #[must_use]
     pub fn max_in_flight(&self) -> Option<NonZeroU32> {
         self.max_in_flight
+    }
+
+    /// When failed requests take it out, if it says so itself.
+    #[must_use]
+    pub fn passive(&self) -> Option<Passive> {
+        self.passive
     }
 
     /// Whether `other` is the same life of the same backend.

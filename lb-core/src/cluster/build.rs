@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 use super::{
     Inputs,
     change::Version,
-    eligibility::{Facts, judge},
+    eligibility::{Facts, Judgement, Standing, judge},
     generation::{Generation, Journal, Stamp},
     pace::Pace,
+    ramp::{Ramp, Share},
     slots::Slot,
     snapshot::{Hot, Member, Roster, Snapshot},
     view::View,
@@ -37,8 +38,8 @@ pub(super) struct Builder {
     publications: u64,
     journal: Journal,
     pace: Pace,
-    /// When the next drain ends.
-    next_drain: Option<Tick>,
+    /// When the next drain ends, or the next step of a slow start is due.
+    next_revision: Option<Tick>,
     /// Time alone made the last snapshot untrue.
     stale: bool,
     next_sweep: Tick,
@@ -77,7 +78,7 @@ impl Builder {
             publications: 0,
             journal: Journal::default(),
             pace: Pace::default(),
-            next_drain: None,
+            next_revision: None,
             stale: false,
             next_sweep: Tick::ZERO,
         }
@@ -90,12 +91,13 @@ impl Builder {
     pub(super) fn build(&mut self, mut inputs: Inputs, now: Tick) -> Built {
         let mut candidate = inputs.strategy.take();
         let lives = self.lives(&inputs.membership);
-        let roster = self.roster(&inputs, &lives, now);
+        let (roster, next_step) = self.roster(&inputs, &lives, now);
         let strategy = candidate.as_mut().unwrap_or(&mut self.strategy);
         let picker = strategy.build(View::new(&roster), &self.cx);
 
         let replaced = candidate.map(|strategy| mem::replace(&mut self.strategy, strategy));
-        self.next_drain = next_drain(&inputs, &lives, now);
+        let revisions = [next_drain(&inputs, &lives, now), next_step];
+        self.next_revision = revisions.into_iter().flatten().min();
         self.lives = lives;
         self.stale = false;
         self.built = inputs.version;
@@ -113,9 +115,10 @@ impl Builder {
         Built { snapshot, causes, replaced }
     }
 
-    /// Notes that a drain has run out; says whether a rebuild is due to time.
-    pub(super) fn expire_drains(&mut self, now: Tick) -> bool {
-        self.stale |= self.next_drain.is_some_and(|deadline| now >= deadline);
+    /// Notes that a drain has run out or a slow start has got further; says whether a
+    /// rebuild is due to time.
+    pub(super) fn expire(&mut self, now: Tick) -> bool {
+        self.stale |= self.next_revision.is_some_and(|deadline| now >= deadline);
         self.stale
     }
 
@@ -131,7 +134,7 @@ impl Builder {
     /// them.
     pub(super) fn sweep(&mut self, snapshot: &Snapshot, now: Tick) {
         if self.seats.is_tracked() && now >= self.next_sweep {
-            snapshot.loads().for_each(|(_, load)| load.sweep());
+            snapshot.loads().for_each(|(_, load)| load.sweep(now));
             self.next_sweep = now + Self::SWEEP;
         }
     }
@@ -141,8 +144,8 @@ impl Builder {
         let build = (behind || self.stale).then(|| self.pace.not_before());
         let sweep = self.seats.is_tracked().then_some(self.next_sweep);
         // What has run out already waits for the build.
-        let drain = self.next_drain.filter(|_| !self.stale);
-        [build, sweep, drain].into_iter().flatten().min()
+        let revision = self.next_revision.filter(|_| !self.stale);
+        [build, sweep, revision].into_iter().flatten().min()
     }
 
     pub(super) fn built(&self) -> Version {
@@ -205,27 +208,34 @@ impl Builder {
         }
     }
 
-    fn roster(&self, inputs: &Inputs, lives: &BTreeMap<Arc<str>, Life>, now: Tick) -> Roster {
+    /// Who is there, and when time will change that.
+    fn roster(
+        &self,
+        inputs: &Inputs,
+        lives: &BTreeMap<Arc<str>, Life>,
+        now: Tick,
+    ) -> (Roster, Option<Tick>) {
         let name = |backend: &Arc<Backend>| lives.get(backend.name());
         let lives: Vec<&Life> = inputs.membership.iter().filter_map(name).collect();
         let facts: Vec<Facts> = lives.iter().map(|life| inputs.facts(life)).collect();
         let judgement = judge(&facts, inputs.policy.panic_threshold, now);
-        let hot = lives.iter().map(|life| Hot {
+        let ramp = self.ramp(inputs, &lives, &judgement, now);
+        let hot = lives.iter().zip(&ramp.weights).map(|(life, weight)| Hot {
             load: sync::Arc::clone(&life.load),
-            weight: inputs.weight(&life.backend).get(),
+            weight: *weight,
             limit: life.backend.max_in_flight(),
         });
         let members = lives.iter().zip(&judgement.standings).map(|(life, standing)| Member {
             backend: Arc::clone(&life.backend),
             incarnation: life.incarnation,
             standing: *standing,
-            weight: inputs.weight(&life.backend).get(),
+            base_weight: inputs.weight(&life.backend).get(),
         });
         let mut by_name: Box<[Slot]> = (0..lives.len()).map(Slot::new).collect();
         let mut by_incarnation = by_name.clone();
         by_name.sort_by_key(|slot| lives[slot.index()].backend.name());
         by_incarnation.sort_by_key(|slot| lives[slot.index()].incarnation);
-        Roster {
+        let roster = Roster {
             hot: hot.collect(),
             members: members.collect(),
             by_name,
@@ -235,7 +245,22 @@ impl Builder {
             new: judgement.new,
             bound: judgement.bound,
             blocks: self.seats.blocks(),
-        }
+        };
+        (roster, ramp.next_step)
+    }
+
+    /// The weights in force. Who is not watched yet joins with this build, and those of
+    /// the first build joined nobody.
+    fn ramp(&self, inputs: &Inputs, lives: &[&Life], judgement: &Judgement, now: Tick) -> Ramp {
+        let joined = (self.publications > 0).then_some(now);
+        let share = |(life, standing): (&&Life, &Standing)| Share {
+            weight: inputs.weight(&life.backend).get(),
+            tier: life.backend.tier(),
+            in_use: *standing == Standing::In,
+            ramps_since: inputs.watch.ramps_since(life.incarnation).unwrap_or(joined),
+        };
+        let shares: Vec<Share> = lives.iter().zip(&judgement.standings).map(share).collect();
+        Ramp::at(&shares, inputs.policy.slow_start, now)
     }
 }
 
@@ -244,7 +269,7 @@ impl Inputs {
         Facts {
             admin: self.admin_state(life.backend.name()),
             tier: life.backend.tier(),
-            health: self.health.get(&life.incarnation).copied().unwrap_or_default(),
+            health: self.watch.health(life.incarnation),
         }
     }
 

@@ -8,6 +8,7 @@ use super::{
     Cluster, Inputs, Shared,
     acknowledge::Workers,
     build::Builder,
+    driver::Driver,
     generation::{Cause, CauseKind},
     policy::Policy,
 };
@@ -92,7 +93,7 @@ impl ClusterBuilder {
         };
         let mut builder = Builder::new(self.strategy, BuildCx::new(self.entropy, &self.name));
         let built = builder.build(inputs.take(), Tick::ZERO);
-        inputs.forget(&built);
+        inputs.forget(&built, Tick::ZERO);
         let first = built.snapshot;
         Cluster {
             shared: Arc::new(Shared {
@@ -102,7 +103,8 @@ impl ClusterBuilder {
                 publication: AtomicU64::new(first.publication()),
                 current: ArcSwap::from_pointee(first),
                 workers: Workers::default(),
-                driver: Mutex::new(None),
+                driver: Driver::new(),
+                listeners: Mutex::default(),
             }),
         }
     }

@@ -4,12 +4,15 @@
 //! a backend out is named by the first that does, except that one which is down or
 //! ejected is called so even where its tier is not used. *Full* comes last and is
 //! not judged here: it changes with every request, so it is tested when a request
-//! is counted in.
+//! is counted in. So is, for the same reason, whether another request tries a backend
+//! that is *half-open*. Such a backend is offered even where its tier is not used, if
+//! that would come first: who else should find out that the tier is back?
 //!
 //! *Panic* is the exception that keeps a cluster answering when the judgements
 //! themselves are likely to be wrong. When no backend of any tier is usable, or
 //! (with a threshold) less than that share of a tier, ejected ones are used
-//! again: they failed some requests, which is better than failing all. Backends
+//! again, and half-open ones by everybody: they failed some requests, which is better
+//! than failing all. Backends
 //! that an active check holds down come back only where a threshold was set.
 //! Disabled and draining ones never do, and they don't count in the share.
 
@@ -33,6 +36,8 @@ pub(super) struct Facts {
 pub enum Standing {
     /// It takes requests.
     In,
+    /// It takes one request at a time, which finds out whether it works again.
+    HalfOpen,
     /// It takes requests although it is ejected or down, for want of better ones.
     Panic,
     /// It takes requests of clients bound to it.
@@ -51,11 +56,11 @@ pub enum Standing {
 
 impl Standing {
     fn admits_new(self) -> bool {
-        matches!(self, Self::In | Self::Panic)
+        matches!(self, Self::In | Self::HalfOpen | Self::Panic)
     }
 
     fn admits_bound(self) -> bool {
-        matches!(self, Self::In | Self::Panic | Self::Draining | Self::Standby)
+        matches!(self, Self::In | Self::HalfOpen | Self::Panic | Self::Draining | Self::Standby)
     }
 }
 
@@ -88,15 +93,24 @@ fn standing(facts: &Facts, tier: Option<Tier>, now: Tick) -> Standing {
     match facts.admin {
         AdminState::Disabled => return Standing::Disabled,
         AdminState::Draining { .. } if !facts.admin.admits_bound(now) => return Standing::Drained,
-        AdminState::Draining { .. } if facts.health.is_usable() => return Standing::Draining,
+        AdminState::Draining { .. }
+            if facts.health.is_usable() || facts.health == Health::HalfOpen =>
+        {
+            return Standing::Draining;
+        }
         AdminState::Draining { .. } | AdminState::Enabled => {}
     }
     let active = tier.filter(|tier| facts.admin.admits_new() && tier.number == facts.tier);
     match facts.health {
         Health::Unknown | Health::Up if active.is_some() => Standing::In,
-        Health::Unknown | Health::Up => Standing::Standby,
-        Health::Ejected if active.is_some_and(|tier| tier.readmits_ejected) => Standing::Panic,
+        Health::Ejected | Health::HalfOpen if active.is_some_and(|tier| tier.readmits_ejected) => {
+            Standing::Panic
+        }
         Health::Down if active.is_some_and(|tier| tier.readmits_down) => Standing::Panic,
+        Health::HalfOpen if tier.is_some_and(|tier| facts.tier <= tier.number) => {
+            Standing::HalfOpen
+        }
+        Health::Unknown | Health::Up | Health::HalfOpen => Standing::Standby,
         Health::Ejected => Standing::Ejected,
         Health::Down => Standing::Down,
     }
@@ -112,8 +126,9 @@ struct Tier {
 
 impl Tier {
     /// The first tier with a usable backend; failing that, the first that panic
-    /// can bring back: rather one whose backends failed some requests than one
-    /// whose backends fail their checks.
+    /// can bring back: rather one with a backend whose ejection is over than one whose
+    /// backends just failed some requests, and that rather than one whose backends
+    /// fail their checks.
     fn active(facts: &[Facts], panic_threshold: u8) -> Option<Self> {
         let enabled = || facts.iter().filter(|facts| facts.admin.admits_new());
         let first = |wanted: fn(Health) -> bool| {
@@ -130,7 +145,8 @@ impl Tier {
             return Some(Self { number, readmits_ejected: panic, readmits_down: panic });
         }
         let readmits_down = panic_threshold > 0;
-        let ejected = first(|health| health == Health::Ejected);
+        let ejected = first(|health| health == Health::HalfOpen)
+            .or_else(|| first(|health| health == Health::Ejected));
         let number = ejected.or_else(|| first(|_| true).filter(|_| readmits_down))?;
         Some(Self { number, readmits_ejected: true, readmits_down })
     }
@@ -226,6 +242,43 @@ mod tests {
         let ejected = Facts { tier: 1, health: Health::Ejected, ..UP };
         let judgement = judge(&[down, ejected], 50, Tick::ZERO);
         assert_eq!(*judgement.standings, [Standing::Down, Standing::Panic]);
+    }
+
+    #[test]
+    fn a_half_open_backend_is_offered_where_its_tier_is_used_or_comes_first() {
+        let half_open = Facts { health: Health::HalfOpen, ..UP };
+        let backup = |facts| Facts { tier: 1, ..facts };
+        assert_eq!(judged(&[half_open, UP]), [Standing::HalfOpen, Standing::In]);
+        assert_eq!(judged(&[half_open, backup(UP)]), [Standing::HalfOpen, Standing::In]);
+        assert_eq!(judged(&[backup(half_open), UP]), [Standing::Standby, Standing::In]);
+        let judgement = judge(&[half_open, UP], 0, Tick::ZERO);
+        assert_eq!((slots(&judgement.new), slots(&judgement.bound)), (vec![0, 1], vec![0, 1]));
+    }
+
+    #[test]
+    fn when_nobody_else_is_left_a_half_open_backend_is_open_to_all() {
+        let half_open = Facts { health: Health::HalfOpen, ..UP };
+        let ejected = Facts { health: Health::Ejected, ..UP };
+        let down = Facts { health: Health::Down, ..UP };
+        assert_eq!(judged(&[half_open, down]), [Standing::Panic, Standing::Down]);
+        assert_eq!(judged(&[half_open, ejected]), [Standing::Panic, Standing::Panic]);
+        let backup = Facts { tier: 1, ..half_open };
+        assert_eq!(judged(&[ejected, backup]), [Standing::Ejected, Standing::Panic]);
+    }
+
+    #[test]
+    fn a_half_open_backend_does_not_count_as_usable_for_the_threshold() {
+        let half_open = Facts { health: Health::HalfOpen, ..UP };
+        let at = |threshold| judge(&[UP, half_open], threshold, Tick::ZERO).standings.to_vec();
+        assert_eq!(at(50), [Standing::In, Standing::HalfOpen]);
+        assert_eq!(at(51), [Standing::In, Standing::Panic]);
+    }
+
+    #[test]
+    fn a_draining_backend_that_is_half_open_keeps_its_bound_clients() {
+        let draining = AdminState::Draining { until: None };
+        let facts = Facts { admin: draining, tier: 0, health: Health::HalfOpen };
+        assert_eq!(judged(&[facts, UP]), [Standing::Draining, Standing::In]);
     }
 
     #[test]

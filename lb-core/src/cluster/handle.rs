@@ -35,7 +35,7 @@ impl ClusterHandle {
         // between loading the snapshot and being known as a worker.
         let worker = shared.workers.register(wake);
         let snapshot = shared.current.load_full();
-        let holds = snapshot.holds(&[]);
+        let holds = snapshot.holds(&[], &shared.driver);
         shared.workers.acknowledge(&worker, snapshot.publication());
         Self { shared, worker, snapshot, holds }
     }
@@ -94,7 +94,7 @@ impl ClusterHandle {
     #[cold]
     fn take_up(&mut self) {
         self.snapshot = self.shared.current.load_full();
-        self.holds = self.snapshot.holds(&self.holds);
+        self.holds = self.snapshot.holds(&self.holds, &self.shared.driver);
         self.shared.workers.acknowledge(&self.worker, self.snapshot.publication());
     }
 
@@ -140,7 +140,7 @@ impl ClusterHandle {
         let view = self.snapshot.view();
         let slots = view.new_set().as_slice();
         let start = if slots.is_empty() { 0 } else { sample::index(cx.entropy(), slots.len()) };
-        let mut full = 0;
+        let (mut full, mut occupied) = (0, 0);
         for slot in slots[start..].iter().chain(&slots[..start]).copied() {
             if view.was_tried(slot, cx) {
                 continue;
@@ -152,10 +152,11 @@ impl ClusterHandle {
             match reserved {
                 Ok(lease) => return Ok(lease),
                 Err(Refused::Full) => full += 1,
+                Err(Refused::Occupied) => occupied += 1,
                 Err(Refused::Closed) => {}
             }
         }
-        Err(PickError::explain(view, cx, full))
+        Err(PickError::explain(view, cx, full, occupied))
     }
 
     fn reserve(
@@ -170,8 +171,13 @@ impl ClusterHandle {
             admission == Admission::Bound || self.snapshot.view().is_candidate(slot, cx),
             "the strategy picked a backend that it may not pick"
         );
-        hot.load.reserve(admission, hot.limit)?;
-        Ok(Lease::new(Arc::clone(&self.holds[slot.index()]), choice, cx.now()))
+        let trial = hot.load.pass_gate()?;
+        hot.load.reserve(admission, hot.limit).inspect_err(|_| {
+            if let Some(trial) = trial {
+                hot.load.gate().give_back(trial);
+            }
+        })?;
+        Ok(Lease::new(Arc::clone(&self.holds[slot.index()]), choice, trial, cx.now()))
     }
 }
 

@@ -2,12 +2,17 @@
 
 use std::{fmt, sync::Arc};
 
-use super::outcome::Outcome;
+use super::{
+    driver::{Driver, Report},
+    outcome::Outcome,
+};
 use crate::{
     backend::{
         Backend, IncarnationId,
+        gate::Trial,
         load::{BUSY, HELD, Load},
     },
+    health::{Failure, Input, Request},
     strategy::{Choice, Reason},
     sync,
     time::Tick,
@@ -21,6 +26,7 @@ pub(super) struct Hold {
     pub(super) backend: Arc<Backend>,
     pub(super) incarnation: IncarnationId,
     pub(super) load: sync::Arc<Load>,
+    pub(super) driver: Arc<Driver>,
 }
 
 /// A request counted in on a backend, until it is dropped.
@@ -32,6 +38,10 @@ pub(super) struct Hold {
 ///
 /// However the request ends, in an answer, an error, a panic or a future that is
 /// dropped half-way, dropping the lease counts it out.
+///
+/// A request that fails tells so by itself, where that can change the verdict on its
+/// backend: then, and only then, ending a lease takes a lock for a moment and wakes
+/// whoever drives the cluster.
 #[must_use = "dropping a lease ends the request"]
 pub struct Lease {
     hold: Arc<Hold>,
@@ -40,17 +50,29 @@ pub struct Lease {
     /// What is still counted in.
     phases: u64,
     answered: bool,
+    /// It is the one request that tries a half-open backend.
+    trial: Option<Trial>,
 }
 
 impl Lease {
-    pub(super) fn new(hold: Arc<Hold>, choice: Choice, started: Tick) -> Self {
-        Self { hold, reason: choice.reason(), started, phases: BUSY | HELD, answered: false }
+    pub(super) fn new(
+        hold: Arc<Hold>,
+        choice: Choice,
+        trial: Option<Trial>,
+        started: Tick,
+    ) -> Self {
+        let reason = choice.reason();
+        Self { hold, reason, started, phases: BUSY | HELD, answered: false, trial }
     }
 
     /// Says that the first byte of the answer is here. Only the first call counts.
     pub fn first_byte(&mut self, now: Tick) {
         if !std::mem::replace(&mut self.answered, true) {
             self.hold.load.observe_latency(now.since(self.started));
+            if self.trial.is_some() {
+                // It may go on for hours, and the others wait for what it tells.
+                self.tell_success(now);
+            }
         }
     }
 
@@ -102,15 +124,62 @@ impl Lease {
 
     fn end(&mut self, phases: u64, outcome: Outcome, now: Tick) {
         self.phases &= !phases;
-        let load = &self.hold.load;
-        if phases & BUSY != 0 {
-            match outcome {
-                outcome if outcome.is_failure() => load.observe_failure(now),
-                Outcome::Status(_) => load.forget_failures(),
-                _ => {}
+        if phases & BUSY == 0 {
+            return self.hold.load.finish(phases);
+        }
+        // Before it is counted out, or the backend would look idle for a moment.
+        if outcome.is_held_against() {
+            self.hold.load.hold_against(now);
+        }
+        self.hold.load.finish(phases);
+        match outcome {
+            Outcome::Status(_) if self.hold.load.forget_failures() || self.is_untold() => {
+                self.tell_success(now);
+            }
+            Outcome::Status(_) => {}
+            outcome => {
+                if let Some(how) = outcome.failure() {
+                    self.observe_failure(how, now);
+                }
             }
         }
-        load.finish(phases);
+        if let Some(trial) = self.trial.take() {
+            self.hold.load.gate().give_back(trial);
+        }
+    }
+
+    /// Whether it tries a half-open backend and has not told yet what it found.
+    fn is_untold(&self) -> bool {
+        self.trial.is_some() && !self.answered
+    }
+
+    #[cold]
+    fn observe_failure(&mut self, how: Failure, now: Tick) {
+        let load = &self.hold.load;
+        let counted = load.observe_failure(now);
+        let trial = self.trial.filter(|trial| load.gate().spend(*trial));
+        if trial.is_some() || counted.is_some() {
+            let request = Request { started: self.started, trial: trial.is_some() };
+            let in_a_row = counted.unwrap_or(1);
+            let told = self.tell(Input::RequestFailed { how, in_a_row, request }, now);
+            if let Some(trial) = trial
+                && !told
+            {
+                // Nobody will judge it: let another try.
+                load.gate().unspend(trial);
+            }
+        }
+    }
+
+    #[cold]
+    fn tell_success(&self, now: Tick) {
+        let trial = self.trial.is_some_and(|trial| self.hold.load.gate().is_of_now(trial));
+        let request = Request { started: self.started, trial };
+        self.tell(Input::RequestSucceeded(request), now);
+    }
+
+    fn tell(&self, input: Input, at: Tick) -> bool {
+        self.hold.driver.report(Report { incarnation: self.hold.incarnation, input, at })
     }
 }
 
@@ -155,9 +224,10 @@ mod races {
                 backend: Arc::new(Backend::new("a")),
                 incarnation: IncarnationId::from_number(1),
                 load: sync::Arc::clone(&load),
+                driver: Driver::new(),
             };
             let choice = Choice::new(Slot::new(0), Reason::Turn);
-            let mut lease = Lease::new(Arc::new(hold), choice, Tick::ZERO);
+            let mut lease = Lease::new(Arc::new(hold), choice, None, Tick::ZERO);
             let worker = thread::spawn(move || {
                 lease.backend_done(Outcome::Status(200), Tick::ZERO);
                 drop(lease);

@@ -21,25 +21,28 @@ mod acknowledge;
 mod build;
 mod builder;
 mod change;
+mod driver;
 mod eligibility;
 mod generation;
 mod handle;
+mod health;
 mod lease;
+mod observation;
 mod outcome;
 mod pace;
 mod pick_error;
 mod policy;
+mod publish;
+mod ramp;
 mod slots;
 mod snapshot;
 mod view;
+mod watch;
 
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
 pub use acknowledge::Effective;
@@ -48,19 +51,23 @@ use arc_swap::ArcSwap;
 use build::{Builder, Built};
 pub use builder::ClusterBuilder;
 pub use change::{Change, ChangeError, Version};
+use driver::Driver;
 pub use eligibility::Standing;
 pub use generation::{Cause, CauseKind, Generation, Stamp};
 pub use handle::ClusterHandle;
+use health::Listener;
 pub use lease::Lease;
+pub use observation::Observation;
 pub use outcome::Outcome;
 pub use pick_error::PickError;
 pub use policy::{Passive, Policy, SlowStart, Thresholds};
 pub use slots::{Slot, SlotSet};
 pub use snapshot::Snapshot;
 pub use view::View;
+use watch::Watch;
 
 use crate::{
-    backend::{AdminState, Health, IncarnationId, Weight},
+    backend::{AdminState, Weight},
     membership::Membership,
     sticky::{Ring, Routes},
     strategy::Strategy,
@@ -89,7 +96,8 @@ struct Shared {
     /// per request instead of taking a guard on `current`.
     publication: AtomicU64,
     workers: Workers,
-    driver: Mutex<Option<Wake>>,
+    driver: Arc<Driver>,
+    listeners: Mutex<Vec<Listener>>,
 }
 
 /// What a snapshot is computed from.
@@ -99,7 +107,7 @@ struct Inputs {
     membership: Membership,
     admin: BTreeMap<Arc<str>, AdminState>,
     weights: BTreeMap<Arc<str>, Weight>,
-    health: BTreeMap<IncarnationId, Health>,
+    watch: Watch,
     policy: Policy,
     ring: Option<Ring>,
     strategy: Option<Box<dyn Strategy>>,
@@ -154,7 +162,7 @@ impl Cluster {
             inputs.version
         };
         drop(replaced);
-        self.shared.wake_driver();
+        self.shared.driver.wake();
         Ok(version)
     }
 
@@ -169,17 +177,21 @@ impl Cluster {
     /// up, the one before stays; no other change is lost, and the next build is
     /// paced as after any other.
     pub fn drive(&self, clock: &dyn Fn() -> Tick) -> Option<Tick> {
-        let (published, deadline) = {
+        let (published, transitions, deadline) = {
             let mut builder = lock(&self.shared.builder);
+            self.shared.look_after(clock());
             let published = self.shared.build_if_due(&mut builder, clock);
             builder.sweep(&self.shared.current.load(), clock());
-            let behind = self.shared.inputs().version != builder.built();
-            (published, builder.next_deadline(behind))
+            let mut inputs = self.shared.inputs();
+            let build = builder.next_deadline(inputs.version != builder.built());
+            let deadline = [build, inputs.watch.next_deadline()].into_iter().flatten().min();
+            (published, inputs.watch.take_untold(), deadline)
         };
         // Others' code, called under none of our locks.
         if let Some(published) = published {
-            self.shared.workers.wake_all(published.publication);
+            published.wake(&self.shared.workers);
         }
+        self.shared.tell(&transitions);
         deadline
     }
 
@@ -187,9 +199,7 @@ impl Cluster {
     /// [`drive`](Self::drive), and once now. One at a time: replaces the one
     /// before.
     pub fn on_change(&self, wake: Wake) {
-        let replaced = lock(&self.shared.driver).replace(wake);
-        drop(replaced);
-        self.shared.wake_driver();
+        self.shared.driver.wake_by(wake);
     }
 
     /// Resolves when every worker picks from a snapshot that contains this
@@ -307,12 +317,10 @@ impl Shared {
             Change::Weight { backend, weight: Some(weight) } => {
                 inputs.weights.insert(backend, weight) != Some(weight)
             }
-            Change::Health { incarnation, health } => {
-                let before = inputs.health.insert(incarnation, health);
-                before.unwrap_or_default() != health
-            }
+            Change::Health { incarnation, health } => inputs.watch.say(incarnation, health),
             Change::Policy(policy) => {
                 let news = inputs.policy != policy;
+                inputs.watch.adopt(&policy);
                 inputs.policy = policy;
                 news
             }
@@ -327,54 +335,6 @@ impl Shared {
             }
         }
     }
-
-    /// Builds and publishes if something is due.
-    fn build_if_due(&self, builder: &mut Builder, clock: &dyn Fn() -> Tick) -> Option<Published> {
-        let now = clock();
-        let due = builder.expire_drains(now) || self.inputs().version != builder.built();
-        if !due || !builder.may_build(now) {
-            return None;
-        }
-        // On its own line: the lock is held for the copy and not for the build.
-        let inputs = self.inputs().take();
-        builder.pace(now, now);
-        let built = builder.build(inputs, now);
-        let published = self.publish(built, now);
-        builder.pace(now, clock());
-        Some(published)
-    }
-
-    /// Makes a build the present snapshot. The admin states that count are those of
-    /// this moment, not those of when the build began: a backend disabled in
-    /// between stays closed.
-    fn publish(&self, built: Built, now: Tick) -> Published {
-        let mut inputs = self.inputs();
-        inputs.forget(&built);
-        let Built { snapshot, replaced, .. } = built;
-        assert!(snapshot.version() <= inputs.version, "a snapshot from the future");
-        for (backend, load) in snapshot.loads() {
-            load.admit(inputs.admin_state(backend.name()), now);
-        }
-        let publication = snapshot.publication();
-        let before = self.current.swap(Arc::new(snapshot));
-        self.publication.store(publication, Ordering::Release);
-        Published { publication, _before: before, _replaced: replaced }
-    }
-
-    fn wake_driver(&self) {
-        let driver = lock(&self.driver).clone();
-        if let Some(wake) = driver {
-            wake();
-        }
-    }
-}
-
-/// What was published, and what it replaced: to be dropped, with whatever code of
-/// others that runs, when all locks are released.
-struct Published {
-    publication: u64,
-    _before: Arc<Snapshot>,
-    _replaced: Option<Box<dyn Strategy>>,
 }
 
 impl Inputs {
@@ -387,7 +347,7 @@ impl Inputs {
             membership: self.membership.clone(),
             admin: self.admin.clone(),
             weights: self.weights.clone(),
-            health: self.health.clone(),
+            watch: self.watch.clone(),
             policy: self.policy.clone(),
             ring: self.ring.clone(),
             strategy: self.strategy.take(),
@@ -396,9 +356,9 @@ impl Inputs {
     }
 
     /// Forgets what a build has dealt with.
-    fn forget(&mut self, built: &Built) {
+    fn forget(&mut self, built: &Built, now: Tick) {
         self.causes.drain(..built.causes);
-        self.health.retain(|incarnation, _| built.snapshot.slot_of(*incarnation).is_some());
+        self.watch.follow(&built.snapshot, &self.policy, now);
     }
 
     fn admin_state(&self, name: &str) -> AdminState {

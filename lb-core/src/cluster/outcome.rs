@@ -1,5 +1,7 @@
 //! How a request on a backend ended, and whose doing that was.
 
+use crate::health::Failure;
+
 /// The end of one request on one backend.
 ///
 /// It separates who failed. A refused connection says that the backend is
@@ -25,6 +27,28 @@ impl Outcome {
     /// Whether the backend, or the way to it, failed.
     #[must_use]
     pub fn is_failure(self) -> bool {
-        matches!(self, Self::Connect | Self::Timeout | Self::Reset)
+        self.failure().is_some()
+    }
+
+    /// How the backend, or the way to it, failed.
+    #[must_use]
+    pub fn failure(self) -> Option<Failure> {
+        match self {
+            Self::Connect => Some(Failure::Connect),
+            Self::Timeout => Some(Failure::Timeout),
+            Self::Reset => Some(Failure::Reset),
+            Self::Status(_) | Self::ClientGone | Self::Abandoned => None,
+        }
+    }
+
+    /// Whether the backend should for a while look busier than it is: it failed, or
+    /// it answered that it did. 501 is not such an answer: what it can't do at all,
+    /// it does no better when it is spared.
+    #[must_use]
+    pub fn is_held_against(self) -> bool {
+        match self {
+            Self::Status(status) => status >= 500 && status != 501,
+            outcome => outcome.is_failure(),
+        }
     }
 }

@@ -23,38 +23,44 @@ pub struct PickError {
     pub tried: usize,
     /// At their ceiling.
     pub full: usize,
+    /// Half-open, and being tried by another request.
+    pub half_open: usize,
 }
 
 impl PickError {
-    /// Counts the reasons; `full` is how many turned out to be full when they
-    /// were asked, which may be over by now.
+    /// Counts the reasons; `full` is how many turned out to be full when they were
+    /// asked, `half_open` how many were being tried, which may be over by now.
     #[cold]
-    pub(super) fn explain(view: View<'_>, cx: &PickCx<'_>, full: usize) -> Self {
+    pub(super) fn explain(view: View<'_>, cx: &PickCx<'_>, full: usize, half_open: usize) -> Self {
         let mut error = Self { total: view.len(), ..Self::default() };
         for slot in view.slots() {
             let count = match view.standing(slot) {
                 Standing::Down => &mut error.down,
                 Standing::Ejected => &mut error.ejected,
                 Standing::Standby => &mut error.standby,
-                Standing::In | Standing::Panic if view.was_tried(slot, cx) => &mut error.tried,
-                // `In` and `Panic`: full, or closed after the snapshot was built.
+                Standing::In | Standing::HalfOpen | Standing::Panic if view.was_tried(slot, cx) => {
+                    &mut error.tried
+                }
+                // The last three: full, or closed after the snapshot was built.
                 Standing::Draining
                 | Standing::Drained
                 | Standing::Disabled
                 | Standing::In
+                | Standing::HalfOpen
                 | Standing::Panic => &mut error.taken_out,
             };
             *count += 1;
         }
-        error.taken_out -= full;
+        error.taken_out -= full + half_open;
         error.full = full;
+        error.half_open = half_open;
         error
     }
 
     /// Whether the request would find a backend if others had not ended up there.
     #[must_use]
     pub fn is_overload(&self) -> bool {
-        self.full > 0
+        self.full + self.half_open > 0
     }
 }
 
@@ -73,6 +79,7 @@ impl fmt::Display for PickError {
             (self.standby, "on standby"),
             (self.tried, "tried"),
             (self.full, "full"),
+            (self.half_open, "half-open"),
         ];
         let mut separator = ": ";
         for (count, reason) in reasons.into_iter().filter(|(count, _)| *count > 0) {

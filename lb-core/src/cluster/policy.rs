@@ -41,9 +41,23 @@ pub enum Passive {
     },
 }
 
+impl Passive {
+    /// How long a backend is ejected that says nothing else.
+    pub(crate) const EJECTION: Duration = Duration::from_secs(10);
+
+    /// How long a backend is ejected at first.
+    pub(crate) fn ejection(self) -> Option<Duration> {
+        match self {
+            Self::Off => None,
+            Self::Consecutive { eject, .. } => Some(eject),
+            Self::Windowed { fail_timeout, .. } => Some(fail_timeout),
+        }
+    }
+}
+
 impl Default for Passive {
     fn default() -> Self {
-        Self::Consecutive { failures: 3, eject: Duration::from_secs(10) }
+        Self::Consecutive { failures: 3, eject: Self::EJECTION }
     }
 }
 
@@ -54,11 +68,15 @@ pub struct Thresholds {
     pub rise: u32,
     /// Failed ones that take it down.
     pub fall: u32,
+    /// In which time all backends are checked once. When checks would take down more
+    /// than 30 % of a tier within it, and at least two backends, the fault may be
+    /// ours: each of those that go beyond must fail once more.
+    pub round: Duration,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self { rise: 2, fall: 3 }
+        Self { rise: 2, fall: 3, round: Duration::from_secs(2) }
     }
 }
 
@@ -79,5 +97,17 @@ impl SlowStart {
     #[must_use]
     pub fn over(window: Duration) -> Self {
         Self { window, aggression: 1.0, least: 10 }
+    }
+
+    /// The part of its weight that a backend of this age has: Envoy's formula, with
+    /// a second as the least age, and the whole once the window is over.
+    #[must_use]
+    pub fn part(&self, age: Duration) -> f64 {
+        if age >= self.window {
+            return 1.0;
+        }
+        let share = age.as_secs_f64().max(1.0) / self.window.as_secs_f64();
+        let least = f64::from(self.least) / 100.0;
+        share.powf(1.0 / self.aggression).max(least).min(1.0)
     }
 }

@@ -4,6 +4,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use super::{
     change::Version,
+    driver::Driver,
     eligibility::Standing,
     generation::Stamp,
     lease::Hold,
@@ -56,8 +57,7 @@ pub(super) struct Member {
     pub(super) backend: Arc<Backend>,
     pub(super) incarnation: IncarnationId,
     pub(super) standing: Standing,
-    /// The weight that was configured or set, whatever part of it is in force.
-    pub(super) weight: u32,
+    pub(super) base_weight: u32,
 }
 
 impl Snapshot {
@@ -129,7 +129,7 @@ impl Snapshot {
     }
 
     /// A worker's holds on all backends: those of `before` where nothing changed.
-    pub(super) fn holds(&self, before: &[Arc<Hold>]) -> Box<[Arc<Hold>]> {
+    pub(super) fn holds(&self, before: &[Arc<Hold>], driver: &Arc<Driver>) -> Box<[Arc<Hold>]> {
         let mut before: Vec<&Arc<Hold>> = before.iter().collect();
         before.sort_unstable_by_key(|hold| hold.incarnation);
         let hold = |(member, hot): (&Member, &Hot)| {
@@ -140,6 +140,7 @@ impl Snapshot {
                     backend: Arc::clone(&member.backend),
                     incarnation: member.incarnation,
                     load: sync::Arc::clone(&hot.load),
+                    driver: Arc::clone(driver),
                 }),
             }
         };

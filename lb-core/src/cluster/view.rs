@@ -76,17 +76,29 @@ impl<'a> View<'a> {
         self.roster.members[slot.index()].standing
     }
 
-    /// The weight in force.
+    /// The weight in force. While anybody [starts slowly](super::SlowStart), all
+    /// weights are ten times what they are otherwise: compare them with each other
+    /// only.
     #[must_use]
     pub fn weight(self, slot: Slot) -> u32 {
         self.roster.hot[slot.index()].weight
     }
 
-    /// The weight that was configured or set, of which a backend that comes or
-    /// returns may have only a part in force.
+    /// The weight that was decided, whatever slow start makes of it for now. For
+    /// strategies whose tables should not change with every step.
     #[must_use]
     pub fn base_weight(self, slot: Slot) -> u32 {
-        self.roster.members[slot.index()].weight
+        self.roster.members[slot.index()].base_weight
+    }
+
+    /// How busy it is, in 1/256 of a request: the requests in flight, and one more for
+    /// each failure, which decays by half every second and is nothing below a half.
+    /// So a backend that fails at once does not look idle. This is what strategies
+    /// that go by load compare. One that is half-open and being tried has more than
+    /// any other.
+    #[must_use]
+    pub fn pressure(self, slot: Slot, now: Tick) -> u64 {
+        self.roster.hot[slot.index()].load.pressure(now)
     }
 
     /// Requests it is working on.
@@ -101,10 +113,13 @@ impl<'a> View<'a> {
         self.roster.hot[slot.index()].load.held()
     }
 
-    /// Whether it has as many requests in flight as it may.
+    /// Whether it has as many requests in flight as it may: its ceiling, or one while
+    /// it is half-open.
     #[must_use]
     pub fn is_full(self, slot: Slot) -> bool {
-        self.roster.hot[slot.index()].limit.is_some_and(|limit| self.in_flight(slot) >= limit.get())
+        let hot = &self.roster.hot[slot.index()];
+        hot.limit.is_some_and(|limit| hot.load.busy() >= limit.get())
+            || hot.load.gate().is_occupied()
     }
 
     /// Moving average of its time to the first byte; `None` before the first.

@@ -59,7 +59,7 @@ impl Draws {
             if best == Some(slot) || view.was_tried(slot, cx) {
                 continue;
             }
-            best = Some(best.map_or(slot, |best| less_loaded(view, best, slot)));
+            best = Some(best.map_or(slot, |best| less_loaded(view, cx, best, slot)));
             compared += 1;
             if compared == count {
                 break;
@@ -69,8 +69,8 @@ impl Draws {
     }
 }
 
-/// The one with the smaller in flight ÷ weight; `one` when they are equal.
-fn less_loaded(view: View<'_>, one: Slot, other: Slot) -> Slot {
-    let cost = |slot, rival| u64::from(view.in_flight(slot)) * u64::from(view.weight(rival));
+/// The one with the smaller pressure ÷ weight; `one` when they are equal.
+fn less_loaded(view: View<'_>, cx: &PickCx<'_>, one: Slot, other: Slot) -> Slot {
+    let cost = |slot, rival| view.pressure(slot, cx.now()) * u64::from(view.weight(rival));
     if cost(other, one) < cost(one, other) { other } else { one }
 }

@@ -11,7 +11,8 @@ use crate::{
     sample,
 };
 
-/// The backend with the fewest requests in flight for its weight.
+/// The backend with the fewest requests in flight for its weight, where a failure of a
+/// moment ago counts as one ([`View::pressure`]).
 ///
 /// Up to eight backends are simply looked at: the smallest in flight ÷ weight
 /// wins. When all are equal they take turns in smooth round-robin order, so that a
@@ -22,7 +23,8 @@ use crate::{
 /// *Idle-first*: backends are drawn by weight until one is idle, which a shared
 /// bitmap tells; after a few draws, any idle one is taken (the idea of
 /// Join-Idle-Queue, Lu et al. 2011, with one bit for the queue). When nobody is
-/// idle, the least loaded of four draws. O(backends ÷ 64) at worst.
+/// idle, the least loaded of four draws. A backend that fails is not idle until its
+/// failures have decayed. O(backends ÷ 64) at worst.
 #[derive(Debug, Default)]
 pub struct LeastConn {
     cursor: Option<Arc<Cursor>>,
@@ -74,7 +76,7 @@ impl Picker for Scan {
             if view.was_tried(*slot, cx) {
                 continue;
             }
-            let other_busy = u64::from(view.in_flight(*slot));
+            let other_busy = view.pressure(*slot, cx.now());
             let other_weight = u64::from(self.weights[position]);
             let (other, best) = (other_busy * weight, busy.saturating_mul(other_weight));
             if other < best {

@@ -13,6 +13,8 @@ use crate::cluster::View;
 /// repeated (up to four times), which Envoy does not: with two backends that picks
 /// the busier one every fourth time.
 ///
+/// What failed a moment ago counts as in flight ([`View::pressure`]).
+///
 /// Where a single balancer sees all traffic, [`LeastConn`](super::LeastConn) has
 /// the shorter tail. O(1) per pick.
 #[derive(Clone, Copy, Debug, Default)]

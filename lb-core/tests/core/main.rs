@@ -7,7 +7,11 @@
 mod changes;
 mod distribution;
 mod golden;
+mod health;
+mod keys;
 mod leases;
 mod properties;
+mod slow_start;
+mod sticky;
 mod stress;
 mod support;

@@ -4,11 +4,14 @@ use std::{collections::BTreeMap, num::NonZeroU32};
 
 use lb_core::{
     AdminState, Backend, Cause, Change, Cluster, ClusterHandle, Health, Lease, Membership, Outcome,
-    PickCx, Tick, Weight, backend::IncarnationId, cluster::CauseKind, strategy::StrategyKind,
+    PickCx, Tick, Weight,
+    backend::IncarnationId,
+    cluster::{CauseKind, Passive, Policy},
+    strategy::StrategyKind,
 };
 use proptest::{prelude::*, test_runner::RngSeed};
 
-use crate::support::{cluster, settle};
+use crate::support::settle;
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -69,7 +72,10 @@ struct Model {
 
 impl Model {
     fn new() -> Self {
-        let cluster = cluster(StrategyKind::LeastConn, Membership::default());
+        // What failed requests do is tested elsewhere; here only people speak.
+        let policy = Policy { passive: Passive::Off, ..Policy::default() };
+        let builder = Cluster::builder("test").boxed_strategy(StrategyKind::LeastConn.build());
+        let cluster = builder.policy(policy).build();
         let handle = cluster.handle();
         Self {
             cluster,
@@ -184,7 +190,8 @@ impl Model {
 
     fn acquire(&mut self, entropy: u64, prefer: Option<u8>) {
         let prefer = prefer.map(|name| format!("b{name}"));
-        let mut cx = PickCx::new(Tick::ZERO, entropy);
+        let key = entropy.to_be_bytes();
+        let mut cx = PickCx::new(Tick::ZERO, entropy).keyed(&key);
         if let Some(name) = &prefer {
             cx = cx.preferring(name);
         }

@@ -3,7 +3,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 /// How the backends of a cluster are checked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthCheck {
     /// What is asked of them.
     pub kind: CheckKind,
@@ -30,7 +30,7 @@ impl Default for HealthCheck {
 }
 
 /// What a backend must do to pass.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckKind {
     /// Accept a connection.
     Tcp,
@@ -39,7 +39,7 @@ pub enum CheckKind {
 }
 
 /// A request and the answer that passes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpCheck {
     /// `GET` unless set.
     pub method: http::Method,

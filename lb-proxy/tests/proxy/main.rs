@@ -6,8 +6,11 @@
 mod bodies;
 mod failure;
 mod forwarding;
+mod health;
 mod keep_alive;
 mod limits;
+mod raw_bytes;
+mod reload;
 mod shutdown;
 mod support;
 mod timeouts;

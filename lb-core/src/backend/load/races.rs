@@ -87,7 +87,7 @@ fn a_sweep_among_requests_leaves_an_idle_backend_idle() {
             let load = Arc::clone(&load);
             thread::spawn(move || claim_and_serve(&load))
         };
-        load.sweep();
+        load.sweep(Tick::ZERO);
         other.join().unwrap();
         assert!(load.seat().is_idle(), "nothing in flight, yet not idle");
     });
@@ -147,9 +147,9 @@ fn a_sweep_repairs_what_was_missed_before_the_bits_were_kept() {
             thread::spawn(move || load.finish(BUSY | HELD))
         };
         seats.track(true);
-        load.sweep();
+        load.sweep(Tick::ZERO);
         other.join().unwrap();
-        load.sweep();
+        load.sweep(Tick::ZERO);
         assert!(load.seat().is_idle());
     });
 }
@@ -178,5 +178,61 @@ fn a_seat_is_reused_only_when_its_last_request_is_counted_out() {
         } else {
             worker.join().unwrap();
         }
+    });
+}
+
+#[test]
+fn two_workers_never_try_a_half_open_backend_at_once() {
+    loom::model(|| {
+        let (_seats, load) = tracked();
+        load.gate().shut();
+        let other = {
+            let load = Arc::clone(&load);
+            thread::spawn(move || load.pass_gate().is_ok())
+        };
+        let mine = load.pass_gate().is_ok();
+        let theirs = other.join().unwrap();
+        assert!(mine ^ theirs, "one of two must get through");
+    });
+}
+
+#[test]
+fn a_token_is_neither_lost_nor_doubled_when_the_gate_is_opened_and_shut_under_a_trial() {
+    loom::model(|| {
+        let (_seats, load) = tracked();
+        load.gate().shut();
+        let other = {
+            let load = Arc::clone(&load);
+            thread::spawn(move || {
+                if let Ok(Some(trial)) = load.pass_gate() {
+                    load.gate().give_back(trial);
+                }
+            })
+        };
+        load.gate().open();
+        load.gate().shut();
+        let mine = load.pass_gate();
+        other.join().unwrap();
+        if let Ok(trial) = mine {
+            assert!(load.pass_gate().is_err(), "two tokens");
+            load.gate().give_back(trial.expect("the gate is shut"));
+        }
+        assert!(load.pass_gate().is_ok(), "no token");
+    });
+}
+
+#[test]
+fn a_sweep_hands_the_idle_bit_back_that_a_failure_kept() {
+    loom::model(|| {
+        let (_seats, load) = tracked();
+        load.reserve(Admission::New, None).unwrap();
+        load.hold_against(Tick::ZERO);
+        let other = {
+            let load = Arc::clone(&load);
+            thread::spawn(move || load.finish(BUSY | HELD))
+        };
+        load.sweep(Tick::from_millis(60_000));
+        other.join().unwrap();
+        assert!(load.seat().is_idle(), "nothing in flight, yet not idle");
     });
 }

@@ -70,12 +70,68 @@ fn a_refused_claim_gives_the_idle_bit_back() {
 fn a_sweep_puts_the_idle_bit_right_either_way() {
     let load = load();
     load.seat.claim();
-    load.sweep();
+    load.sweep(Tick::ZERO);
     assert!(load.seat.is_idle());
     load.reserve(Admission::New, None).unwrap();
     load.seat.set_idle();
-    load.sweep();
+    load.sweep(Tick::ZERO);
     assert!(!load.seat.is_idle());
+}
+
+#[test]
+fn a_failure_keeps_the_idle_bit_until_a_sweep_finds_it_decayed() {
+    let load = load();
+    load.reserve(Admission::New, None).unwrap();
+    load.hold_against(Tick::ZERO);
+    load.finish(BUSY | HELD);
+    assert!(!load.seat.is_idle());
+    load.reserve(Admission::New, None).unwrap();
+    load.finish(BUSY | HELD);
+    assert!(!load.seat.is_idle(), "nor does a request that worked hand it back");
+    load.sweep(Tick::from_millis(1_000));
+    assert!(!load.seat.is_idle());
+    load.sweep(Tick::from_millis(2_000));
+    assert!(load.seat.is_idle());
+}
+
+#[test]
+fn who_is_sent_on_by_the_gate_gives_the_idle_bit_back() {
+    let load = load();
+    load.gate().shut();
+    let trial = load.pass_gate().unwrap();
+    load.seat.claim();
+    assert_eq!(load.pass_gate(), Err(Refused::Occupied));
+    assert!(load.seat.is_idle());
+    assert_eq!(load.look(Admission::New, None), Err(Refused::Occupied));
+    assert!(load.pressure(Tick::ZERO) >= OCCUPIED);
+    load.gate().give_back(trial.unwrap());
+    assert_eq!(load.look(Admission::New, None), Ok(()));
+    assert_eq!(load.pressure(Tick::ZERO), 0);
+}
+
+#[test]
+fn only_what_was_asked_for_is_reported() {
+    let load = load();
+    let report = |failures, success| load.set_alarms(Alarms { failures, success });
+    assert_eq!(load.observe_failure(Tick::ZERO), None);
+    report(Some(3), false);
+    assert_eq!(load.observe_failure(Tick::ZERO), None);
+    assert_eq!(load.observe_failure(Tick::ZERO), Some(3));
+    assert!(!load.forget_failures());
+    report(Some(1), true);
+    assert_eq!(load.failures(), None, "the wish is not a failure");
+    assert_eq!(load.observe_failure(Tick::ZERO), Some(1));
+    assert!(load.forget_failures());
+    assert!(!load.forget_failures(), "once");
+    report(None, true);
+    report(None, false);
+    assert_eq!(load.observe_failure(Tick::ZERO), None);
+    assert!(!load.forget_failures());
+}
+
+#[test]
+fn the_live_numbers_of_a_backend_fit_a_cache_line() {
+    assert_eq!(size_of::<Load>(), 64);
 }
 
 #[test]

@@ -28,7 +28,9 @@ use crate::{
 ///
 /// Loads are [bounded](Self::bounded): a key that brings more than a backend's
 /// share, such as the one address of a large office, spills over to others in an
-/// order of its own.
+/// order of its own. Where hardly anything is in flight, the bound is one request
+/// each, and two at once with the same key may part. It goes by the weight in
+/// force, so that a slow start holds back what is new and leaves the table alone.
 ///
 /// Keys are hashed with a secret (SipHash-1-3), so that nobody outside can choose
 /// keys that meet. A request without a key is drawn by weight.
@@ -145,19 +147,23 @@ impl Picker for ByKey {
         let judge = self.bound.map(|bound| bound.judge(view, cx));
         let can = |slot: &Slot| view.is_candidate(*slot, cx) && !view.is_full(*slot);
         let may = |slot: &Slot| can(slot) && judge.as_ref().is_none_or(|judge| judge.admits(*slot));
+        let reason = |attempt| match cx.key() {
+            Some(_) => Reason::of_attempt(attempt),
+            None => Reason::Draw,
+        };
         for attempt in 0..=REHASHES {
             let hash = if attempt == 0 { hash } else { sample::mix(hash ^ attempt as u64) };
             let slot = self.slots[self.keys.table.owner(hash)?];
             if may(&slot) {
-                return Some(Choice::new(slot, Reason::of_attempt(attempt)));
+                return Some(Choice::new(slot, reason(attempt)));
             }
         }
-        // Not `can`: that they are full is for the lease to say.
+        // In the end also who is full: to say so is for the lease.
         let slot = self
             .highest(hash, may)
             .or_else(|| self.highest(hash, can))
             .or_else(|| self.highest(hash, |slot| view.is_candidate(*slot, cx)))?;
-        Some(Choice::new(slot, Reason::Rehash))
+        Some(Choice::new(slot, reason(REHASHES)))
     }
 }
 
@@ -169,5 +175,25 @@ impl ByKey {
         let all =
             self.slots.iter().zip(marks).map(|(slot, (mark, weight))| (*slot, *mark, *weight));
         rendezvous::highest(hash, all.filter(|(slot, ..)| may(slot)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(weights: [u32; 3]) -> Vec<Host> {
+        ["a", "b", "c"].map(Arc::from).into_iter().zip(weights).collect()
+    }
+
+    #[test]
+    fn a_table_is_built_again_only_for_other_names_weights_or_secrets() {
+        let (secret, other) = (Secret::derived_from("one"), Secret::derived_from("other"));
+        let mut maglev = Maglev::default();
+        let first = maglev.keys(hosts([1, 2, 3]), secret);
+        assert!(Arc::ptr_eq(&first, &maglev.keys(hosts([1, 2, 3]), secret)));
+        let second = maglev.keys(hosts([1, 2, 4]), secret);
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert!(!Arc::ptr_eq(&second, &maglev.keys(hosts([1, 2, 4]), other)));
     }
 }

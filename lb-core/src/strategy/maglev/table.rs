@@ -106,6 +106,16 @@ mod tests {
         }
     }
 
+    /// The table that a unit test of Envoy expects for six hosts and seven
+    /// positions. Where the walks start and how they go is xxHash64 of
+    /// `127.0.0.1:90` to `:95`, with seeds 0 and 1, worked out elsewhere.
+    #[test]
+    fn the_table_of_envoy_comes_out() {
+        let walks = [(2, 4), (3, 6), (0, 2), (3, 3), (1, 3), (1, 5)];
+        let mut walks = walks.map(|(at, step)| Walk { at, step });
+        assert_eq!(*fill(&mut walks, &[1; 6], 7), [2, 4, 0, 1, 5, 0, 3]);
+    }
+
     #[test]
     fn there_are_a_hundred_positions_for_each_backend() {
         for (backends, size) in [(1, 65_537), (655, 65_537), (656, 262_147), (3_000, 1_048_583)] {

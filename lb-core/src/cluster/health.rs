@@ -1,0 +1,110 @@
+//! What is seen of backends, on its way to verdicts and to those who want to know.
+
+use std::sync::Arc;
+
+use super::{Cause, CauseKind, ChangeError, Cluster, Inputs, Shared, lock};
+use crate::{
+    backend::{AdminState, IncarnationId},
+    cluster::observation::Observation,
+    health::{Condition, Input, Transition},
+    time::Tick,
+};
+
+/// Whoever wants to hear of transitions.
+pub(super) type Listener = Arc<dyn Fn(&Transition) + Send + Sync>;
+
+impl Cluster {
+    /// Takes in what somebody saw of one life of a backend. The verdict is in force
+    /// after the next [`drive`](Self::drive), whose owner is woken if it changed.
+    /// How requests ended need not be said here: their leases report it.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::NoSuchIncarnation`] when that life is over, or not yet built.
+    pub fn observe(
+        &self,
+        incarnation: IncarnationId,
+        observation: Observation,
+        now: Tick,
+    ) -> Result<(), ChangeError> {
+        let news = {
+            let mut inputs = self.shared.inputs();
+            if !inputs.watch.watches(incarnation) {
+                return Err(ChangeError::NoSuchIncarnation(incarnation));
+            }
+            let before = inputs.version;
+            inputs.watch.take_in_verdicts(now);
+            let input = inputs.weigh(incarnation, observation, now);
+            inputs.feed(incarnation, input, now);
+            inputs.version != before
+        };
+        if news {
+            self.shared.driver.wake();
+        }
+        Ok(())
+    }
+
+    /// Has `listener` called for each transition of a backend's health, in order, by
+    /// whoever [drives](Self::drive). Several may listen, for as long as the cluster
+    /// lives. Under no lock; must neither block nor panic.
+    pub fn on_transition(&self, listener: Arc<dyn Fn(&Transition) + Send + Sync>) {
+        lock(&self.shared.listeners).push(listener);
+    }
+
+    /// What is thought of each backend of the present snapshot, in order: the last
+    /// transition of each, or that nothing was seen of it yet.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<Condition> {
+        let inputs = self.shared.inputs();
+        let snapshot = self.shared.current.load();
+        let members = snapshot.roster.members.iter();
+        members.filter_map(|member| inputs.watch.condition(member.incarnation)).collect()
+    }
+}
+
+impl Shared {
+    /// Takes in what requests have reported and what time has brought.
+    pub(super) fn look_after(&self, now: Tick) {
+        let reports = self.driver.take_reports();
+        let mut inputs = self.inputs();
+        inputs.watch.take_in_verdicts(now);
+        for report in reports {
+            inputs.feed(report.incarnation, report.input, report.at);
+        }
+        for incarnation in inputs.watch.due(now) {
+            inputs.feed(incarnation, Input::TimePassed, now);
+        }
+    }
+
+    /// Tells whoever listens. To be called under no lock.
+    pub(super) fn tell(&self, transitions: &[Transition]) {
+        if transitions.is_empty() {
+            return;
+        }
+        let listeners: Vec<Listener> = lock(&self.listeners).clone();
+        for transition in transitions {
+            listeners.iter().for_each(|listener| listener(transition));
+        }
+    }
+}
+
+impl Inputs {
+    fn weigh(&self, incarnation: IncarnationId, observation: Observation, now: Tick) -> Input {
+        let (reason, answered) = match observation {
+            Observation::Check(Ok(_)) => return Input::CheckPassed,
+            Observation::Check(Err(reason)) => (reason, true),
+            Observation::NoAnswer(reason) => (reason, false),
+        };
+        let is_enabled = |name: &str| self.admin_state(name) == AdminState::Enabled;
+        let confirm = self.watch.must_confirm(incarnation, &self.policy, is_enabled, now);
+        Input::CheckFailed { reason, answered, confirm }
+    }
+
+    /// Feeds one machine; a transition is a cause of the next generation.
+    fn feed(&mut self, incarnation: IncarnationId, input: Input, now: Tick) {
+        if let Some(transition) = self.watch.feed(incarnation, input, now) {
+            self.causes.push(Cause::new(CauseKind::Health, transition.to_string()));
+            self.version = self.version.next();
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! What is observed of the incarnations of a cluster: one machine each, what follows
+//! from its verdicts at once, and whom to tell.
+//!
+//! # When many fall at once
+//!
+//! Where checks would take down more than 30 % of the enabled backends of a tier
+//! within one round of checks, and at least two, the fault is more likely between us
+//! and them than in all of them. Then each backend beyond that must fail one check
+//! more than `fall` says. That costs a round where they really are broken, and keeps
+//! most of a cluster where a switch of ours blinked. What counts is who *fell* within
+//! the round: the first thirty percent are not held back, because nobody can know
+//! that more will follow.
+
+use std::{collections::BTreeMap, mem, sync::Arc};
+
+use super::{eligibility::Standing, policy::Policy, snapshot::Snapshot};
+use crate::{
+    backend::{Backend, Health, IncarnationId, load::Load},
+    health::{Condition, Input, Machine, Rules, Transition},
+    sync,
+    time::Tick,
+};
+
+/// All machines of a cluster.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Watch {
+    lives: BTreeMap<IncarnationId, Watched>,
+    /// What was said from outside since the last time anybody knew how late it is.
+    verdicts: Vec<(IncarnationId, Health)>,
+    /// What nobody was told yet.
+    untold: Vec<Transition>,
+}
+
+#[derive(Clone, Debug)]
+struct Watched {
+    backend: Arc<Backend>,
+    load: sync::Arc<Load>,
+    machine: Machine,
+    /// When it came or returned, if that was while others were there.
+    ramps_since: Option<Tick>,
+}
+
+impl Watch {
+    /// Feeds one machine. What comes of it is kept to be told, and returned.
+    pub(super) fn feed(
+        &mut self,
+        incarnation: IncarnationId,
+        input: Input,
+        now: Tick,
+    ) -> Option<&Transition> {
+        let watched = self.lives.get_mut(&incarnation)?;
+        let transition = watched.machine.on(input, now);
+        watched.follow(transition.as_ref());
+        self.untold.push(transition?);
+        self.untold.last()
+    }
+
+    /// Notes a verdict from outside, and says whether it is another one than before.
+    pub(super) fn say(&mut self, incarnation: IncarnationId, health: Health) -> bool {
+        let said = self.verdicts.iter().rev().find(|(about, _)| *about == incarnation);
+        let before = said.map_or_else(|| self.health(incarnation), |(_, health)| *health);
+        self.verdicts.push((incarnation, health));
+        before != health
+    }
+
+    /// Has the verdicts from outside take effect. Those have causes of their own.
+    pub(super) fn take_in_verdicts(&mut self, now: Tick) {
+        for (incarnation, health) in mem::take(&mut self.verdicts) {
+            self.feed(incarnation, Input::Verdict(health), now);
+        }
+    }
+
+    /// The incarnations for which time alone has changed something.
+    pub(super) fn due(&self, now: Tick) -> Vec<IncarnationId> {
+        let due = |watched: &Watched| watched.machine.next_deadline().is_some_and(|at| at <= now);
+        self.lives.iter().filter(|(_, watched)| due(watched)).map(|(id, _)| *id).collect()
+    }
+
+    /// When time alone will change something.
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        self.lives.values().filter_map(|watched| watched.machine.next_deadline()).min()
+    }
+
+    /// Whether a failed check of this incarnation needs another to confirm it; see
+    /// the module's documentation. O(1), but for those about to fall.
+    pub(super) fn must_confirm(
+        &self,
+        incarnation: IncarnationId,
+        policy: &Policy,
+        is_enabled: impl Fn(&str) -> bool,
+        now: Tick,
+    ) -> bool {
+        const MOST: usize = 30;
+        let falling = self.lives.get(&incarnation).filter(|it| it.machine.is_about_to_fall());
+        let Some(falling) = falling else { return false };
+        let (mut total, mut fallen) = (0, 1);
+        for other in self.lives.values() {
+            if other.backend.tier() != falling.backend.tier() || !is_enabled(other.backend.name()) {
+                continue;
+            }
+            total += 1;
+            let lately = |at: Tick| now.since(at) < policy.checks.round;
+            fallen += usize::from(other.machine.fell_at().is_some_and(lately));
+        }
+        fallen >= 2 && fallen * 100 > total * MOST
+    }
+
+    /// Has all machines go by `policy`.
+    pub(super) fn adopt(&mut self, policy: &Policy) {
+        for watched in self.lives.values_mut() {
+            watched.machine.set_rules(rules(policy, &watched.backend));
+            watched.load.set_alarms(watched.machine.alarms());
+        }
+    }
+
+    /// Begins to watch those who are new in `snapshot`, ends it for those who are
+    /// gone, and shuts or opens the gates as the standings demand.
+    pub(super) fn follow(&mut self, snapshot: &Snapshot, policy: &Policy, now: Tick) {
+        let mut before = mem::take(&mut self.lives);
+        let joins_others = snapshot.publication() > 1;
+        for (member, hot) in snapshot.roster.members.iter().zip(&snapshot.roster.hot) {
+            let rules = rules(policy, &member.backend);
+            let mut watched = before.remove(&member.incarnation).unwrap_or_else(|| Watched {
+                backend: Arc::clone(&member.backend),
+                load: sync::Arc::clone(&hot.load),
+                machine: Machine::new(
+                    Arc::clone(member.backend.shared_name()),
+                    member.incarnation,
+                    rules,
+                    now,
+                ),
+                ramps_since: joins_others.then_some(now),
+            });
+            watched.backend = Arc::clone(&member.backend);
+            watched.machine.set_rules(rules);
+            watched.load.set_alarms(watched.machine.alarms());
+            watched.set_gate(member.standing);
+            self.lives.insert(member.incarnation, watched);
+        }
+    }
+
+    pub(super) fn health(&self, incarnation: IncarnationId) -> Health {
+        self.lives.get(&incarnation).map_or(Health::Unknown, |watched| watched.machine.health())
+    }
+
+    pub(super) fn condition(&self, incarnation: IncarnationId) -> Option<Condition> {
+        Some(self.lives.get(&incarnation)?.machine.condition())
+    }
+
+    pub(super) fn watches(&self, incarnation: IncarnationId) -> bool {
+        self.lives.contains_key(&incarnation)
+    }
+
+    /// Since when it is to be given more and more, if ever; `None` for those who are
+    /// not watched yet.
+    pub(super) fn ramps_since(&self, incarnation: IncarnationId) -> Option<Option<Tick>> {
+        Some(self.lives.get(&incarnation)?.ramps_since)
+    }
+
+    pub(super) fn take_untold(&mut self) -> Vec<Transition> {
+        mem::take(&mut self.untold)
+    }
+}
+
+impl Watched {
+    /// What a verdict means for requests from now on, before any snapshot is built.
+    fn follow(&mut self, transition: Option<&Transition>) {
+        if let Some(transition) = transition {
+            match transition.to {
+                Health::HalfOpen => self.load.gate().shut(),
+                Health::Up | Health::Unknown => self.load.gate().open(),
+                Health::Ejected | Health::Down => {}
+            }
+            if transition.to.is_usable() && !transition.from.is_usable() {
+                self.ramps_since = Some(transition.at);
+            }
+            // A new row begins.
+            self.load.forget_failures();
+        }
+        self.load.set_alarms(self.machine.alarms());
+    }
+
+    /// In panic everybody is let in. Otherwise a gate stays shut until the backend is
+    /// up, so that what workers still pick from an older snapshot is held back too.
+    fn set_gate(&self, standing: Standing) {
+        match self.machine.health() {
+            _ if standing == Standing::Panic => self.load.gate().open(),
+            Health::HalfOpen => self.load.gate().shut_if_open(),
+            Health::Up | Health::Unknown => self.load.gate().open(),
+            Health::Ejected | Health::Down => {}
+        }
+    }
+}
+
+fn rules(policy: &Policy, backend: &Backend) -> Rules {
+    Rules { passive: backend.passive().unwrap_or(policy.passive), checks: policy.checks }
+}

@@ -1,0 +1,347 @@
+//! The verdict on one incarnation, as a machine whose every input is written down.
+//!
+//! | in | input | then |
+//! |---|---|---|
+//! | unknown | a check passes | up |
+//! | up, unknown, ejected, half-open | `fall` checks in a row fail | down |
+//! | down, ejected, half-open | `rise` checks in a row pass | up |
+//! | up, unknown | requests fail as [`Passive`] says | ejected |
+//! | ejected | its time is over | half-open |
+//! | half-open | a request succeeds | up |
+//! | half-open | a request fails | ejected, twice as long as before, at most 8 times |
+//!
+//! Everything else changes counts at most. Down wins over ejected: what a check
+//! sees is newer. Passed checks count from the beginning of an ejection, or of
+//! being down. A request that began before the backend was half-open says nothing
+//! about what it is now.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    reason::{Failure, Reason},
+    transition::{Condition, Transition},
+    window::Window,
+};
+use crate::{
+    backend::{Health, IncarnationId},
+    cluster::{Passive, Thresholds},
+    time::Tick,
+};
+
+/// How evidence is weighed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    pub(crate) passive: Passive,
+    pub(crate) checks: Thresholds,
+}
+
+/// One piece of evidence.
+#[derive(Clone, Debug)]
+pub(crate) enum Input {
+    CheckPassed,
+    CheckFailed {
+        reason: Arc<str>,
+        /// The backend answered, and its answer was that it is not well. Requests
+        /// that succeed do not outweigh this.
+        answered: bool,
+        /// One more than usual must fail.
+        confirm: bool,
+    },
+    RequestSucceeded(Request),
+    RequestFailed {
+        how: Failure,
+        /// How many in a row have.
+        in_a_row: u32,
+        request: Request,
+    },
+    /// Nothing happened, but it is later.
+    TimePassed,
+    /// Somebody outside decided. Holds until the next evidence to the contrary; an
+    /// ejection, until the next verdict or passed checks.
+    Verdict(Health),
+}
+
+/// What matters of a request besides how it ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request {
+    pub(crate) started: Tick,
+    /// It was let in to try a backend that is half-open, and still is.
+    pub(crate) trial: bool,
+}
+
+/// Which requests the machine wants to hear of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Alarms {
+    /// Failed ones, from so many in a row on; `None`: of none.
+    pub(crate) failures: Option<u32>,
+    /// The next that succeeds.
+    pub(crate) success: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Unknown,
+    Up,
+    Down,
+    /// `None`: until somebody says otherwise.
+    Ejected {
+        until: Option<Tick>,
+    },
+    HalfOpen,
+}
+
+/// See the module's documentation.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    backend: Arc<str>,
+    incarnation: IncarnationId,
+    rules: Rules,
+    state: State,
+    since: Tick,
+    reason: Reason,
+    /// The latest time it was told.
+    clock: Tick,
+    /// Checks in a row that passed since the state began.
+    passed: u32,
+    /// Checks in a row that failed.
+    failed: u32,
+    /// Whether one of those was answered.
+    answered: bool,
+    window: Window,
+    /// How long the last ejection was to be without trials that failed.
+    base: Duration,
+    /// How long it was.
+    ejection: Duration,
+    /// Trials that failed since it was last up.
+    trials: u32,
+}
+
+impl Machine {
+    /// Ejections get longer up to this many times their configured length.
+    const LONGEST: u32 = 8;
+
+    pub(crate) fn new(
+        backend: Arc<str>,
+        incarnation: IncarnationId,
+        rules: Rules,
+        now: Tick,
+    ) -> Self {
+        Self {
+            backend,
+            incarnation,
+            rules,
+            state: State::Unknown,
+            since: now,
+            reason: Reason::New,
+            clock: now,
+            passed: 0,
+            failed: 0,
+            answered: false,
+            window: Window::default(),
+            base: Passive::EJECTION,
+            ejection: Duration::ZERO,
+            trials: 0,
+        }
+    }
+
+    /// Takes in one piece of evidence. A `now` before an earlier one counts as that.
+    pub(crate) fn on(&mut self, input: Input, now: Tick) -> Option<Transition> {
+        let now = now.max(self.clock);
+        self.clock = now;
+        match input {
+            Input::CheckPassed => self.check_passed(now),
+            Input::CheckFailed { reason, answered, confirm } => {
+                self.answered |= answered;
+                self.check_failed(reason, confirm, now)
+            }
+            Input::RequestSucceeded(request) => self.request_succeeded(request, now),
+            Input::RequestFailed { how, in_a_row, request } => {
+                self.request_failed(how, in_a_row, request, now)
+            }
+            Input::TimePassed => match self.state {
+                State::Ejected { until: Some(until) } if now >= until => {
+                    self.enter(State::HalfOpen, Reason::EjectionOver(self.ejection), now)
+                }
+                _ => None,
+            },
+            Input::Verdict(health) => self.verdict(health, now),
+        }
+    }
+
+    /// From now on evidence is weighed like this. An ejection that runs is not
+    /// changed.
+    pub(crate) fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
+    /// When time alone will change something. Never before the time of the last
+    /// input.
+    pub(crate) fn next_deadline(&self) -> Option<Tick> {
+        match self.state {
+            State::Ejected { until } => until,
+            _ => None,
+        }
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        match self.state {
+            State::Unknown => Health::Unknown,
+            State::Up => Health::Up,
+            State::Down => Health::Down,
+            State::Ejected { .. } => Health::Ejected,
+            State::HalfOpen => Health::HalfOpen,
+        }
+    }
+
+    pub(crate) fn condition(&self) -> Condition {
+        Condition {
+            backend: Arc::clone(&self.backend),
+            incarnation: self.incarnation,
+            health: self.health(),
+            since: self.since,
+            reason: self.reason.clone(),
+        }
+    }
+
+    /// Whether one more failed check would take it down.
+    pub(crate) fn is_about_to_fall(&self) -> bool {
+        self.state != State::Down && self.failed + 1 >= self.rules.checks.fall
+    }
+
+    /// When checks took it down, if they did.
+    pub(crate) fn fell_at(&self) -> Option<Tick> {
+        let by_checks = matches!(self.reason, Reason::ChecksFailed { .. });
+        (self.state == State::Down && by_checks).then_some(self.since)
+    }
+
+    /// Which requests it wants to hear of from now on.
+    pub(crate) fn alarms(&self) -> Alarms {
+        match self.state {
+            State::Unknown | State::Up => Alarms {
+                failures: match self.rules.passive {
+                    Passive::Off => None,
+                    Passive::Consecutive { failures, .. } => Some(failures.max(1)),
+                    Passive::Windowed { .. } => Some(1),
+                },
+                success: self.failed > 0 && !self.answered,
+            },
+            State::HalfOpen => Alarms { failures: Some(1), success: true },
+            State::Down | State::Ejected { .. } => Alarms { failures: None, success: false },
+        }
+    }
+
+    fn check_passed(&mut self, now: Tick) -> Option<Transition> {
+        self.forget_failed_checks();
+        self.passed = self.passed.saturating_add(1);
+        let needed = if self.state == State::Unknown { 1 } else { self.rules.checks.rise };
+        if self.state == State::Up || self.passed < needed {
+            return None;
+        }
+        self.enter(State::Up, Reason::ChecksPassed(self.passed), now)
+    }
+
+    fn check_failed(&mut self, last: Arc<str>, confirm: bool, now: Tick) -> Option<Transition> {
+        self.passed = 0;
+        self.failed = self.failed.saturating_add(1);
+        let needed = self.rules.checks.fall.saturating_add(u32::from(confirm));
+        if self.state == State::Down || self.failed < needed {
+            return None;
+        }
+        self.enter(State::Down, Reason::ChecksFailed { count: self.failed, last }, now)
+    }
+
+    fn request_succeeded(&mut self, request: Request, now: Tick) -> Option<Transition> {
+        match self.state {
+            State::HalfOpen if self.is_new(request) => self.enter(State::Up, Reason::Answered, now),
+            State::Up | State::Unknown if !self.answered => {
+                self.failed = 0;
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn request_failed(
+        &mut self,
+        how: Failure,
+        in_a_row: u32,
+        request: Request,
+        now: Tick,
+    ) -> Option<Transition> {
+        match (self.state, self.rules.passive) {
+            (State::Unknown | State::Up, Passive::Consecutive { failures, eject }) => {
+                let reason = Reason::FailuresInARow { count: in_a_row, last: how };
+                (in_a_row >= failures).then(|| self.eject(eject, reason, now))?
+            }
+            (State::Unknown | State::Up, Passive::Windowed { max_fails, fail_timeout }) => {
+                let count = self.window.add(now, fail_timeout, max_fails.max(1));
+                let reason = Reason::FailuresWithin { count, window: fail_timeout };
+                (count >= max_fails).then(|| self.eject(fail_timeout, reason, now))?
+            }
+            (State::HalfOpen, _) if self.is_new(request) => {
+                self.trials = self.trials.saturating_add(1);
+                let base = self.rules.passive.ejection().unwrap_or(self.base);
+                self.eject(base, Reason::TrialFailed(how), now)
+            }
+            _ => None,
+        }
+    }
+
+    fn is_new(&self, request: Request) -> bool {
+        request.trial || request.started >= self.since
+    }
+
+    fn eject(&mut self, base: Duration, reason: Reason, now: Tick) -> Option<Transition> {
+        let times = 1_u32.checked_shl(self.trials).map_or(Self::LONGEST, |n| n.min(Self::LONGEST));
+        self.base = base;
+        self.ejection = base.saturating_mul(times);
+        self.enter(State::Ejected { until: Some(now + self.ejection) }, reason, now)
+    }
+
+    fn verdict(&mut self, health: Health, now: Tick) -> Option<Transition> {
+        self.forget_failed_checks();
+        self.trials = 0;
+        if self.health() == health {
+            return None;
+        }
+        let state = match health {
+            Health::Unknown => State::Unknown,
+            Health::Up => State::Up,
+            Health::Down => State::Down,
+            Health::Ejected => State::Ejected { until: None },
+            Health::HalfOpen => State::HalfOpen,
+        };
+        self.enter(state, Reason::Said, now)
+    }
+
+    fn enter(&mut self, state: State, reason: Reason, now: Tick) -> Option<Transition> {
+        let from = self.health();
+        self.state = state;
+        self.since = now;
+        self.reason = reason.clone();
+        // Half-open is the second part of an ejection: what passed in the first counts.
+        if state != State::HalfOpen {
+            self.passed = 0;
+            self.window.clear();
+        }
+        if state == State::Up {
+            self.trials = 0;
+        }
+        Some(Transition {
+            at: now,
+            backend: Arc::clone(&self.backend),
+            incarnation: self.incarnation,
+            from,
+            to: self.health(),
+            reason,
+        })
+    }
+
+    fn forget_failed_checks(&mut self) {
+        self.failed = 0;
+        self.answered = false;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! The machine, input by input, and under any inputs.
+
+use proptest::{prelude::*, test_runner::RngSeed};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn at(second: u64) -> Tick {
+    Tick::from_millis(second * 1_000)
+}
+
+fn machine(passive: Passive) -> Machine {
+    let rules = Rules { passive, checks: Thresholds::default() };
+    Machine::new("a".into(), IncarnationId::from_number(1), rules, Tick::ZERO)
+}
+
+fn failed(in_a_row: u32) -> Input {
+    let request = Request { started: Tick::ZERO, trial: false };
+    Input::RequestFailed { how: Failure::Connect, in_a_row, request }
+}
+
+fn trial_failed() -> Input {
+    let request = Request { started: Tick::ZERO, trial: true };
+    Input::RequestFailed { how: Failure::Timeout, in_a_row: 1, request }
+}
+
+fn succeeded(trial: bool) -> Input {
+    Input::RequestSucceeded(Request { started: Tick::ZERO, trial })
+}
+
+fn check_failed() -> Input {
+    Input::CheckFailed { reason: "status 500".into(), answered: true, confirm: false }
+}
+
+fn no_answer() -> Input {
+    Input::CheckFailed { reason: "timeout after 1 s".into(), answered: false, confirm: false }
+}
+
+/// Feeds it one input a second from `start` on and says what it said.
+fn story(
+    machine: &mut Machine,
+    start: u64,
+    inputs: impl IntoIterator<Item = Input>,
+) -> Vec<String> {
+    let inputs = (start..).zip(inputs);
+    inputs.filter_map(|(s, input)| machine.on(input, at(s))).map(|it| it.to_string()).collect()
+}
+
+/// A machine that was ejected at second 0, for ten seconds.
+fn ejected() -> Machine {
+    let mut machine = machine(Passive::default());
+    assert_eq!(
+        story(&mut machine, 0, [failed(3)]),
+        ["a ejected: 3 requests in a row failed, the last: connect"]
+    );
+    machine
+}
+
+fn half_open() -> Machine {
+    let mut machine = ejected();
+    assert_eq!(
+        story(&mut machine, 10, [Input::TimePassed]),
+        ["a half-open: ejected for 10 s is over: one request at a time"]
+    );
+    machine
+}
+
+#[test]
+fn the_first_check_that_passes_brings_an_unknown_backend_up() {
+    let mut machine = machine(Passive::Off);
+    assert_eq!(machine.health(), Health::Unknown);
+    assert_eq!(story(&mut machine, 1, [Input::CheckPassed]), ["a up: a check passed"]);
+}
+
+#[test]
+fn checks_take_a_backend_down_after_fall_and_bring_it_back_after_rise() {
+    let mut machine = machine(Passive::Off);
+    let inputs = [check_failed(), check_failed(), check_failed(), check_failed()];
+    assert_eq!(story(&mut machine, 1, inputs), ["a down: 3 checks in a row failed: status 500"]);
+    assert_eq!(machine.condition().since, at(3));
+    let inputs = [Input::CheckPassed, check_failed(), Input::CheckPassed, Input::CheckPassed];
+    assert_eq!(story(&mut machine, 10, inputs), ["a up: 2 checks in a row passed"]);
+}
+
+#[test]
+fn a_check_that_passes_ends_the_row_of_failed_ones() {
+    let mut machine = machine(Passive::Off);
+    let row = || [check_failed(), check_failed(), Input::CheckPassed];
+    story(&mut machine, 1, row());
+    assert_eq!(story(&mut machine, 4, row()), [""; 0]);
+}
+
+#[test]
+fn a_check_that_must_be_confirmed_needs_one_more() {
+    let mut machine = machine(Passive::Off);
+    let confirm =
+        || Input::CheckFailed { reason: "status 500".into(), answered: true, confirm: true };
+    assert_eq!(story(&mut machine, 1, [check_failed(), check_failed(), confirm()]), [""; 0]);
+    let more = story(&mut machine, 4, [check_failed()]);
+    assert_eq!(more, ["a down: 4 checks in a row failed: status 500"]);
+}
+
+#[test]
+fn a_request_that_succeeds_outweighs_checks_without_an_answer_and_no_others() {
+    let mut machine = machine(Passive::default());
+    let inputs = [no_answer(), no_answer(), succeeded(false), no_answer(), no_answer()];
+    assert_eq!(story(&mut machine, 1, inputs), [""; 0]);
+    let inputs = [check_failed()];
+    assert_eq!(story(&mut machine, 6, inputs), ["a down: 3 checks in a row failed: status 500"]);
+    let mut machine = super::tests::machine(Passive::default());
+    let inputs = [check_failed(), no_answer(), succeeded(false), no_answer()];
+    let down = story(&mut machine, 1, inputs);
+    assert_eq!(down, ["a down: 3 checks in a row failed: timeout after 1 s"]);
+}
+
+#[test]
+fn it_wants_to_hear_of_a_success_only_where_one_would_change_something() {
+    let mut machine = machine(Passive::default());
+    let quiet = Alarms { failures: Some(3), success: false };
+    assert_eq!(machine.alarms(), quiet);
+    machine.on(no_answer(), at(1));
+    assert_eq!(machine.alarms(), Alarms { success: true, ..quiet });
+    machine.on(succeeded(false), at(2));
+    assert_eq!(machine.alarms(), quiet);
+    machine.on(check_failed(), at(3));
+    assert_eq!(machine.alarms(), quiet);
+    assert_eq!(ejected().alarms(), Alarms { failures: None, success: false });
+    assert_eq!(half_open().alarms(), Alarms { failures: Some(1), success: true });
+}
+
+#[test]
+fn an_ejection_ends_in_one_request_at_a_time() {
+    let mut machine = ejected();
+    assert_eq!(machine.next_deadline(), Some(at(10)));
+    assert_eq!(story(&mut machine, 9, [Input::TimePassed]), [""; 0]);
+    let mut machine = half_open();
+    assert_eq!(machine.next_deadline(), None);
+    assert_eq!(story(&mut machine, 11, [succeeded(true)]), ["a up: a request succeeded"]);
+}
+
+#[test]
+fn each_trial_that_fails_doubles_the_ejection_up_to_eight_times() {
+    let mut machine = half_open();
+    let mut now = 10;
+    for length in [20, 40, 80, 80, 80] {
+        let said = story(&mut machine, now, [trial_failed()]);
+        assert_eq!(said, ["a ejected: the one request that tried it failed: timeout"]);
+        now += length;
+        assert_eq!(machine.next_deadline(), Some(at(now)));
+        assert_eq!(story(&mut machine, now, [Input::TimePassed]).len(), 1);
+    }
+    machine.on(succeeded(true), at(now));
+    machine.on(failed(3), at(now));
+    assert_eq!(machine.next_deadline(), Some(at(now + 10)), "it was up: it starts anew");
+}
+
+#[test]
+fn a_request_that_began_before_the_trials_says_nothing_about_them() {
+    let mut machine = half_open();
+    assert_eq!(story(&mut machine, 11, [failed(1), succeeded(false)]), [""; 0]);
+    let request = Request { started: at(10), trial: false };
+    assert!(machine.on(Input::RequestSucceeded(request), at(11)).is_some());
+}
+
+#[test]
+fn down_wins_over_ejected_and_ends_it() {
+    let mut machine = ejected();
+    let inputs = [check_failed(), check_failed(), check_failed()];
+    assert_eq!(story(&mut machine, 1, inputs), ["a down: 3 checks in a row failed: status 500"]);
+    assert_eq!(machine.next_deadline(), None);
+    assert_eq!(story(&mut machine, 20, [Input::TimePassed, failed(9), succeeded(true)]), [""; 0]);
+    let passed = [Input::CheckPassed, Input::CheckPassed];
+    assert_eq!(story(&mut machine, 30, passed), ["a up: 2 checks in a row passed"]);
+}
+
+#[test]
+fn rise_checks_end_an_ejection_early_and_one_does_not() {
+    let mut machine = machine(Passive::default());
+    story(&mut machine, 0, [Input::CheckPassed, Input::CheckPassed, failed(3)]);
+    assert_eq!(story(&mut machine, 3, [Input::CheckPassed]), [""; 0]);
+    let passed = story(&mut machine, 4, [Input::CheckPassed]);
+    assert_eq!(passed, ["a up: 2 checks in a row passed"]);
+}
+
+#[test]
+fn checks_that_passed_during_the_ejection_count_when_it_is_over() {
+    let mut machine = ejected();
+    let inputs = [Input::CheckPassed, Input::TimePassed, Input::CheckPassed];
+    let said = story(&mut machine, 9, inputs);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert_eq!(said[1], "a up: 2 checks in a row passed");
+}
+
+#[test]
+fn failures_within_the_window_eject_for_as_long() {
+    let passive = Passive::Windowed { max_fails: 5, fail_timeout: 10 * SECOND };
+    let mut machine = machine(passive);
+    assert_eq!(machine.alarms().failures, Some(1));
+    let inputs = [failed(1), failed(2), succeeded(false), failed(1), failed(2), failed(3)];
+    assert_eq!(story(&mut machine, 1, inputs), ["a ejected: 5 requests failed within 10 s"]);
+    assert_eq!(machine.next_deadline(), Some(at(16)));
+}
+
+#[test]
+fn without_passive_observation_no_request_matters() {
+    let mut machine = machine(Passive::Off);
+    assert_eq!(machine.alarms().failures, None);
+    assert_eq!(story(&mut machine, 1, (1..100).map(failed)), [""; 0]);
+}
+
+#[test]
+fn a_verdict_from_outside_is_taken_as_it_is() {
+    let mut machine = machine(Passive::default());
+    let verdicts = [Health::Down, Health::Down, Health::Ejected, Health::HalfOpen, Health::Up];
+    let said = story(&mut machine, 1, verdicts.map(Input::Verdict));
+    let words = ["a down", "a ejected", "a half-open", "a up"];
+    assert_eq!(said, words.map(|words| format!("{words}: somebody said so")));
+    machine.on(Input::Verdict(Health::HalfOpen), at(9));
+    machine.on(trial_failed(), at(10));
+    assert_eq!(machine.next_deadline(), Some(at(30)), "ten seconds, doubled");
+}
+
+#[test]
+fn other_rules_hold_from_the_next_input_on() {
+    let mut machine = machine(Passive::Off);
+    let checks = Thresholds { rise: 1, fall: 1, ..Thresholds::default() };
+    let passive = Passive::Consecutive { failures: 1, eject: SECOND };
+    machine.set_rules(Rules { passive, checks });
+    assert_eq!(machine.alarms().failures, Some(1));
+    assert_eq!(story(&mut machine, 1, [failed(1)]), ["a ejected: a request failed: connect"]);
+    assert_eq!(story(&mut machine, 1, [check_failed()]), ["a down: a check failed: status 500"]);
+    assert_eq!(story(&mut machine, 2, [Input::CheckPassed]), ["a up: a check passed"]);
+}
+
+fn input() -> impl Strategy<Value = Input> {
+    let request = (any::<bool>(), 0..100_u64)
+        .prop_map(|(trial, second)| Request { started: at(second), trial });
+    let how = prop::sample::select(vec![Failure::Connect, Failure::Timeout, Failure::Reset]);
+    prop_oneof![
+        3 => Just(Input::CheckPassed),
+        3 => (any::<bool>(), any::<bool>()).prop_map(|(answered, confirm)| Input::CheckFailed {
+            reason: "refused".into(),
+            answered,
+            confirm,
+        }),
+        3 => request.clone().prop_map(Input::RequestSucceeded),
+        4 => (how, 1..6_u32, request)
+            .prop_map(|(how, in_a_row, request)| Input::RequestFailed { how, in_a_row, request }),
+        4 => Just(Input::TimePassed),
+    ]
+}
+
+fn passive() -> impl Strategy<Value = Passive> {
+    prop_oneof![
+        Just(Passive::Off),
+        (0..4_u32, 1..30_u64).prop_map(|(failures, seconds)| Passive::Consecutive {
+            failures,
+            eject: Duration::from_secs(seconds),
+        }),
+        (0..4_u32, 1..30_u64).prop_map(|(max_fails, seconds)| Passive::Windowed {
+            max_fails,
+            fail_timeout: Duration::from_secs(seconds),
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 512,
+        rng_seed: RngSeed::Fixed(0x4ea1),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whatever_it_is_told_it_has_its_reasons_and_nobody_is_ejected_for_good(
+        passive in passive(),
+        rise in 1..4_u32,
+        fall in 1..4_u32,
+        inputs in prop::collection::vec((input(), 0..20_u64), 1..120),
+    ) {
+        let rules = Rules { passive, checks: Thresholds { rise, fall, ..Thresholds::default() } };
+        let new = || Machine::new("a".into(), IncarnationId::from_number(1), rules, Tick::ZERO);
+        let (mut machine, mut twin) = (new(), new());
+        let mut now = 0;
+        for (input, later) in inputs {
+            now += later;
+            let before = machine.condition();
+            let said = machine.on(input.clone(), at(now));
+            prop_assert_eq!(&said, &twin.on(input, at(now)), "the same inputs, the same verdicts");
+            let after = machine.condition();
+            match said {
+                Some(said) => {
+                    prop_assert!(said.from != said.to && said.from == before.health);
+                    prop_assert_eq!((said.to, said.at), (after.health, after.since));
+                    prop_assert_eq!(&said.reason, &after.reason);
+                    prop_assert!(said.reason != Reason::New);
+                }
+                None => prop_assert_eq!(&before, &after, "no change without a transition"),
+            }
+            let deadline = machine.next_deadline();
+            prop_assert_eq!(deadline.is_some(), machine.health() == Health::Ejected);
+            if let Some(deadline) = deadline {
+                let longest = passive.ejection().unwrap() * Machine::LONGEST;
+                prop_assert!(deadline <= at(now) + longest, "{:?}", deadline);
+                prop_assert!(deadline > after.since);
+            }
+        }
+        if let Some(deadline) = machine.next_deadline() {
+            machine.on(Input::TimePassed, deadline.max(at(now)));
+            prop_assert_eq!(machine.health(), Health::HalfOpen);
+        }
+    }
+}

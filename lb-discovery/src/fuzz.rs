@@ -1,0 +1,81 @@
+//! What fuzzers run, and what `cargo test` runs over their corpus.
+//!
+//! Each function takes any bytes and panics when a promise is broken. The targets
+//! in the folder `fuzz` of the repository only call these, so that a crash found
+//! there is a unit test here: its input goes into the corpus. The first line of an
+//! input is the name of the file, the rest its content.
+
+use std::collections::BTreeSet;
+
+use lb_core::Backend;
+
+use crate::{
+    endpoint::Endpoint,
+    file::{Syntax, read_list, read_node},
+};
+
+/// Any content is one backend with a usable name and address, or explained in one
+/// line.
+pub fn node_file(input: &[u8]) {
+    let Some((name, content)) = split(input) else { return };
+    match read_node(name, content) {
+        Ok(backend) => {
+            assert_eq!(backend.name(), Syntax::of_file_name(name).1);
+            check(&backend);
+        }
+        Err(junk) => check_reason(&junk.to_string()),
+    }
+}
+
+/// Any content is a list without duplicates, or explained in one line.
+pub fn node_list(input: &[u8]) {
+    let Some((name, content)) = split(input) else { return };
+    match read_list(Syntax::of_file_name(name).0, content) {
+        Ok(set) => {
+            let addresses: BTreeSet<_> = set.iter().map(|backend| backend.address()).collect();
+            assert_eq!(addresses.len(), set.len());
+            set.iter().for_each(|backend| check(backend));
+        }
+        Err(junk) => check_reason(&junk.to_string()),
+    }
+}
+
+fn split(input: &[u8]) -> Option<(&str, &[u8])> {
+    let end = input.iter().position(|byte| *byte == b'\n')?;
+    Some((str::from_utf8(&input[..end]).ok()?, &input[end + 1..]))
+}
+
+fn check(backend: &Backend) {
+    let endpoint = Endpoint::parse(backend.address(), None).map(|endpoint| endpoint.to_string());
+    assert_eq!(endpoint.as_deref(), Ok(backend.address()), "the one form of an address");
+    assert!(!backend.name().is_empty() && !backend.name().contains(char::is_whitespace));
+}
+
+fn check_reason(reason: &str) {
+    assert!(!reason.is_empty() && !reason.contains('\n'), "{reason:?}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    fn run_corpus(target: &str, body: fn(&[u8])) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+        let inputs: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap()).collect();
+        assert!(inputs.len() > 4, "{} inputs in {}", inputs.len(), folder.display());
+        for input in inputs {
+            println!("{}", input.path().display());
+            body(&fs::read(input.path()).unwrap());
+        }
+    }
+
+    #[test]
+    fn the_corpus_of_node_file_breaks_no_promise() {
+        run_corpus("node_file", super::node_file);
+    }
+
+    #[test]
+    fn the_corpus_of_node_list_breaks_no_promise() {
+        run_corpus("node_list", super::node_list);
+    }
+}

@@ -1,0 +1,199 @@
+//! One check: a connection, and for HTTP a request and its answer.
+//!
+//! A reason is a short phrase that ends a sentence: `connect: connection refused`,
+//! `status 500`. It is read by people, in logs and status pages, so it never holds
+//! what a backend sent.
+
+use std::{io, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Request, header};
+use http_body::Body;
+use http_body_util::{BodyExt, Empty};
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::settings::{CheckKind, HealthCheck, HttpCheck};
+
+/// How much of a body is looked at.
+const BODY: usize = 4096;
+
+/// How a check ended: well, or why not.
+pub(super) type Verdict = Result<(), Arc<str>>;
+
+/// Checks what is at `address`, within the time the check has.
+pub(super) async fn check(check: &HealthCheck, address: &str) -> Verdict {
+    let result = tokio::time::timeout(check.timeout, async {
+        let stream = TcpStream::connect(address).await.map_err(|error| connect(&error))?;
+        match &check.kind {
+            CheckKind::Tcp => Ok(()),
+            CheckKind::Http(check) => ask(check, stream, address).await,
+        }
+    });
+    result.await.unwrap_or_else(|_| Err(format!("no answer within {:?}", check.timeout).into()))
+}
+
+fn connect(error: &io::Error) -> Arc<str> {
+    let what = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "refused",
+        io::ErrorKind::ConnectionReset => "reset",
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "unreachable",
+        // A name that could not be looked up is one of these; its text names it.
+        _ => return format!("connect: {error}").into(),
+    };
+    format!("connect: {what}").into()
+}
+
+async fn ask(check: &HttpCheck, stream: TcpStream, address: &str) -> Verdict {
+    let no_answer = |error: hyper::Error| -> Arc<str> { format!("no HTTP answer: {error}").into() };
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(no_answer)?;
+    let exchange = async {
+        let response = sender.send_request(request(check, address)).await.map_err(no_answer)?;
+        let status = response.status().as_u16();
+        if !check.statuses.iter().any(|range| range.contains(&status)) {
+            return Err(format!("status {status}").into());
+        }
+        match &check.body {
+            Some(wanted) => look_for(wanted, response.into_body()).await,
+            None => Ok(()),
+        }
+    };
+    tokio::pin!(exchange);
+    tokio::select! {
+        biased;
+        verdict = &mut exchange => verdict,
+        // The connection may be over before the answer has been read whole.
+        _ = connection => exchange.await,
+    }
+}
+
+fn request(check: &HttpCheck, address: &str) -> Request<Empty<Bytes>> {
+    let mut request = Request::new(Empty::new());
+    *request.method_mut() = check.method.clone();
+    *request.uri_mut() = check.path.clone().into();
+    let headers = request.headers_mut();
+    headers.insert(header::USER_AGENT, HeaderValue::from_static("lb-health-check"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    if let Ok(host) = HeaderValue::from_str(address) {
+        headers.insert(header::HOST, host);
+    }
+    for (name, value) in &check.headers {
+        headers.insert(name, value.clone());
+    }
+    request
+}
+
+async fn look_for(wanted: &str, mut body: Incoming) -> Verdict {
+    let mut seen = BytesMut::new();
+    while seen.len() < BODY && !body.is_end_stream() {
+        let Some(frame) = body.frame().await else { break };
+        let frame = frame.map_err(|_| "the body broke off")?;
+        if let Some(data) = frame.data_ref() {
+            seen.extend_from_slice(&data[..data.len().min(BODY - seen.len())]);
+        }
+    }
+    let found = seen.windows(wanted.len().max(1)).any(|part| part == wanted.as_bytes());
+    if found || wanted.is_empty() { Ok(()) } else { Err("the body is not the expected one".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::SocketAddr, time::Duration};
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    fn get(path: &'static str) -> HttpCheck {
+        HttpCheck::get(http::uri::PathAndQuery::from_static(path))
+    }
+
+    fn http(check: HttpCheck) -> HealthCheck {
+        let timeout = Duration::from_secs(5);
+        HealthCheck { kind: CheckKind::Http(check), timeout, ..HealthCheck::default() }
+    }
+
+    /// Takes one connection, answers with `answer`, and tells what it was asked.
+    async fn backend(answer: &'static str) -> (SocketAddr, tokio::task::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8(request).unwrap()
+        });
+        (address, asked)
+    }
+
+    async fn verdict(check: HttpCheck, answer: &'static str) -> Result<(), String> {
+        let (address, _asked) = backend(answer).await;
+        super::check(&http(check), &address.to_string()).await.map_err(|why| why.to_string())
+    }
+
+    #[tokio::test]
+    async fn whoever_listens_passes_a_tcp_check_and_a_closed_port_is_refused() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let tcp = HealthCheck::default();
+        assert_eq!(check(&tcp, &address).await, Ok(()));
+        drop(listener);
+        assert_eq!(check(&tcp, &address).await, Err("connect: refused".into()));
+    }
+
+    #[tokio::test]
+    async fn the_status_decides() {
+        let no_content = "HTTP/1.1 204 No Content\r\n\r\n";
+        assert_eq!(verdict(get("/"), no_content).await, Ok(()));
+        let exact = HttpCheck { statuses: vec![200..=200], ..get("/") };
+        assert_eq!(verdict(exact, no_content).await, Err("status 204".into()));
+        let error = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
+        assert_eq!(verdict(get("/"), error).await, Err("status 500".into()));
+    }
+
+    #[tokio::test]
+    async fn the_body_decides_where_it_is_asked_for() {
+        let ready = || HttpCheck { body: Some("ready".into()), ..get("/") };
+        let says = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nall ready";
+        assert_eq!(verdict(ready(), says).await, Ok(()));
+        let not = "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nstarting";
+        let unexpected = Err("the body is not the expected one".into());
+        assert_eq!(verdict(ready(), not).await, unexpected);
+        let until_close = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nis ready";
+        assert_eq!(verdict(ready(), until_close).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn something_else_than_http_fails() {
+        let why = verdict(get("/"), "220 mail.example.org ESMTP\r\n").await.unwrap_err();
+        assert!(why.starts_with("no HTTP answer: "), "{why}");
+    }
+
+    #[tokio::test]
+    async fn the_request_says_what_it_was_told_to() {
+        let (address, asked) = backend("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        let mut request = HttpCheck { method: http::Method::HEAD, ..get("/healthz?deep=1") };
+        request.headers.insert(header::HOST, HeaderValue::from_static("www.example.org"));
+        assert_eq!(check(&http(request), &address.to_string()).await, Ok(()));
+        let asked = asked.await.unwrap().to_lowercase();
+        assert!(asked.starts_with("head /healthz?deep=1 http/1.1\r\n"), "{asked}");
+        assert!(asked.contains("\r\nhost: www.example.org\r\n"), "{asked}");
+        assert!(asked.contains("\r\nuser-agent: lb-health-check\r\n"), "{asked}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_fails_when_its_time_is_over() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let silent = HealthCheck { timeout: Duration::from_secs(1), ..http(get("/")) };
+        assert_eq!(check(&silent, &address).await, Err("no answer within 1s".into()));
+    }
+}

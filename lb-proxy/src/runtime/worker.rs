@@ -30,6 +30,7 @@ use super::{
     timers::{TICK, Timers},
 };
 use crate::{
+    http::RequestIds,
     listen::{Listener, ListenerSettings, accept},
     upstream::Names,
 };
@@ -43,6 +44,7 @@ pub(crate) struct Worker {
     pub(crate) clock: Rc<Clock>,
     pub(crate) timers: Timers,
     pub(crate) entropy: Entropy,
+    pub(crate) request_ids: RequestIds,
     pub(crate) names: Names,
     sites: Sites,
     site: RefCell<Rc<Site>>,
@@ -85,6 +87,7 @@ impl Worker {
             names: Names::new(Rc::clone(&clock)),
             clock,
             entropy: Entropy::from_os(),
+            request_ids: RequestIds::default(),
             draining: Cell::new(false),
             open: Cell::new(0),
             on_empty: RefCell::new(None),

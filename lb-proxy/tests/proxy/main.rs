@@ -5,9 +5,12 @@
 
 mod bodies;
 mod failure;
+mod forwarded;
 mod forwarding;
 mod keep_alive;
 mod limits;
+mod rewriting;
+mod routes;
 mod shutdown;
 mod support;
 mod timeouts;

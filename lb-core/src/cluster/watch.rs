@@ -163,11 +163,12 @@ impl Watch {
 }
 
 impl Watched {
-    /// What a verdict means for requests from now on, before any snapshot is built.
+    /// What a verdict means for requests from now on, before any snapshot is built. It
+    /// shuts no gate: in panic, this may be the only backend that is left.
     fn follow(&mut self, transition: Option<&Transition>) {
         if let Some(transition) = transition {
             match transition.to {
-                Health::HalfOpen => self.load.gate().shut(),
+                Health::HalfOpen => self.load.gate().renew(),
                 Health::Up | Health::Unknown => self.load.gate().open(),
                 Health::Ejected | Health::Down => {}
             }
@@ -185,7 +186,7 @@ impl Watched {
     fn set_gate(&self, standing: Standing) {
         match self.machine.health() {
             _ if standing == Standing::Panic => self.load.gate().open(),
-            Health::HalfOpen => self.load.gate().shut_if_open(),
+            Health::HalfOpen => self.load.gate().shut(),
             Health::Up | Health::Unknown => self.load.gate().open(),
             Health::Ejected | Health::Down => {}
         }

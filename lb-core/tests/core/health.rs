@@ -304,6 +304,24 @@ fn the_last_backend_is_used_although_it_fails() {
 }
 
 #[test]
+fn the_last_backend_is_open_to_all_when_its_ejection_is_over() {
+    let mut farm = Farm::first(1);
+    farm.requests([Outcome::Connect; 3]);
+    farm.wait(9_990);
+    // A build of a moment ago: the next snapshot has to wait.
+    farm.say(Change::Policy(Policy { panic_threshold: 1, ..Policy::default() }));
+    farm.drive();
+    farm.now.set(farm.now.get() + Duration::from_millis(10));
+    for _ in 0..3 {
+        let _leases = [farm.acquire(), farm.acquire()];
+        farm.drive();
+        let _more = [farm.acquire(), farm.acquire()];
+        farm.wait(30);
+    }
+    assert_eq!(farm.health("b0"), Health::HalfOpen);
+}
+
+#[test]
 fn what_a_backend_says_of_failures_comes_before_the_policy() {
     let passive = Passive::Windowed { max_fails: 5, fail_timeout: Duration::from_secs(300) };
     let backends = [

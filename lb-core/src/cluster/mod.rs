@@ -4,6 +4,9 @@
 //!
 //! * Anybody may [`apply`](Cluster::apply) a [`Change`]: that records it, and
 //!   closes a backend at once when it is to be drained or disabled.
+//! * Anybody may say what he [observed](Cluster::observe) of a backend; requests that
+//!   failed say it themselves. A verdict that changes is a cause like any other, and
+//!   whoever [listens](Cluster::on_transition) is told.
 //! * One owner calls [`drive`](Cluster::drive), which builds a snapshot from all
 //!   that was recorded since the last one. Builds are bounded: never two at a
 //!   time, always of the latest state, and with a pause of at least 50 ms and ten
@@ -345,7 +348,7 @@ impl Inputs {
     /// Forgets what a build has dealt with.
     fn forget(&mut self, built: &Built, now: Tick) {
         self.causes.drain(..built.causes);
-        self.watch.follow(&built.snapshot, &self.policy, now);
+        self.watch.take_up(&built.snapshot, &self.policy, now);
     }
 
     fn admin_state(&self, name: &str) -> AdminState {

@@ -115,7 +115,7 @@ impl Watch {
 
     /// Begins to watch those who are new in `snapshot`, ends it for those who are
     /// gone, and shuts or opens the gates as the standings demand.
-    pub(super) fn follow(&mut self, snapshot: &Snapshot, policy: &Policy, now: Tick) {
+    pub(super) fn take_up(&mut self, snapshot: &Snapshot, policy: &Policy, now: Tick) {
         let mut before = mem::take(&mut self.lives);
         let joins_others = snapshot.publication() > 1;
         for (member, hot) in snapshot.roster.members.iter().zip(&snapshot.roster.hot) {

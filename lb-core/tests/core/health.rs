@@ -387,6 +387,21 @@ fn checks_take_a_backend_out_and_bring_it_back() {
 }
 
 #[test]
+fn a_backend_that_checks_bring_back_begins_another_row() {
+    let mut farm = Farm::first(2);
+    farm.requests([Outcome::Connect; 3]);
+    farm.drive();
+    (0..2).for_each(|_| farm.check("b0", Ok(())));
+    farm.wait(100);
+    assert_eq!(farm.requests([Outcome::Connect; 2]), ["b0"; 2]);
+    farm.wait(100);
+    assert_eq!(farm.health("b0"), Health::Up);
+    farm.requests([Outcome::Connect]);
+    farm.wait(100);
+    assert_eq!(farm.health("b0"), Health::Ejected);
+}
+
+#[test]
 fn a_request_that_succeeds_shows_that_the_way_is_there() {
     let mut farm = Farm::first(2);
     let lost = |farm: &Farm| {
@@ -459,6 +474,22 @@ fn verdicts_from_outside_are_transitions_without_a_cause_of_their_own() {
     let generations = farm.cluster.generations();
     assert_eq!(generations.len(), 2);
     assert_eq!(generations[1].causes, [Cause::new(CauseKind::Person, "test")]);
+}
+
+#[test]
+fn a_verdict_that_comes_while_a_build_begins_is_in_the_snapshot_that_says_so() {
+    let farm = Farm::first(2);
+    let incarnation = farm.incarnation("b0");
+    let asked = Cell::new(0);
+    farm.cluster.drive(&|| {
+        asked.set(asked.get() + 1);
+        if asked.get() == 2 {
+            farm.say(Change::Health { incarnation, health: Health::Down });
+        }
+        farm.now.get()
+    });
+    assert_eq!(farm.cluster.snapshot().stamp().generation, 2);
+    assert_eq!(farm.standing("b0"), Standing::Down);
 }
 
 #[test]

@@ -67,10 +67,10 @@ pub use policy::{Passive, Policy, SlowStart, Thresholds};
 pub use slots::{Slot, SlotSet};
 pub use snapshot::Snapshot;
 pub use view::View;
-use watch::Watch;
+use watch::{Verdict, Watch};
 
 use crate::{
-    backend::{AdminState, Weight},
+    backend::{AdminState, IncarnationId, Weight},
     membership::Membership,
     strategy::Strategy,
     time::Tick,
@@ -110,6 +110,8 @@ struct Inputs {
     admin: BTreeMap<Arc<str>, AdminState>,
     weights: BTreeMap<Arc<str>, Weight>,
     watch: Watch,
+    /// What `watch` says, in the copy that one build gets.
+    verdicts: BTreeMap<IncarnationId, Verdict>,
     policy: Policy,
     strategy: Option<Box<dyn Strategy>>,
     causes: Vec<Cause>,
@@ -338,7 +340,8 @@ impl Inputs {
             membership: self.membership.clone(),
             admin: self.admin.clone(),
             weights: self.weights.clone(),
-            watch: self.watch.clone(),
+            watch: Watch::default(),
+            verdicts: self.watch.verdicts(),
             policy: self.policy.clone(),
             strategy: self.strategy.take(),
             causes: self.causes.clone(),

@@ -39,6 +39,8 @@ pub(crate) enum Trouble {
     Reset,
     Malformed,
     FirstByteTimeout,
+    /// Of all tries together.
+    TotalTimeout,
 }
 
 /// Who was at fault.
@@ -91,6 +93,7 @@ impl Trouble {
             Self::Reset => (Backend, StatusCode::BAD_GATEWAY, "backend-reset"),
             Self::Malformed => (Backend, StatusCode::BAD_GATEWAY, "backend-malformed"),
             Self::FirstByteTimeout => (Backend, StatusCode::GATEWAY_TIMEOUT, "backend-timeout"),
+            Self::TotalTimeout => (Backend, StatusCode::GATEWAY_TIMEOUT, "total-timeout"),
         };
         Verdict { side, status, word }
     }

@@ -5,7 +5,8 @@
 //! precise reading refresh, so that arming a limit costs a load. Coarse time is
 //! never ahead of the truth and at most one tick (100 ms) behind it.
 //!
-//! Wall-clock time exists only as the text of the `Date` header.
+//! Wall-clock time exists only as the text of the `Date` header, and as the second
+//! that values in cookies are made in.
 
 use std::{
     cell::{Cell, RefCell},
@@ -14,7 +15,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use lb_core::Tick;
+use lb_core::{Tick, UnixTime};
 
 /// Where ticks start: the first reading in this process. Shared by all threads,
 /// so that ticks of workers, builder and control can be compared.
@@ -68,6 +69,11 @@ impl Clock {
             *self.date.borrow_mut() = text;
         }
         self.now()
+    }
+
+    /// The seconds since 1970, at most one tick late.
+    pub(crate) fn unix(&self) -> UnixTime {
+        UnixTime::from_secs(self.date_second.get())
     }
 
     /// The value of a `Date` header, at most one tick old.

@@ -174,6 +174,7 @@ fn plans(service: Service, workers: NonZeroUsize) -> Result<Vec<Plan>, StartErro
             service: Arc::clone(&service),
             control: Arc::default(),
             shutdown: shutdown.unwrap_or(Duration::ZERO),
+            workers: u32::try_from(workers.get()).unwrap_or(u32::MAX),
         })
         .collect();
     for settings in &service.listeners {

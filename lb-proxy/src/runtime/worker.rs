@@ -59,6 +59,8 @@ pub(super) struct Plan {
     pub(super) service: Arc<Service>,
     pub(super) control: Arc<Control>,
     pub(super) shutdown: Duration,
+    /// How many workers there are.
+    pub(super) workers: u32,
 }
 
 /// A worker's own socket of a listener.
@@ -77,7 +79,7 @@ pub(crate) struct Open(Rc<Worker>);
 impl Worker {
     fn new(plan: &Plan) -> Self {
         let clock = Rc::new(Clock::new());
-        let sites = Sites::new(Rc::clone(&clock), Arc::clone(&plan.control));
+        let sites = Sites::new(Rc::clone(&clock), Arc::clone(&plan.control), plan.workers);
         Self {
             site: RefCell::new(sites.make(&plan.service)),
             sites,

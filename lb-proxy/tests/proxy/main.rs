@@ -8,6 +8,8 @@ mod failure;
 mod forwarding;
 mod keep_alive;
 mod limits;
+mod retries;
 mod shutdown;
+mod sticky;
 mod support;
 mod timeouts;

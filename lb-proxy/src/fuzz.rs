@@ -4,13 +4,15 @@
 //! in the folder `fuzz` of the repository only call these, so that a crash found
 //! there is a unit test here: its input goes into the corpus.
 
+use std::rc::Rc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 
 use crate::{
     config::Config,
     http::{
         HostPattern, PathPattern, RequestFacts, Route, RouteTable, Verdict,
-        fuzzing::{Origin, check, request_changes},
+        fuzzing::{Origin, Via, check, request_changes},
     },
     listen::ListenerLimits,
 };
@@ -109,6 +111,7 @@ pub fn request_head(input: &[u8]) {
         return;
     }
     let origin = Origin {
+        via: Rc::new(Via::new(0)),
         address: HeaderValue::from_static("192.0.2.1"),
         scheme: HeaderValue::from_static("http"),
     };
@@ -124,7 +127,7 @@ pub fn request_head(input: &[u8]) {
     assert_eq!(all("x-forwarded-proto"), ["http"]);
     assert_eq!(all("host").len(), usize::from(head.version == Version::HTTP_11));
     assert_eq!(all("x-forwarded-host"), all("host"));
-    assert_eq!(all("via").last().map(|via| via.as_bytes().ends_with(b" lb")), Some(true));
+    assert_eq!(all("via").last().map(|via| via.as_bytes().ends_with(b" lb-00000000")), Some(true));
     assert!(all("te").iter().all(|te| *te == "trailers"));
     assert_eq!(all("te").is_empty(), all("connection").is_empty());
     assert!(all("transfer-encoding").iter().all(|coding| *coding == "chunked"));

@@ -94,6 +94,7 @@ impl Client {
         let receiving = worker.timers.timer();
         let settings = listener.settings();
         receiving.arm(settings.timeouts.keep_alive);
+        let via = Rc::clone(&worker.via);
         let address = HeaderValue::from_str(&peer.to_canonical().to_string());
         Self {
             worker,
@@ -101,6 +102,7 @@ impl Client {
             settings: RefCell::new(settings),
             peer,
             origin: Origin {
+                via,
                 address: address.expect("an IP address is visible ASCII"),
                 scheme: HeaderValue::from_static("http"),
             },
@@ -120,6 +122,11 @@ impl Client {
     /// until its head is complete.
     pub(crate) fn settings(&self) -> Ref<'_, ListenerSettings> {
         Ref::map(self.settings.borrow(), |settings| &**settings)
+    }
+
+    /// Whether no further request is taken.
+    pub(super) fn is_draining(&self) -> bool {
+        self.worker.is_draining() || self.listener.is_closing()
     }
 
     pub(crate) fn phase(&self) -> Phase {

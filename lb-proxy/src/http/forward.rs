@@ -200,6 +200,9 @@ fn rewrite(head: &mut request::Parts, client: &Client) -> Result<(bool, Named), 
     if changes.names_too_much() {
         return Err(Trouble::HeadTooLarge);
     }
+    if changes.is_loop(&head.headers, &client.origin.via) {
+        return Err(Trouble::Loop);
+    }
     let named = changes.apply_to_request(&mut head.headers, &client.origin, head.version);
     let lacks_host = head.version == Version::HTTP_10 && !head.headers.contains_key(header::HOST);
     head.version = Version::HTTP_11;

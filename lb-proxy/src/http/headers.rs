@@ -6,9 +6,14 @@
 //! proxy. A head is read once, front to back, and the answer is a set of bits;
 //! only what is there is then looked up and removed.
 
+use std::rc::Rc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 
-use super::head::Head;
+use super::{
+    head::Head,
+    via::{self, Via},
+};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -66,11 +71,15 @@ pub(crate) struct Changes {
     /// How many names `Connection` lists.
     named: usize,
     has_date: bool,
+    /// It came through a proxy.
+    has_via: bool,
 }
 
-/// What is known about the client a request came from.
+/// What is known about the way a request came.
 #[derive(Debug)]
 pub(crate) struct Origin {
+    /// What we add to the proxies it came through.
+    pub(crate) via: Rc<Via>,
     /// Its address.
     pub(crate) address: HeaderValue,
     /// The scheme it used.
@@ -143,6 +152,7 @@ fn scan(head: &impl Head) -> Changes {
                 changes.odd_length |= value.len() > 1 && value[0] == b'0';
             }
             "date" => changes.has_date = true,
+            "via" => changes.has_via = true,
             name if is_claim(name) => {
                 changes.also_removed.extend(HeaderName::from_bytes(name.as_bytes()).ok());
             }
@@ -156,6 +166,11 @@ impl Changes {
     /// Whether `Connection` lists more than anybody has a use for.
     pub(crate) fn names_too_much(&self) -> bool {
         self.named > MOST_NAMED
+    }
+
+    /// Whether a request has been here.
+    pub(crate) fn is_loop(&self, headers: &HeaderMap, via: &Via) -> bool {
+        self.has_via && via.is_in(headers)
     }
 
     /// Adds what a `Connection` header names.
@@ -192,7 +207,7 @@ impl Changes {
         }
         headers.insert(X_FORWARDED_FOR, from.address.clone());
         headers.insert(X_FORWARDED_PROTO, from.scheme.clone());
-        headers.append(header::VIA, via(version));
+        headers.append(header::VIA, from.via.of_request(version));
         self.named()
     }
 
@@ -208,7 +223,7 @@ impl Changes {
         if !self.has_date {
             headers.insert(header::DATE, date());
         }
-        headers.append(header::VIA, via(version));
+        headers.append(header::VIA, via::of_answer(version));
         self.named()
     }
 
@@ -240,13 +255,6 @@ impl Changes {
             headers.remove(name);
         }
     }
-}
-
-fn via(version: Version) -> HeaderValue {
-    HeaderValue::from_static(match version {
-        Version::HTTP_10 => "1.0 lb",
-        _ => "1.1 lb",
-    })
 }
 
 /// The members of a list in a header.

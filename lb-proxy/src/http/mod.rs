@@ -37,6 +37,7 @@ mod status;
 pub(crate) mod sticky;
 mod trailers;
 mod upload;
+pub(crate) mod via;
 
 /// The pure steps, for fuzzers.
 #[cfg(any(all(test, feature = "config"), feature = "fuzz"))]
@@ -44,6 +45,7 @@ pub(crate) mod fuzzing {
     pub(crate) use super::{
         check::check,
         headers::{Origin, request_changes},
+        via::Via,
     };
 }
 

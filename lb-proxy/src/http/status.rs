@@ -28,6 +28,8 @@ pub(crate) enum Trouble {
     BodyTooLarge,
     BodyBroken,
     NoRoute,
+    /// It has been here before.
+    Loop,
     ForeignHost,
     NoBackend,
     Overload,
@@ -82,6 +84,7 @@ impl Trouble {
             Self::BodyBroken => (Client, StatusCode::BAD_REQUEST, "bad-body"),
             Self::NoRoute => (Us, StatusCode::NOT_FOUND, "no-route"),
             Self::ForeignHost => (Client, StatusCode::MISDIRECTED_REQUEST, "unknown-host"),
+            Self::Loop => (Us, StatusCode::LOOP_DETECTED, "loop"),
             Self::NoBackend => (Us, StatusCode::SERVICE_UNAVAILABLE, "no-backend"),
             Self::Overload => (Us, StatusCode::SERVICE_UNAVAILABLE, "at-capacity"),
             Self::OutOfResources => (Us, StatusCode::SERVICE_UNAVAILABLE, "out-of-resources"),

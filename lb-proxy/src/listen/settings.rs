@@ -50,7 +50,8 @@ pub struct ListenerTimeouts {
     pub keep_alive: Duration,
     /// While a client takes nothing of what waits for it; then a reset.
     pub send_stall: Duration,
-    /// For requests in flight when the proxy drains; then they are cut off.
+    /// For requests in flight when the proxy drains, or goes on without this listener;
+    /// then they are cut off.
     pub shutdown: Duration,
 }
 

@@ -10,6 +10,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    num::NonZeroUsize,
     rc::{Rc, Weak},
     sync::Arc,
 };
@@ -62,7 +63,7 @@ pub(super) struct Sites {
     clock: Rc<Clock>,
     control: Arc<Control>,
     /// How many workers there are.
-    workers: u32,
+    workers: NonZeroUsize,
     /// Idle connections, over all clusters.
     idle: Rc<Cell<usize>>,
     /// The clusters of this site, and those of earlier ones that requests still use.
@@ -70,7 +71,7 @@ pub(super) struct Sites {
 }
 
 impl Sites {
-    pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>, workers: u32) -> Self {
+    pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>, workers: NonZeroUsize) -> Self {
         Self { clock, control, workers, idle: Rc::default(), known: RefCell::default() }
     }
 
@@ -79,7 +80,8 @@ impl Sites {
         let clusters = service.clusters.iter().map(|settings| {
             let kept = self.kept(&settings.cluster);
             kept.pool.keep_for(settings.timeouts.pool_idle);
-            let floor = (RETRIES / self.workers).max(1);
+            let workers = u32::try_from(self.workers.get()).unwrap_or(u32::MAX);
+            let floor = (RETRIES / workers).max(1);
             let name = settings.cluster.name();
             Rc::new(WorkerCluster {
                 budget: RefCell::new(RetryBudget::new(settings.retry.budget, floor)),

@@ -8,6 +8,7 @@ mod failure;
 mod forwarding;
 mod keep_alive;
 mod limits;
+mod reload;
 mod retries;
 mod shutdown;
 mod sticky;

@@ -33,7 +33,7 @@ use super::{
     timers::{TICK, Timers},
 };
 use crate::{
-    http::via::Via,
+    http::{RequestIds, via::Via},
     listen::{Listener, ListenerSettings, accept},
     upstream::Names,
 };
@@ -47,6 +47,7 @@ pub(crate) struct Worker {
     pub(crate) clock: Rc<Clock>,
     pub(crate) timers: Timers,
     pub(crate) entropy: Entropy,
+    pub(crate) request_ids: RequestIds,
     pub(crate) names: Names,
     pub(crate) via: Rc<Via>,
     sites: Sites,
@@ -80,6 +81,7 @@ impl Worker {
             entropy: Entropy::from_os(),
             via: Rc::new(Via::new(instance.id)),
             listeners: RefCell::default(),
+            request_ids: RequestIds::default(),
             draining: Cell::new(false),
             open: Rc::default(),
             broken: Notify::new(),

@@ -5,11 +5,14 @@
 
 mod bodies;
 mod failure;
+mod forwarded;
 mod forwarding;
 mod keep_alive;
 mod limits;
 mod reload;
 mod retries;
+mod rewriting;
+mod routes;
 mod shutdown;
 mod sticky;
 mod support;

@@ -18,13 +18,14 @@ use hyper::body::Incoming;
 use lb_core::Outcome;
 
 use super::{
+    attempts::Attempts,
     client::{BodyFailure, Client},
     driver::Driver,
     flight::Flight,
     headers::Named,
     trailers,
 };
-use crate::upstream::UpstreamConnection;
+use crate::{runtime::timers::Timer, upstream::UpstreamConnection};
 
 /// Why a body ended early. It is told to hyper, which then breaks the connection.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,8 @@ pub(crate) enum BodyError {
     TooLarge,
     #[error("the backend stopped sending")]
     BackendStalled,
+    #[error("the request has taken longer than it may")]
+    OutOfTime,
     #[error("the backend closed the connection")]
     BackendGone,
     #[error(transparent)]
@@ -157,15 +160,31 @@ struct Live {
     waiting: bool,
     /// What went wrong, while the client has not got what came before.
     failed: Option<BodyError>,
+    /// Limits all of it.
+    total: Option<Timer>,
 }
 
 /// Ends the present request of a client connection when dropped.
 #[derive(Debug)]
-pub(super) struct RequestGuard(pub(super) Rc<Client>);
+pub(super) struct RequestGuard {
+    client: Rc<Client>,
+    attempts: Option<Rc<Attempts>>,
+}
+
+impl RequestGuard {
+    pub(super) fn new(client: Rc<Client>, attempts: Option<Rc<Attempts>>) -> Self {
+        Self { client, attempts }
+    }
+}
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        self.0.request_ends();
+        if let Some(attempts) = &self.attempts
+            && attempts.list().len() > 1
+        {
+            tracing::debug!(%attempts, "request took several tries");
+        }
+        self.client.request_ends();
     }
 }
 
@@ -199,8 +218,26 @@ impl ResponseBody {
             outcome,
             waiting: false,
             failed: None,
+            total: None,
         };
         Self { source: Source::Live(Box::new(live)), not_in_trailers, _request: None }
+    }
+
+    /// What comes from the backend after this is cut off.
+    pub(super) fn limit(&mut self, total: Timer) {
+        if let Source::Live(live) = &mut self.source {
+            live.total = Some(total);
+        }
+    }
+
+    /// Nobody wants it: what is still to come is let go of with its connection. The
+    /// backend has answered all the same.
+    pub(super) fn discard(self) {
+        if let Source::Live(live) = self.source
+            && let Some(mut flight) = live.flight
+        {
+            flight.backend_done(live.outcome);
+        }
     }
 
     /// Has the present request of the connection end with this body.
@@ -216,6 +253,12 @@ impl Live {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if self.failed.is_some() {
             return self.poll_failure();
+        }
+        if let Some(total) = &self.total
+            && total.poll_expired(cx).is_ready()
+        {
+            self.fail(BodyError::OutOfTime, cx);
+            return Poll::Pending;
         }
         match self.driver.poll_frame(cx, &mut self.incoming) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -281,7 +324,9 @@ impl Live {
     fn fail(&mut self, error: BodyError, cx: &Context<'_>) {
         let outcome = match error {
             _ if self.client.body_failure().is_some() => Outcome::ClientGone,
-            BodyError::BackendStalled => Outcome::Timeout,
+            // It may be the client who has taken the time.
+            BodyError::OutOfTime if !self.waiting => Outcome::Abandoned,
+            BodyError::OutOfTime | BodyError::BackendStalled => Outcome::Timeout,
             _ => Outcome::Reset,
         };
         self.driver = Driver::Nobody;

@@ -92,11 +92,12 @@ impl Client {
         let receiving = worker.timers.timer();
         let settings = listener.settings();
         receiving.arm(settings.timeouts.keep_alive);
+        let via = Rc::clone(&worker.via);
         Self {
             worker,
             listener,
             settings: RefCell::new(settings),
-            origin: Origin::new(peer),
+            origin: Origin::new(peer, via),
             phase: Cell::new(Phase::Idle),
             version: Cell::new(Version::HTTP_11),
             body: Cell::new(Body::Done),

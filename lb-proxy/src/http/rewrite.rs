@@ -56,6 +56,9 @@ pub(super) fn rewrite(
     if changes.names_too_much() {
         return Err(Trouble::HeadTooLarge);
     }
+    if changes.is_loop(&head.headers, &client.origin.via) {
+        return Err(Trouble::Loop);
+    }
     let is_trusted = believed.is_some();
     let (headers, version) = (&mut head.headers, head.version);
     let named = changes.apply_to_request(headers, &client.origin, believed, version);

@@ -5,8 +5,8 @@
 //! precise reading refresh, so that arming a limit costs a load. Coarse time is
 //! never ahead of the truth and at most one tick (100 ms) behind it.
 //!
-//! Wall-clock time exists only as the text of the `Date` header and, in milliseconds,
-//! in the names of requests.
+//! Wall-clock time exists only as the text of the `Date` header, as the second that
+//! values in cookies are made in and, in milliseconds, in the names of requests.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,7 +15,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use lb_core::Tick;
+use lb_core::{Tick, UnixTime};
 
 /// Where ticks start: the first reading in this process. Shared by all threads,
 /// so that ticks of workers, builder and control can be compared.
@@ -82,6 +82,11 @@ impl Clock {
     /// wall clock may be set back.
     pub(crate) fn unix_millis(&self) -> u64 {
         self.epoch_millis.get() + self.coarse.get().as_nanos() / 1_000_000
+    }
+
+    /// The seconds since 1970, at most one tick late.
+    pub(crate) fn unix(&self) -> UnixTime {
+        UnixTime::from_secs(self.date_second.get())
     }
 
     /// The value of a `Date` header, at most one tick old.

@@ -13,6 +13,7 @@ use lb_core::Cluster;
 use super::{
     builder::Builder,
     control::{Control, Stage},
+    instance::Instance,
     listeners::{Committed, ListenerChanges, Listeners, NextListeners},
     plan::Plan,
     progress::{Progress, Version},
@@ -62,7 +63,7 @@ impl Proxy {
     pub fn start(service: Service, workers: NonZeroUsize) -> Result<Running, StartError> {
         check_routes(&service)?;
         let progress = Progress::new(workers.get());
-        let mut present = Present::default();
+        let mut present = Present::new(Instance::new(workers));
         let listeners = present.listeners.prepare(&service.listeners, workers, &progress)?;
         let builder = Builder::start().map_err(StartError::Thread)?;
         builder.drive_only(clusters(&service));
@@ -98,13 +99,18 @@ pub struct Running {
 }
 
 /// The service in force, as far as the next one has to know it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Present {
+    instance: Instance,
     version: Version,
     listeners: Listeners,
 }
 
 impl Present {
+    fn new(instance: Instance) -> Self {
+        Self { instance, version: Version::default(), listeners: Listeners::default() }
+    }
+
     /// Makes this the present service. Returns a plan for each worker that `listeners`
     /// were prepared for.
     fn replace(
@@ -115,10 +121,10 @@ impl Present {
         self.version += 1;
         let Committed { listeners, changes, opened } =
             self.listeners.commit(listeners, self.version);
-        let (version, service) = (self.version, Arc::new(service));
+        let (instance, version, service) = (self.instance, self.version, Arc::new(service));
         let plan = |opened| {
             let (service, listeners) = (Arc::clone(&service), Arc::clone(&listeners));
-            Plan { version, service, listeners, opened }
+            Plan { version, service, instance, listeners, opened }
         };
         (opened.into_iter().map(plan).collect(), changes)
     }

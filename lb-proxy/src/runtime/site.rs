@@ -10,18 +10,26 @@
 
 use std::{
     cell::{Cell, RefCell},
+    num::NonZeroUsize,
     rc::{Rc, Weak},
     sync::Arc,
 };
 
-use lb_core::{Cluster, ClusterHandle};
+use lb_core::{Cluster, ClusterHandle, retry::RetryBudget};
 
 use super::{
     clock::Clock,
     control::Control,
     service::{ClusterSettings, Service},
 };
-use crate::{http::RouteTable, upstream::Pool};
+use crate::{
+    http::{RouteTable, binder::Binder},
+    upstream::Pool,
+};
+
+/// How many retries a cluster may have in ten seconds however few its requests are,
+/// over all workers.
+const RETRIES: u32 = 10;
 
 /// Where requests go.
 #[derive(Debug)]
@@ -35,6 +43,10 @@ pub(crate) struct Site {
 #[derive(Debug)]
 pub(crate) struct WorkerCluster {
     pub(crate) settings: ClusterSettings,
+    /// This worker's share of the retries.
+    pub(crate) budget: RefCell<RetryBudget>,
+    /// Of a sticky cluster.
+    pub(crate) binder: Option<Binder>,
     pub(crate) kept: Rc<Kept>,
 }
 
@@ -50,6 +62,8 @@ pub(crate) struct Kept {
 pub(super) struct Sites {
     clock: Rc<Clock>,
     control: Arc<Control>,
+    /// How many workers there are.
+    workers: NonZeroUsize,
     /// Idle connections, over all clusters.
     idle: Rc<Cell<usize>>,
     /// The clusters of this site, and those of earlier ones that requests still use.
@@ -57,8 +71,8 @@ pub(super) struct Sites {
 }
 
 impl Sites {
-    pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>) -> Self {
-        Self { clock, control, idle: Rc::default(), known: RefCell::default() }
+    pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>, workers: NonZeroUsize) -> Self {
+        Self { clock, control, workers, idle: Rc::default(), known: RefCell::default() }
     }
 
     /// The site of a service. Takes over what it has in common with those before.
@@ -66,7 +80,15 @@ impl Sites {
         let clusters = service.clusters.iter().map(|settings| {
             let kept = self.kept(&settings.cluster);
             kept.pool.keep_for(settings.timeouts.pool_idle);
-            Rc::new(WorkerCluster { settings: settings.clone(), kept })
+            let workers = u32::try_from(self.workers.get()).unwrap_or(u32::MAX);
+            let floor = (RETRIES / workers).max(1);
+            let name = settings.cluster.name();
+            Rc::new(WorkerCluster {
+                budget: RefCell::new(RetryBudget::new(settings.retry.budget, floor)),
+                binder: settings.sticky.as_ref().map(|sticky| Binder::new(sticky, name)),
+                settings: settings.clone(),
+                kept,
+            })
         });
         Rc::new(Site { clusters: clusters.collect(), routes: Arc::clone(&service.routes) })
     }

@@ -24,6 +24,7 @@ use super::{
     clock::Clock,
     control::{Control, Stage},
     entropy::Entropy,
+    instance::Instance,
     open_count::{Open, OpenCount},
     plan::{ListenerId, OpenedListener, Plan},
     progress::Version,
@@ -32,7 +33,7 @@ use super::{
     timers::{TICK, Timers},
 };
 use crate::{
-    http::RequestIds,
+    http::{RequestIds, via::Via},
     listen::{Listener, ListenerSettings, accept},
     upstream::Names,
 };
@@ -48,6 +49,7 @@ pub(crate) struct Worker {
     pub(crate) entropy: Entropy,
     pub(crate) request_ids: RequestIds,
     pub(crate) names: Names,
+    pub(crate) via: Rc<Via>,
     sites: Sites,
     site: RefCell<Rc<Site>>,
     listeners: RefCell<Vec<WorkerListener>>,
@@ -67,9 +69,9 @@ struct WorkerListener {
 }
 
 impl Worker {
-    fn new(service: &Service, control: &Arc<Control>) -> Self {
+    fn new(service: &Service, control: &Arc<Control>, instance: Instance) -> Self {
         let clock = Rc::new(Clock::new());
-        let sites = Sites::new(Rc::clone(&clock), Arc::clone(control));
+        let sites = Sites::new(Rc::clone(&clock), Arc::clone(control), instance.workers);
         Self {
             site: RefCell::new(sites.make(service)),
             sites,
@@ -77,6 +79,7 @@ impl Worker {
             names: Names::new(Rc::clone(&clock)),
             clock,
             entropy: Entropy::from_os(),
+            via: Rc::new(Via::new(instance.id)),
             listeners: RefCell::default(),
             request_ids: RequestIds::default(),
             draining: Cell::new(false),
@@ -205,7 +208,7 @@ pub(super) fn run(
         Err(error) => return report(Err(error)),
     };
     runtime.block_on(async move {
-        let worker = Rc::new(Worker::new(&plan.service, control));
+        let worker = Rc::new(Worker::new(&plan.service, control, plan.instance));
         for opened in mem::take(&mut plan.opened) {
             if let Err(error) = worker.listen(opened) {
                 return report(Err(error));
@@ -292,6 +295,8 @@ async fn tick(worker: Rc<Worker>) {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
 
     #[test]
@@ -301,7 +306,7 @@ mod tests {
         let control = Arc::default();
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build_local(LocalOptions::default()).unwrap();
-        let worker = Rc::new(Worker::new(&service, &control));
+        let worker = Rc::new(Worker::new(&service, &control, Instance::new(NonZeroUsize::MIN)));
         runtime.block_on(async {
             let life = live(&worker, &control, Duration::ZERO, |_| {});
             worker.spawn_vital("fine", async {});

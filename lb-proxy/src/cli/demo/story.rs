@@ -41,7 +41,7 @@ pub(super) fn tell(farm: &mut Farm, claims: &mut Claims) -> anyhow::Result<()> {
     let (answered, lost) = background.counts();
     let seen = format!("{answered} answered, {lost} lost");
     claims.note("nothing is lost meanwhile", lost == 0 && answered > 0, seen);
-    Ok(())
+    afterwards(address, &mut client, claims)
 }
 
 fn shares(address: SocketAddr, claims: &mut Claims) -> anyhow::Result<()> {
@@ -111,11 +111,21 @@ fn failover_and_return(
     wait_for(address, "/", &bound_to)?;
     let seen = format!("first request {} ms after it came back", waited.as_millis());
     claims.note("a backend that comes back is used", true, seen);
+    Ok(())
+}
+
+/// Counted when nobody else is asking, so that turns are not shared with others.
+fn afterwards(
+    address: SocketAddr,
+    client: &mut Client,
+    claims: &mut Claims,
+) -> anyhow::Result<()> {
     let again = count(address, "/api/x")?;
-    let even = again.len() == 2 && again.values().all(|count| count.abs_diff(MANY / 2) <= 1);
-    claims.note("and takes its share", even, listed(&again));
+    let exact = again.len() == 2 && again.values().eq(&[MANY / 2, MANY / 2]);
+    claims.note("and takes its whole share", exact, listed(&again));
+    let stays_with = client.get("/")?;
     let (shares, cookies) = ask_on(client)?;
-    let stays = shares.keys().eq([&next.name]) && cookies == 0;
+    let stays = shares.keys().eq([&stays_with.name]) && cookies == 0 && !stays_with.sets_cookie;
     claims.note("clients that moved stay where they are", stays, listed(&shares));
     Ok(())
 }

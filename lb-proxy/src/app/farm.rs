@@ -27,10 +27,7 @@ use lb_proxy::{
 };
 use tokio::{runtime::Handle, task::AbortHandle};
 
-use super::{
-    counted,
-    feed::{apply, feed, follow, tell},
-};
+use super::feed::{apply, feed, follow, tell};
 
 /// All clusters, with what tells them who is there and how they are.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use std::{fmt::Write as _, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread
 
 use anyhow::Context as _;
 use lb_proxy::{
-    AccessLog, AccessLogSettings, ListenerSettings, Proxy, Running, Service,
+    AccessLog, AccessLogSettings, ListenerChanges, ListenerSettings, Proxy, Running, Service,
     config::{self, Config},
 };
 use tokio::runtime::Runtime;
@@ -69,11 +69,11 @@ impl App {
     /// An error means that the one before goes on to be served, as if nothing had
     /// been.
     async fn reload(&mut self, config: &Config, origin: &str) -> anyhow::Result<String> {
-        let listeners = listeners(config)?;
-        let draft = self.farm.draft(config, origin, &listeners).await?;
-        let log = open_log(config, self.log.as_ref())?;
-        let reloaded = self.running.reload(service(config, listeners, &draft, log.as_ref()))?;
-        let listening = reloaded.listeners().to_string();
+        let prepared = self.prepare(config, origin).await;
+        let (service, draft, log) = prepared.inspect_err(|_| self.running.reload_rejected())?;
+        let reloaded = self.running.reload(service)?;
+        let ListenerChanges { opened, closed, .. } = reloaded.listeners();
+        let listening = format!("listeners: {} opened, {} closed", opened.len(), closed.len());
         let changes = self.farm.plant(draft, origin);
         reloaded.await;
         self.log = log;
@@ -81,6 +81,18 @@ impl App {
             tracing::warn!("the number of workers changes with the next start only");
         }
         Ok(format!("{listening}; {changes}"))
+    }
+
+    /// Does all that can fail. Nothing that runs is changed.
+    async fn prepare(
+        &self,
+        config: &Config,
+        origin: &str,
+    ) -> anyhow::Result<(Service, Draft, Option<Log>)> {
+        let listeners = listeners(config)?;
+        let draft = self.farm.draft(config, origin, &listeners).await?;
+        let log = open_log(config, self.log.as_ref())?;
+        Ok((service(config, listeners, &draft, log.as_ref()), draft, log))
     }
 
     /// Where it listens; port 0 has become the port that was given.

@@ -65,30 +65,22 @@ impl App {
     }
 
     async fn reload_if_good(&mut self, reread: &Reread<'_>) {
-        let outcome = match reread() {
-            Some((config, origin)) => self.reload(&config, &origin).await.map(Some),
-            None => Ok(None),
-        };
-        let rejected = match outcome {
-            Ok(Some(changes)) => {
-                self.running.count_reload(true);
-                return tracing::info!("reloaded: {changes}");
+        let why = match reread() {
+            Some((config, origin)) => match self.reload(&config, &origin).await {
+                Ok(changes) => return tracing::info!("reloaded: {changes}"),
+                Err(error) => format!(": {error:#}"),
+            },
+            // Its author has been told.
+            None => {
+                self.running.reload_rejected();
+                String::new()
             }
-            Ok(None) => None,
-            Err(error) => Some(error),
         };
-        self.running.count_reload(false);
         let rejected_so_far = self.running.counters().config_reloads_total.rejected;
-        match rejected {
-            Some(error) => tracing::error!(
-                rejected_so_far,
-                "not reloaded: {error:#}; the configuration before is still served"
-            ),
-            None => tracing::error!(
-                rejected_so_far,
-                "not reloaded; the configuration before is still served"
-            ),
-        }
+        tracing::error!(
+            rejected_so_far,
+            "not reloaded{why}; the configuration before is still served"
+        );
     }
 
     fn reopen_log(&self) {

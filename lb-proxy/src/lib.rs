@@ -17,6 +17,7 @@
 //! * `listen`: listening sockets
 //! * `http`: a request's way through
 //! * `upstream`: connections to backends
+//! * `observe`: the access log
 
 #[cfg(feature = "config")]
 pub mod config;
@@ -41,7 +42,7 @@ pub use self::{
         KeyRule, RetryOn, RetrySettings, Route, RouteTable, SameSite, StickySettings, StickyValue,
     },
     listen::{ListenerLimits, ListenerSettings, ListenerTimeouts, TrustedProxies},
-    observe::{AccessLogSettings, LogFormat, LogTarget},
+    observe::{AccessLog, AccessLogSettings, LogFormat, LogTarget, Template, TemplateError},
     probe::{CheckKind, HealthCheck, HttpCheck},
     runtime::{ClusterSettings, ClusterTimeouts, Proxy, Running, Service, StartError, clock::now},
     upstream::{Address, AddressError, HostError, PortError},

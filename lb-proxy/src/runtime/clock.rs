@@ -5,7 +5,8 @@
 //! precise reading refresh, so that arming a limit costs a load. Coarse time is
 //! never ahead of the truth and at most one tick (100 ms) behind it.
 //!
-//! Wall-clock time exists only as the text of the `Date` header.
+//! Wall-clock time exists as the text of the `Date` header, and as the difference
+//! to ticks, for what people read: it is set with every tick, and may jump.
 
 use std::{
     cell::{Cell, RefCell},
@@ -31,6 +32,8 @@ pub fn now() -> Tick {
 #[derive(Debug)]
 pub(crate) struct Clock {
     coarse: Cell<Tick>,
+    /// From the first second of 1970 to the start of the ticks.
+    start: Cell<Duration>,
     date: RefCell<HeaderValue>,
     date_second: Cell<u64>,
 }
@@ -39,6 +42,7 @@ impl Clock {
     pub(crate) fn new() -> Self {
         let clock = Self {
             coarse: Cell::new(now()),
+            start: Cell::new(Duration::ZERO),
             date: RefCell::new(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT")),
             date_second: Cell::new(0),
         };
@@ -61,13 +65,21 @@ impl Clock {
     /// Refreshes coarse time and the text of the date. Called by the ticker.
     pub(crate) fn tick(&self) -> Tick {
         let wall = SystemTime::now();
-        let second = wall.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+        let since_epoch = wall.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let now = self.now();
+        self.start.set(since_epoch.saturating_sub(now.since(Tick::ZERO)));
+        let second = since_epoch.as_secs();
         if second != self.date_second.replace(second)
             && let Ok(text) = HeaderValue::from_str(&httpdate::fmt_http_date(wall))
         {
             *self.date.borrow_mut() = text;
         }
-        self.now()
+        now
+    }
+
+    /// What the clock on the wall said then, since the first second of 1970.
+    pub(crate) fn wall(&self, at: Tick) -> Duration {
+        self.start.get() + at.since(Tick::ZERO)
     }
 
     /// The value of a `Date` header, at most one tick old.
@@ -87,6 +99,19 @@ mod tests {
         let precise = clock.now();
         assert!(precise >= coarse);
         assert_eq!(clock.coarse(), precise);
+    }
+
+    #[test]
+    fn the_clock_on_the_wall_goes_with_the_ticks() {
+        let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let clock = Clock::new();
+        let wall = clock.wall(clock.now());
+        // The two clocks are read one after the other.
+        assert!(wall + Duration::from_secs(1) > before, "{wall:?} {before:?}");
+        assert_eq!(
+            clock.wall(clock.coarse() + Duration::from_secs(5)),
+            wall + Duration::from_secs(5)
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Shared, Wake,
+    Cluster, Shared, Wake,
     acknowledge::Worker,
     lease::{Hold, Lease},
     pick_error::PickError,
@@ -83,6 +83,12 @@ impl ClusterHandle {
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// Whether this is a handle of `cluster`; one of the same name is another.
+    #[must_use]
+    pub fn is_of(&self, cluster: &Cluster) -> bool {
+        Arc::ptr_eq(&self.shared, &cluster.shared)
     }
 
     #[cold]

@@ -50,7 +50,7 @@ pub(crate) struct RequestBody {
 
 impl RequestBody {
     pub(super) fn new(incoming: Incoming, client: Rc<Client>) -> Self {
-        let left = client.listener.settings.limits.body.unwrap_or(u64::MAX);
+        let left = client.settings().limits.body.unwrap_or(u64::MAX);
         Self { incoming: (!incoming.is_end_stream()).then_some(incoming), client, left }
     }
 

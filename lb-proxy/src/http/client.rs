@@ -6,7 +6,7 @@
 //! share this, and the task of the connection acts on it when a limit ends.
 
 use std::{
-    cell::{Cell, OnceCell, RefCell},
+    cell::{Cell, OnceCell, Ref, RefCell},
     net::IpAddr,
     rc::Rc,
     task::{Context, Poll, Waker},
@@ -17,7 +17,7 @@ use http::{HeaderValue, Version};
 
 use super::headers::Origin;
 use crate::{
-    listen::Listener,
+    listen::{Listener, ListenerSettings},
     runtime::{timers::Timer, worker::Worker},
 };
 
@@ -67,6 +67,8 @@ const IDLE_WHEN_DRAINING: Duration = Duration::from_secs(1);
 pub(crate) struct Client {
     pub(crate) worker: Rc<Worker>,
     pub(crate) listener: Rc<Listener>,
+    /// Those of the listener, as they were when the present request began.
+    settings: RefCell<Rc<ListenerSettings>>,
     pub(crate) origin: Origin,
     phase: Cell<Phase>,
     /// Of the present request.
@@ -88,11 +90,13 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(worker: Rc<Worker>, listener: Rc<Listener>, peer: IpAddr) -> Self {
         let receiving = worker.timers.timer();
-        receiving.arm(listener.settings.timeouts.keep_alive);
+        let settings = listener.settings();
+        receiving.arm(settings.timeouts.keep_alive);
         let address = HeaderValue::from_str(&peer.to_canonical().to_string());
         Self {
             worker,
             listener,
+            settings: RefCell::new(settings),
             origin: Origin {
                 address: address.expect("an IP address is visible ASCII"),
                 scheme: HeaderValue::from_static("http"),
@@ -109,6 +113,12 @@ impl Client {
         }
     }
 
+    /// What holds for the present request. Timeouts are those of the request before
+    /// until its head is complete.
+    pub(crate) fn settings(&self) -> Ref<'_, ListenerSettings> {
+        Ref::map(self.settings.borrow(), |settings| &**settings)
+    }
+
     pub(crate) fn phase(&self) -> Phase {
         self.phase.get()
     }
@@ -119,7 +129,7 @@ impl Client {
     pub(super) fn received(&self) {
         if self.phase.get() == Phase::Idle {
             self.phase.set(Phase::Head);
-            self.receiving.arm(self.listener.settings.timeouts.header);
+            self.receiving.arm(self.settings().timeouts.header);
         }
     }
 
@@ -127,7 +137,7 @@ impl Client {
     pub(super) fn send_blocked(&self, cx: &Context<'_>) {
         let timer = self.sending.get_or_init(|| self.worker.timers.timer());
         if !self.blocked.replace(true) {
-            timer.arm(self.listener.settings.timeouts.send_stall);
+            timer.arm(self.settings().timeouts.send_stall);
         }
         timer.register(cx);
     }
@@ -157,6 +167,9 @@ impl Client {
 
     /// A head is complete.
     pub(super) fn request_begins(&self, version: Version, has_body: bool) {
+        if !self.listener.is_current(&self.settings.borrow()) {
+            *self.settings.borrow_mut() = self.listener.settings();
+        }
         self.version.set(version);
         self.phase.set(Phase::Request);
         self.receiving.disarm();
@@ -174,7 +187,7 @@ impl Client {
             Body::Open | Body::Awaited => self.answered.set(true),
             Body::Done | Body::Failed(_) => {
                 self.phase.set(Phase::Idle);
-                self.receiving.arm(self.listener.settings.timeouts.keep_alive);
+                self.receiving.arm(self.settings().timeouts.keep_alive);
             }
         }
     }
@@ -201,7 +214,7 @@ impl Client {
     pub(super) fn body_awaited(&self, cx: &Context<'_>) {
         *self.body_reader.borrow_mut() = Some(cx.waker().clone());
         if self.body.replace(Body::Awaited) != Body::Awaited {
-            self.receiving.arm(self.listener.settings.timeouts.body_idle);
+            self.receiving.arm(self.settings().timeouts.body_idle);
         }
     }
 
@@ -272,11 +285,9 @@ impl Client {
             // It is still busy taking the last answer, which nothing may cut short or
             // get into.
             Phase::Idle if self.blocked.get() => {
-                self.wait_on(self.listener.settings.timeouts.keep_alive, cx)
+                self.wait_on(self.settings().timeouts.keep_alive, cx)
             }
-            Phase::Head if self.blocked.get() => {
-                self.wait_on(self.listener.settings.timeouts.header, cx)
-            }
+            Phase::Head if self.blocked.get() => self.wait_on(self.settings().timeouts.header, cx),
             Phase::Idle => Poll::Ready(Overdue::Ask),
             Phase::Head => Poll::Ready(Overdue::FinishHead),
             Phase::Linger => Poll::Ready(Overdue::Close),

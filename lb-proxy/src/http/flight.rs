@@ -9,14 +9,14 @@ use std::rc::Rc;
 use lb_core::{Lease, Outcome, PickCx, PickError, Tried, backend::IncarnationId};
 
 use crate::{
-    runtime::{ClusterTimeouts, worker::Worker},
+    runtime::{ClusterTimeouts, site::WorkerCluster, worker::Worker},
     upstream::UpstreamConnection,
 };
 
 #[derive(Debug)]
 pub(super) struct Flight {
     worker: Rc<Worker>,
-    cluster: usize,
+    cluster: Rc<WorkerCluster>,
     lease: Lease,
     done: bool,
 }
@@ -25,12 +25,13 @@ impl Flight {
     /// Picks a backend for a request, none of those that were tried.
     pub(super) fn begin(
         worker: &Rc<Worker>,
-        cluster: usize,
+        cluster: &Rc<WorkerCluster>,
         tried: &Tried,
     ) -> Result<Self, PickError> {
         let cx = PickCx::new(worker.clock.now(), worker.entropy.next()).avoiding(tried);
-        let lease = worker.clusters[cluster].handle.borrow_mut().acquire(&cx)?;
-        Ok(Self { worker: Rc::clone(worker), cluster, lease, done: false })
+        let lease = cluster.kept.handle.borrow_mut().acquire(&cx)?;
+        let (worker, cluster) = (Rc::clone(worker), Rc::clone(cluster));
+        Ok(Self { worker, cluster, lease, done: false })
     }
 
     pub(super) fn lease(&self) -> &Lease {
@@ -46,7 +47,7 @@ impl Flight {
     }
 
     pub(super) fn timeouts(&self) -> &ClusterTimeouts {
-        &self.worker.clusters[self.cluster].timeouts
+        &self.cluster.settings.timeouts
     }
 
     pub(super) fn first_byte(&mut self) {
@@ -69,22 +70,21 @@ impl Flight {
 
     /// A connection from the pool that looks alive.
     pub(super) fn pooled(&self) -> Option<Box<UpstreamConnection>> {
-        self.worker.clusters[self.cluster].pool.take(self.lease.seat(), self.lease.incarnation())
+        self.cluster.kept.pool.take(self.lease.seat(), self.lease.incarnation())
     }
 
     /// Keeps a connection for the next request.
     pub(super) fn keep(&self, connection: Box<UpstreamConnection>) {
-        let cluster = &self.worker.clusters[self.cluster];
+        let kept = &self.cluster.kept;
         let whose = self.lease.incarnation();
-        let lives = || cluster.handle.borrow().snapshot().slot_of(whose).is_some();
-        cluster.pool.put(self.lease.seat(), whose, lives, connection);
+        let lives = || kept.handle.borrow().snapshot().slot_of(whose).is_some();
+        kept.pool.put(self.lease.seat(), whose, lives, connection);
     }
 
     /// Lets go of the connections that wait for this backend: one of them was
     /// closed, so the others probably are.
     pub(super) fn purge(&self) {
-        let cluster = &self.worker.clusters[self.cluster];
-        cluster.pool.purge(self.lease.seat(), self.lease.incarnation());
+        self.cluster.kept.pool.purge(self.lease.seat(), self.lease.incarnation());
     }
 }
 

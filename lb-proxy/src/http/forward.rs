@@ -33,7 +33,10 @@ use super::{
     replay::{Attempt, Decision, decide},
     status::{self, Form, Trouble},
 };
-use crate::upstream::{ConnectError, UpstreamConnection, connect, poll_driven};
+use crate::{
+    runtime::site::Site,
+    upstream::{ConnectError, UpstreamConnection, connect, poll_driven},
+};
 
 /// Backends that are tried for one request, in total.
 const ATTEMPTS: usize = 2;
@@ -78,6 +81,9 @@ fn refuse(client: &Client, trouble: Trouble, form: Form) -> Response<ResponseBod
 
 /// A request on its way to a backend.
 struct Outgoing {
+    /// What routed it; holds for it until its answer begins.
+    site: Rc<Site>,
+    /// Position in the site.
     cluster: usize,
     /// `None` while it is with a connection.
     request: Option<Request<RequestBody>>,
@@ -93,14 +99,15 @@ struct Outgoing {
 
 fn prepare(client: &Rc<Client>, request: Request<Incoming>) -> Result<Outgoing, Trouble> {
     let (mut head, body) = request.into_parts();
-    check(&head, &client.listener.settings.limits)?;
-    let route = client.worker.routes.lookup(head.uri.path()).ok_or(Trouble::NoRoute)?;
+    check(&head, &client.settings().limits)?;
+    let site = client.worker.site();
+    let route = site.routes.lookup(head.uri.path()).ok_or(Trouble::NoRoute)?;
+    let cluster = route.cluster;
     let is_repeatable = head.method.is_idempotent() && body.is_end_stream();
     let lacks_host = rewrite(&mut head, client);
     let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client)));
-    let (cluster, request) = (route.cluster, Some(request));
-    let (spare, went_out) = (None, false);
-    Ok(Outgoing { cluster, request, spare, is_repeatable, went_out, lacks_host })
+    let (request, spare, went_out) = (Some(request), None, false);
+    Ok(Outgoing { site, cluster, request, spare, is_repeatable, went_out, lacks_host })
 }
 
 async fn forward(
@@ -110,7 +117,8 @@ async fn forward(
     let mut tried = Tried::default();
     let mut last = None;
     for _ in 0..ATTEMPTS {
-        let flight = Flight::begin(&client.worker, outgoing.cluster, &tried)
+        let cluster = &outgoing.site.clusters[outgoing.cluster];
+        let flight = Flight::begin(&client.worker, cluster, &tried)
             .map_err(|error| last.unwrap_or_else(|| nobody(error)))?;
         tried.add(flight.incarnation());
         match attempt(client, flight, outgoing).await {

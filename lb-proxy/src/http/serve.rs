@@ -41,7 +41,7 @@ pub(crate) async fn serve(
         let answer = answer(Rc::clone(&client), request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let connection = listener.http.serve_connection(io, service);
+    let connection = listener.http().serve_connection(io, service);
     let mut serving = Serving { connection: Some(connection), client: &client, drains: false };
     poll_fn(|cx| serving.poll(cx)).await;
 }

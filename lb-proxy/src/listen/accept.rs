@@ -1,74 +1,15 @@
 //! Taking clients from a listening socket.
 
-use std::{
-    future::poll_fn,
-    io,
-    net::SocketAddr,
-    rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::Poll,
-    time::Duration,
-};
+use std::{future::poll_fn, io, net::SocketAddr, rc::Rc, task::Poll, time::Duration};
 
-use hyper::server::conn::http1;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::settings::ListenerSettings;
+use super::listener::Listener;
 use crate::{http, runtime::worker::Worker};
 
 /// How long to wait after an error that will not go away by trying again, such
 /// as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// The size that hyper lets its buffers grow to by itself.
-const HYPER_BUFFER: usize = 400 * 1024;
-
-/// What all connections of a listener have in common in one worker.
-#[derive(Debug)]
-pub(crate) struct Listener {
-    pub(crate) settings: ListenerSettings,
-    pub(crate) http: http1::Builder,
-    places: Arc<AtomicUsize>,
-}
-
-impl Listener {
-    /// `places` counts the connections of this listener over all workers.
-    pub(crate) fn new(settings: ListenerSettings, places: Arc<AtomicUsize>) -> Self {
-        let mut http = http1::Builder::new();
-        http.auto_date_header(false)
-            .header_read_timeout(None)
-            .max_header_size(settings.limits.header);
-        // A head has to fit in the buffer it is read into.
-        if settings.limits.header > HYPER_BUFFER {
-            http.max_buf_size(settings.limits.header);
-        }
-        // Set only where it differs: any value moves the headers to the heap.
-        if settings.limits.headers != ListenerSettings::DEFAULT_HEADERS {
-            http.max_headers(settings.limits.headers);
-        }
-        Self { settings, http, places }
-    }
-
-    /// A place for one more connection, if there is one.
-    fn place(self: &Rc<Self>) -> Option<Place> {
-        // A statistic with a ceiling: no other data hangs on it.
-        let taken = self.places.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Rc::clone(self));
-        (taken < self.settings.limits.connections).then_some(place)
-    }
-}
-
-/// One of a listener's connections; free again when dropped.
-struct Place(Rc<Listener>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.places.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// Accepts until the worker drains, then once more everything that waits.
 pub(crate) async fn accept(socket: TcpListener, listener: Rc<Listener>, worker: Rc<Worker>) {

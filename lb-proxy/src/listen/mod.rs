@@ -2,10 +2,12 @@
 
 mod accept;
 mod bind;
+mod listener;
 mod settings;
 mod trusted;
 
-pub(crate) use accept::{Listener, accept};
+pub(crate) use accept::accept;
 pub(crate) use bind::bind;
+pub(crate) use listener::Listener;
 pub use settings::{ListenerLimits, ListenerSettings, ListenerTimeouts};
 pub use trusted::TrustedProxies;

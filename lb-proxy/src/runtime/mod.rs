@@ -8,6 +8,7 @@ pub(crate) mod entropy;
 mod port_holder;
 mod proxy;
 mod service;
+pub(crate) mod site;
 mod start_error;
 pub(crate) mod timers;
 pub(crate) mod worker;

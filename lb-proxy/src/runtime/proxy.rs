@@ -60,7 +60,8 @@ impl Proxy {
     pub fn start(service: Service, workers: NonZeroUsize) -> Result<Running, StartError> {
         check_routes(&service)?;
         let mut plans = plans(service, workers)?;
-        let clusters = plans[0].clusters.iter().map(|settings| settings.cluster.clone()).collect();
+        let clusters =
+            plans[0].service.clusters.iter().map(|settings| settings.cluster.clone()).collect();
         let addresses = addresses(&plans[0])?;
         let builder = Builder::start(clusters).map_err(StartError::Thread)?;
         let (alive, finished) = watch::channel(workers.get());
@@ -165,18 +166,17 @@ fn check_routes(service: &Service) -> Result<(), StartError> {
 
 /// Binds everything, and divides it among the workers.
 fn plans(service: Service, workers: NonZeroUsize) -> Result<Vec<Plan>, StartError> {
-    let Service { listeners, routes, clusters } = service;
-    let shutdown = listeners.iter().map(|listener| listener.timeouts.shutdown).max();
+    let service = Arc::new(service);
+    let shutdown = service.listeners.iter().map(|listener| listener.timeouts.shutdown).max();
     let mut plans: Vec<Plan> = (0..workers.get())
         .map(|_| Plan {
             listeners: Vec::new(),
-            routes: Arc::clone(&routes),
-            clusters: clusters.clone(),
+            service: Arc::clone(&service),
             control: Arc::default(),
             shutdown: shutdown.unwrap_or(Duration::ZERO),
         })
         .collect();
-    for settings in listeners {
+    for settings in &service.listeners {
         let places = Arc::<AtomicUsize>::default();
         let address = settings.bind;
         let sockets = bind(address, workers).map_err(|error| StartError::bind(address, error))?;

@@ -16,7 +16,6 @@ use std::{
     time::Duration,
 };
 
-use lb_core::ClusterHandle;
 use tokio::{
     runtime::LocalOptions,
     time::{Instant, MissedTickBehavior},
@@ -26,13 +25,13 @@ use super::{
     clock::Clock,
     control::{Control, Stage},
     entropy::Entropy,
-    service::{ClusterSettings, ClusterTimeouts},
+    service::Service,
+    site::{Site, Sites},
     timers::{TICK, Timers},
 };
 use crate::{
-    http::RouteTable,
     listen::{Listener, ListenerSettings, accept},
-    upstream::{Names, Pool},
+    upstream::Names,
 };
 
 /// Idle connections are looked at once in this many ticks.
@@ -45,28 +44,19 @@ pub(crate) struct Worker {
     pub(crate) timers: Timers,
     pub(crate) entropy: Entropy,
     pub(crate) names: Names,
-    pub(crate) routes: Arc<RouteTable>,
-    pub(crate) clusters: Box<[WorkerCluster]>,
+    sites: Sites,
+    site: RefCell<Rc<Site>>,
     draining: Cell<bool>,
     /// What must end before the worker may: connections, and acceptors.
     open: Cell<usize>,
     on_empty: RefCell<Option<Waker>>,
 }
 
-/// A cluster as one worker has it.
-#[derive(Debug)]
-pub(crate) struct WorkerCluster {
-    pub(crate) handle: RefCell<ClusterHandle>,
-    pub(crate) pool: Pool,
-    pub(crate) timeouts: ClusterTimeouts,
-}
-
 /// What a worker is started with.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) listeners: Vec<PlannedListener>,
-    pub(super) routes: Arc<RouteTable>,
-    pub(super) clusters: Vec<ClusterSettings>,
+    pub(super) service: Arc<Service>,
     pub(super) control: Arc<Control>,
     pub(super) shutdown: Duration,
 }
@@ -87,24 +77,14 @@ pub(crate) struct Open(Rc<Worker>);
 impl Worker {
     fn new(plan: &Plan) -> Self {
         let clock = Rc::new(Clock::new());
-        let idle = Rc::<Cell<usize>>::default();
-        let clusters = plan.clusters.iter().map(|settings| {
-            let control = Arc::clone(&plan.control);
-            let wake = Arc::new(move || control.wake());
-            let keep = settings.timeouts.pool_idle;
-            WorkerCluster {
-                handle: RefCell::new(settings.cluster.handle_waking(wake)),
-                pool: Pool::new(Rc::clone(&clock), keep, Rc::clone(&idle)),
-                timeouts: settings.timeouts.clone(),
-            }
-        });
+        let sites = Sites::new(Rc::clone(&clock), Arc::clone(&plan.control));
         Self {
-            clusters: clusters.collect(),
+            site: RefCell::new(sites.make(&plan.service)),
+            sites,
             timers: Timers::new(Rc::clone(&clock)),
             names: Names::new(Rc::clone(&clock)),
             clock,
             entropy: Entropy::from_os(),
-            routes: Arc::clone(&plan.routes),
             draining: Cell::new(false),
             open: Cell::new(0),
             on_empty: RefCell::new(None),
@@ -120,6 +100,11 @@ impl Worker {
         Ok(())
     }
 
+    /// What holds for a request that begins now.
+    pub(crate) fn site(&self) -> Rc<Site> {
+        Rc::clone(&self.site.borrow())
+    }
+
     /// Whether no new work is taken on.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
@@ -128,17 +113,6 @@ impl Worker {
     pub(crate) fn open(self: &Rc<Self>) -> Open {
         self.open.set(self.open.get() + 1);
         Open(Rc::clone(self))
-    }
-
-    /// Takes up what was published, and lets go of connections to incarnations
-    /// that are no more. The former may have happened already with a pick.
-    fn take_up(&self) {
-        for cluster in &self.clusters {
-            let mut handle = cluster.handle.borrow_mut();
-            handle.refresh();
-            let snapshot = handle.snapshot();
-            cluster.pool.retain_incarnations(|whose| snapshot.slot_of(whose).is_some());
-        }
     }
 
     fn drain(&self) {
@@ -205,9 +179,9 @@ async fn live(worker: &Rc<Worker>, control: &Control, shutdown: Duration) {
         };
         tokio::select! {
             stage = control.woken() => match stage {
-                Stage::Serve => worker.take_up(),
+                Stage::Serve => worker.sites.refresh(),
                 Stage::Finish | Stage::Drain => {
-                    worker.take_up();
+                    worker.sites.refresh();
                     if stage == Stage::Drain && deadline.is_none() {
                         // What no clock can express never comes.
                         deadline = Instant::now().checked_add(shutdown);
@@ -239,7 +213,7 @@ async fn tick(worker: Rc<Worker>) {
         worker.clock.tick();
         worker.timers.tick();
         if count % SWEEP == 0 {
-            worker.clusters.iter().for_each(|cluster| cluster.pool.sweep());
+            worker.sites.sweep();
         }
     }
 }

@@ -27,7 +27,7 @@ const PER_WORKER: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Pool {
     clock: Rc<Clock>,
-    keep: Duration,
+    keep: Cell<Duration>,
     shelves: RefCell<Vec<Shelf>>,
     /// How many wait in this worker.
     total: Rc<Cell<usize>>,
@@ -47,8 +47,14 @@ struct Idle {
 }
 
 impl Pool {
-    pub(crate) fn new(clock: Rc<Clock>, keep: Duration, total: Rc<Cell<usize>>) -> Self {
-        Self { clock, keep, shelves: RefCell::default(), total }
+    /// A pool that keeps nothing for long yet. `total` is that of the worker.
+    pub(crate) fn new(clock: Rc<Clock>, total: Rc<Cell<usize>>) -> Self {
+        Self { clock, keep: Cell::default(), shelves: RefCell::default(), total }
+    }
+
+    /// How long a connection may wait; also for those that do.
+    pub(crate) fn keep_for(&self, time: Duration) {
+        self.keep.set(time);
     }
 
     /// Takes a connection that looks alive. It may be closed by the backend
@@ -124,8 +130,8 @@ impl Pool {
 
     /// Lets go of what waited too long or was closed.
     pub(crate) fn sweep(&self) {
-        let now = self.clock.coarse();
-        self.retain(|_, _, idle| now.since(idle.since) < self.keep && idle.connection.is_alive());
+        let (now, keep) = (self.clock.coarse(), self.keep.get());
+        self.retain(|_, _, idle| now.since(idle.since) < keep && idle.connection.is_alive());
     }
 
     fn retain(&self, mut stays: impl FnMut(usize, IncarnationId, &mut Idle) -> bool) {
@@ -142,6 +148,13 @@ impl Pool {
             }
         }
         self.total.set(self.total.get() - gone.len());
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let waiting: usize = self.shelves.get_mut().iter().map(|shelf| shelf.idle.len()).sum();
+        self.total.set(self.total.get() - waiting);
     }
 }
 

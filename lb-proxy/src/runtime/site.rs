@@ -1,0 +1,109 @@
+//! What one configuration means to one worker.
+//!
+//! A reload replaces the site of a worker between two events. A request holds on to
+//! the site that routed it, so it sees one configuration from start to end, and the
+//! last request of a site takes with it what no later site has.
+//!
+//! A cluster that is in the next site again is the same cluster with other settings:
+//! its handle, its idle connections and the requests on them know nothing of a
+//! reload. That part is [`Kept`].
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::{Rc, Weak},
+    sync::Arc,
+};
+
+use lb_core::{Cluster, ClusterHandle};
+
+use super::{
+    clock::Clock,
+    control::Control,
+    service::{ClusterSettings, Service},
+};
+use crate::{http::RouteTable, upstream::Pool};
+
+/// Where requests go.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) routes: Arc<RouteTable>,
+    /// In the order the routes count them.
+    pub(crate) clusters: Box<[Rc<WorkerCluster>]>,
+}
+
+/// A cluster as one site of one worker has it.
+#[derive(Debug)]
+pub(crate) struct WorkerCluster {
+    pub(crate) settings: ClusterSettings,
+    pub(crate) kept: Rc<Kept>,
+}
+
+/// What a worker has of a cluster for as long as any of its sites has the cluster.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) handle: RefCell<ClusterHandle>,
+    pub(crate) pool: Pool,
+}
+
+/// Makes the sites of one worker, one after the other.
+#[derive(Debug)]
+pub(super) struct Sites {
+    clock: Rc<Clock>,
+    control: Arc<Control>,
+    /// Idle connections, over all clusters.
+    idle: Rc<Cell<usize>>,
+    /// The clusters of this site, and those of earlier ones that requests still use.
+    known: RefCell<Vec<Weak<Kept>>>,
+}
+
+impl Sites {
+    pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>) -> Self {
+        Self { clock, control, idle: Rc::default(), known: RefCell::default() }
+    }
+
+    /// The site of a service. Takes over what it has in common with those before.
+    pub(super) fn make(&self, service: &Service) -> Rc<Site> {
+        let clusters = service.clusters.iter().map(|settings| {
+            let kept = self.kept(&settings.cluster);
+            kept.pool.keep_for(settings.timeouts.pool_idle);
+            Rc::new(WorkerCluster { settings: settings.clone(), kept })
+        });
+        Rc::new(Site { clusters: clusters.collect(), routes: Arc::clone(&service.routes) })
+    }
+
+    fn kept(&self, cluster: &Cluster) -> Rc<Kept> {
+        let mut known = self.known().into_iter();
+        if let Some(kept) = known.find(|kept| kept.handle.borrow().is_of(cluster)) {
+            return kept;
+        }
+        let pool = Pool::new(Rc::clone(&self.clock), Rc::clone(&self.idle));
+        let control = Arc::clone(&self.control);
+        let handle = cluster.handle_waking(Arc::new(move || control.wake()));
+        let kept = Rc::new(Kept { handle: RefCell::new(handle), pool });
+        self.known.borrow_mut().push(Rc::downgrade(&kept));
+        kept
+    }
+
+    fn known(&self) -> Vec<Rc<Kept>> {
+        let mut known = self.known.borrow_mut();
+        known.retain(|kept| kept.strong_count() > 0);
+        known.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Takes up what clusters have published, and lets go of connections to
+    /// incarnations that are no more. The former may have happened already with a
+    /// pick.
+    pub(super) fn refresh(&self) {
+        for kept in self.known() {
+            let mut handle = kept.handle.borrow_mut();
+            handle.refresh();
+            let snapshot = handle.snapshot();
+            kept.pool.retain_incarnations(|whose| snapshot.slot_of(whose).is_some());
+        }
+    }
+
+    /// Lets go of connections that were idle for too long.
+    pub(super) fn sweep(&self) {
+        self.known().iter().for_each(|kept| kept.pool.sweep());
+    }
+}

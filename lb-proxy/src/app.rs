@@ -68,6 +68,7 @@ impl App {
                 .collect::<anyhow::Result<_>>()?,
             routes: Arc::new(config.route_table()),
             clusters,
+            access_log: None,
         };
         let workers = config
             .workers

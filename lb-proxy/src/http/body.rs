@@ -21,9 +21,10 @@ use super::{
     client::{BodyFailure, Client},
     driver::Driver,
     flight::Flight,
+    status::Trouble,
     trailers,
 };
-use crate::upstream::UpstreamConnection;
+use crate::{observe::record::end, upstream::UpstreamConnection};
 
 /// Why a body ended early. It is told to hyper, which then breaks the connection.
 #[derive(Debug, thiserror::Error)]
@@ -60,13 +61,18 @@ impl RequestBody {
     }
 
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), BodyError> {
-        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        let length = length(frame);
+        self.client.records.note(|record| record.bytes_in += length);
         self.left = self.left.checked_sub(length).ok_or_else(|| {
             self.client.body_failed(BodyFailure::TooLarge);
             BodyError::TooLarge
         })?;
         Ok(())
     }
+}
+
+fn length(frame: &Frame<Bytes>) -> u64 {
+    frame.data_ref().map_or(0, |data| data.len() as u64)
 }
 
 impl Body for RequestBody {
@@ -118,7 +124,7 @@ impl Body for RequestBody {
 pub(crate) struct ResponseBody {
     source: Source,
     /// Tells the connection, when dropped, that the answer is handed over.
-    _request: Option<RequestGuard>,
+    request: Option<RequestGuard>,
 }
 
 #[derive(Debug)]
@@ -161,7 +167,7 @@ impl Drop for RequestGuard {
 
 impl ResponseBody {
     pub(super) fn own(text: Bytes) -> Self {
-        Self { source: Source::Own(Some(text)), _request: None }
+        Self { source: Source::Own(Some(text)), request: None }
     }
 
     /// The body that follows an answer's head on `connection`.
@@ -176,7 +182,7 @@ impl ResponseBody {
         // A small answer came together with its head.
         if connection.is_ready() || incoming.is_end_stream() {
             let flight = Driver::Inline(connection).end(flight, outcome, client);
-            return Self { source: Source::Read { incoming, _flight: flight }, _request: None };
+            return Self { source: Source::Read { incoming, _flight: flight }, request: None };
         }
         let live = Live {
             incoming,
@@ -188,12 +194,12 @@ impl ResponseBody {
             waiting: false,
             failed: None,
         };
-        Self { source: Source::Live(Box::new(live)), _request: None }
+        Self { source: Source::Live(Box::new(live)), request: None }
     }
 
     /// Has the present request of the connection end with this body.
     pub(super) fn ends(&mut self, request: RequestGuard) {
-        self._request = Some(request);
+        self.request = Some(request);
     }
 }
 
@@ -277,9 +283,21 @@ impl Live {
             tracing::debug!(backend = flight.backend(), %error, "answer broke off");
             flight.backend_done(outcome);
         }
+        self.client.records.note(|record| record.ends(end_of(outcome, self.client.body_failure())));
         self.client.answer_broke_off();
         self.failed = Some(error);
         cx.waker().wake_by_ref();
+    }
+}
+
+/// Why an answer broke off, in a word.
+fn end_of(outcome: Outcome, failure: Option<BodyFailure>) -> &'static str {
+    match (failure, outcome) {
+        (Some(BodyFailure::Stalled), _) => end::CLIENT_TIMEOUT,
+        (Some(BodyFailure::TooLarge), _) => Trouble::BodyTooLarge.verdict().word,
+        (Some(BodyFailure::Broken), _) => end::CLIENT_ABORT,
+        (None, Outcome::Timeout) => Trouble::FirstByteTimeout.verdict().word,
+        (None, _) => Trouble::Reset.verdict().word,
     }
 }
 
@@ -300,6 +318,9 @@ impl Body for ResponseBody {
         };
         if let Poll::Ready(Some(Ok(frame))) = &mut frame {
             frame.trailers_mut().map(trailers::clean);
+            if let Some(RequestGuard(client)) = &self.request {
+                client.records.note(|record| record.bytes_out += length(frame));
+            }
         }
         frame
     }

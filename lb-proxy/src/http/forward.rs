@@ -49,7 +49,7 @@ pub(super) fn answer(
     client: Rc<Client>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Response<ResponseBody>> {
-    client.request_begins(request.version(), !request.body().is_end_stream());
+    client.request_begins(&request);
     // Read only if it comes to an answer of our own.
     let accept = request.headers().get(header::ACCEPT).cloned();
     let mut outgoing = prepare(&client, request);
@@ -62,6 +62,7 @@ pub(super) fn answer(
             let form = Form::accepted(accept.as_ref().map(HeaderValue::as_bytes));
             refuse(&client, trouble, form)
         });
+        client.records.note(|record| record.status = response.status().as_u16());
         response.body_mut().ends(RequestGuard(client));
         response
     }
@@ -69,6 +70,7 @@ pub(super) fn answer(
 
 fn refuse(client: &Client, trouble: Trouble, form: Form) -> Response<ResponseBody> {
     trouble.log();
+    client.records.note(|record| record.ends(trouble.verdict().word));
     let mut response = status::answer(trouble, form);
     response.headers_mut().insert(header::DATE, client.worker.clock.date());
     if !client.body_is_done() || trouble == Trouble::Method {
@@ -103,6 +105,7 @@ fn prepare(client: &Rc<Client>, request: Request<Incoming>) -> Result<Outgoing, 
     let site = client.worker.site();
     let route = site.routes.lookup(head.uri.path()).ok_or(Trouble::NoRoute)?;
     let cluster = route.cluster;
+    client.records.note(|record| record.cluster = Some(Rc::clone(&site.clusters[cluster].name)));
     let is_repeatable = head.method.is_idempotent() && body.is_end_stream();
     let lacks_host = rewrite(&mut head, client);
     let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client)));

@@ -9,6 +9,7 @@
 //! | `forward`, `flight`, `replay` | an attempt with a backend, and what follows a failed one |
 //! | `body`, `driver`, `upload` | bytes in both directions |
 //! | `status` | answers of our own |
+//! | `records` | what is logged of it |
 
 pub(crate) mod body;
 mod check;
@@ -21,6 +22,7 @@ mod forward;
 mod head;
 mod headers;
 pub(crate) mod key;
+mod records;
 mod replay;
 pub(crate) mod retry;
 pub(crate) mod route;

@@ -19,6 +19,8 @@ const HYPER_BUFFER: usize = 400 * 1024;
 /// What all connections of a listener have in common in one worker.
 #[derive(Debug)]
 pub(crate) struct Listener {
+    /// Its address, as text.
+    pub(crate) name: Rc<str>,
     settings: RefCell<Rc<ListenerSettings>>,
     http: RefCell<http1::Builder>,
     /// Its connections, over all workers.
@@ -29,7 +31,8 @@ impl Listener {
     /// `places` counts the connections of this listener over all workers.
     pub(crate) fn new(settings: ListenerSettings, places: Arc<AtomicUsize>) -> Self {
         let http = RefCell::new(http(&settings));
-        Self { settings: RefCell::new(Rc::new(settings)), http, places }
+        let name = settings.bind.to_string().into();
+        Self { name, settings: RefCell::new(Rc::new(settings)), http, places }
     }
 
     pub(crate) fn settings(&self) -> Rc<ListenerSettings> {

@@ -4,7 +4,13 @@
 //! when [`FULL`], or with the next tick. So a line is written up to a tick (100 ms)
 //! after the request's end, and costs no system call and no lock of its own.
 
-use std::{cell::RefCell, io, mem, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    io, mem,
+    rc::{Rc, Weak},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     record::{Record, Wanted},
@@ -18,21 +24,21 @@ use crate::runtime::{clock::Clock, entropy::Entropy};
 /// Bytes that are handed over without waiting for the tick.
 const FULL: usize = 16 * 1024;
 
-/// How long the end of a log may take.
-const CLOSING: Duration = Duration::from_secs(1);
+/// How long a flush may take.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// Writes a line per request, in a thread of its own.
 ///
 /// Cheap to clone. A proxy that is given one ([`Service::access_log`]) never waits for
 /// it: when the target takes nothing, up to 4 MiB of lines wait and further ones are
-/// [dropped](Self::dropped) and counted. Lines that wait are written when the last
-/// clone is dropped, which takes at most a second.
+/// [dropped](Self::dropped) and counted. Dropping a log does not wait either: what was
+/// handed over is written while the process lives. A proxy that ends
+/// [flushes](Self::flush) its log.
 ///
 /// [`Service::access_log`]: crate::Service::access_log
 #[derive(Debug, Clone)]
 pub struct AccessLog(Arc<Owner>);
 
-/// Ends the log when dropped.
 #[derive(Debug)]
 struct Owner {
     target: LogTarget,
@@ -79,15 +85,20 @@ impl AccessLog {
         Ok(())
     }
 
+    /// Waits until the lines of workers that have ended, and those of others that are
+    /// older than 100 ms, are written; for at most a second. Returns whether they are.
+    pub fn flush(&self) -> bool {
+        self.0.queue.flush(FLUSH)
+    }
+
     /// How many lines were not written since the log was opened.
     #[must_use]
     pub fn dropped(&self) -> u64 {
         self.0.queue.dropped()
     }
 
-    /// A worker's part of it. Does not keep the log from being closed, and never
-    /// waits for that.
-    pub(crate) fn for_worker(&self) -> WorkerLog {
+    /// A worker's part of it. The log may be closed while it lives.
+    fn for_worker(&self) -> WorkerLog {
         let (format, queue) = (Arc::clone(&self.0.format), self.0.queue.clone());
         WorkerLog { format, queue, batch: RefCell::default() }
     }
@@ -95,9 +106,7 @@ impl AccessLog {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        if !self.queue.flush(CLOSING) {
-            self.queue.give_up();
-        }
+        self.queue.close();
     }
 }
 
@@ -130,8 +139,7 @@ impl WorkerLog {
         }
     }
 
-    /// Hands over what there is. Called with every tick.
-    pub(crate) fn hand_over(&self) {
+    fn hand_over(&self) {
         let mut batch = self.batch.borrow_mut();
         if batch.lines > 0 {
             self.queue.push(mem::take(&mut batch));
@@ -142,6 +150,31 @@ impl WorkerLog {
 impl Drop for WorkerLog {
     fn drop(&mut self) {
         self.hand_over();
+    }
+}
+
+/// The logs of one worker: the one in use, and those that requests which began
+/// before a change still use.
+#[derive(Debug, Default)]
+pub(crate) struct WorkerLogs(RefCell<Vec<Weak<WorkerLog>>>);
+
+impl WorkerLogs {
+    /// The worker's part of a log, always the same one.
+    pub(crate) fn part_of(&self, log: &AccessLog) -> Rc<WorkerLog> {
+        let mut known = self.0.borrow_mut();
+        known.retain(|part| part.strong_count() > 0);
+        let mut parts = known.iter().filter_map(Weak::upgrade);
+        if let Some(part) = parts.find(|part| Arc::ptr_eq(&part.format, &log.0.format)) {
+            return part;
+        }
+        let part = Rc::new(log.for_worker());
+        known.push(Rc::downgrade(&part));
+        part
+    }
+
+    /// Hands over what there is. Called with every tick.
+    pub(crate) fn hand_over(&self) {
+        self.0.borrow().iter().filter_map(Weak::upgrade).for_each(|part| part.hand_over());
     }
 }
 

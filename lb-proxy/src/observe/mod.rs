@@ -20,6 +20,6 @@ mod variable;
 mod writer;
 
 pub use access_log::AccessLog;
-pub(crate) use access_log::WorkerLog;
+pub(crate) use access_log::{WorkerLog, WorkerLogs};
 pub use settings::{AccessLogSettings, LogFormat, LogTarget};
 pub use template::{Template, TemplateError};

@@ -100,14 +100,14 @@ pub(crate) enum Stickiness {
 
 /// Which headers a format asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     pub(super) host: bool,
     /// User agent and referer.
     pub(super) agent: bool,
 }
 
 impl Asked {
-    pub(super) fn new<B>(request: &Request<B>, wanted: Wanted) -> Self {
+    pub(crate) fn new<B>(request: &Request<B>, wanted: Wanted) -> Self {
         let headers = request.headers();
         let agent = |name| wanted.agent.then(|| value(headers, name)).flatten();
         Self {

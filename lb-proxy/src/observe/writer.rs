@@ -24,6 +24,9 @@ use crate::runtime::clock;
 /// Bytes that may wait to be written.
 const LIMIT: usize = 4 * 1024 * 1024;
 
+/// How long to wait for a reader when there is no owner any more.
+const CLOSING: Duration = Duration::from_secs(1);
+
 /// The least time between two complaints.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -50,16 +53,16 @@ pub(super) struct Queue {
     state: Arc<State>,
 }
 
-/// What both ends know. Statistics, but for `given_up`, which nothing hangs on
-/// either: it ends a wait.
+/// What both ends know. Statistics, but for `closing`, which nothing hangs on either:
+/// it bounds a wait.
 #[derive(Debug, Default)]
 struct State {
     /// Bytes that wait, those being written included. By all.
     waiting: AtomicUsize,
     /// Lines that were not written. By all.
     dropped: AtomicU64,
-    /// Nobody waits for the rest to be written. Set by the last owner of the log.
-    given_up: AtomicBool,
+    /// The log has no owner any more. Set by the last.
+    closing: AtomicBool,
 }
 
 impl Queue {
@@ -67,8 +70,8 @@ impl Queue {
     pub(super) fn start(sink: Sink) -> io::Result<Self> {
         let (jobs, received) = mpsc::channel();
         let state = Arc::<State>::default();
-        let writer =
-            Writer { sink, is_closed: false, state: Arc::clone(&state), told: Told::default() };
+        let (told, closing) = (Told::default(), None);
+        let writer = Writer { sink, is_closed: false, state: Arc::clone(&state), told, closing };
         thread::Builder::new().name("lb-log".into()).spawn(move || writer.run(&received))?;
         Ok(Self { jobs, state })
     }
@@ -100,9 +103,9 @@ impl Queue {
         self.jobs.send(Job::Flush(done)).is_ok() && is_done.recv_timeout(limit).is_ok()
     }
 
-    /// Has the writer drop what it cannot write at once.
-    pub(super) fn give_up(&self) {
-        self.state.given_up.store(true, Relaxed);
+    /// Has the writer give up when it cannot write for a while.
+    pub(super) fn close(&self) {
+        self.state.closing.store(true, Relaxed);
     }
 }
 
@@ -112,6 +115,8 @@ struct Writer {
     is_closed: bool,
     state: Arc<State>,
     told: Told,
+    /// When it was noticed that nobody reads and there is no owner any more.
+    closing: Option<Tick>,
 }
 
 /// What was complained of.
@@ -148,10 +153,11 @@ impl Writer {
         let result = if self.is_closed {
             Err((WriteError::GivenUp, &batch.bytes[..]))
         } else {
-            let (state, told) = (&self.state, &mut self.told);
-            self.sink.write(&batch.bytes, || {
+            let Self { sink, state, told, closing, .. } = self;
+            sink.write(&batch.bytes, || {
                 told.about(state);
-                !state.given_up.load(Relaxed)
+                !state.closing.load(Relaxed)
+                    || clock::now().since(*closing.get_or_insert_with(clock::now)) < CLOSING
             })
         };
         self.state.waiting.fetch_sub(batch.bytes.len(), Relaxed);

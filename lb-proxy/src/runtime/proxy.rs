@@ -18,7 +18,7 @@ use super::{
     start_error::StartError,
     worker::{self, Plan, PlannedListener},
 };
-use crate::listen::bind;
+use crate::{listen::bind, observe::AccessLog};
 
 /// A reverse proxy in this process.
 ///
@@ -37,6 +37,7 @@ use crate::listen::bind;
 ///     listeners: vec![ListenerSettings::new("127.0.0.1:0".parse()?)],
 ///     routes: Arc::new(RouteTable::new(vec![Route::everything(0)])),
 ///     clusters: vec![ClusterSettings::new(cluster)],
+///     access_log: None,
 /// };
 /// let running = Proxy::start(service, NonZeroUsize::MIN)?;
 /// println!("http://{}/", running.addresses()[0]);
@@ -70,6 +71,7 @@ impl Proxy {
             controls: plans.iter().map(|plan| Arc::clone(&plan.control)).collect(),
             finished,
             threads: Vec::new(),
+            access_log: plans[0].service.access_log.clone(),
             _builder: builder,
         };
         for (number, plan) in plans.drain(..).enumerate() {
@@ -89,6 +91,7 @@ pub struct Running {
     controls: Box<[Arc<Control>]>,
     finished: watch::Receiver<usize>,
     threads: Vec<JoinHandle<()>>,
+    access_log: Option<AccessLog>,
     _builder: Builder,
 }
 
@@ -140,6 +143,9 @@ impl Drop for Running {
         for thread in mem::take(&mut self.threads) {
             // A panic has been reported by its thread.
             let _ = thread.join();
+        }
+        if let Some(log) = &self.access_log {
+            log.flush();
         }
     }
 }

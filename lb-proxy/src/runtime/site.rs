@@ -21,7 +21,11 @@ use super::{
     control::Control,
     service::{ClusterSettings, Service},
 };
-use crate::{http::RouteTable, upstream::Pool};
+use crate::{
+    http::RouteTable,
+    observe::{WorkerLog, WorkerLogs},
+    upstream::Pool,
+};
 
 /// Where requests go.
 #[derive(Debug)]
@@ -29,11 +33,13 @@ pub(crate) struct Site {
     pub(crate) routes: Arc<RouteTable>,
     /// In the order the routes count them.
     pub(crate) clusters: Box<[Rc<WorkerCluster>]>,
+    pub(crate) log: Option<Rc<WorkerLog>>,
 }
 
 /// A cluster as one site of one worker has it.
 #[derive(Debug)]
 pub(crate) struct WorkerCluster {
+    pub(crate) name: Rc<str>,
     pub(crate) settings: ClusterSettings,
     pub(crate) kept: Rc<Kept>,
 }
@@ -54,11 +60,13 @@ pub(super) struct Sites {
     idle: Rc<Cell<usize>>,
     /// The clusters of this site, and those of earlier ones that requests still use.
     known: RefCell<Vec<Weak<Kept>>>,
+    pub(super) logs: WorkerLogs,
 }
 
 impl Sites {
     pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>) -> Self {
-        Self { clock, control, idle: Rc::default(), known: RefCell::default() }
+        let (idle, known) = (Rc::default(), RefCell::default());
+        Self { clock, control, idle, known, logs: WorkerLogs::default() }
     }
 
     /// The site of a service. Takes over what it has in common with those before.
@@ -66,9 +74,14 @@ impl Sites {
         let clusters = service.clusters.iter().map(|settings| {
             let kept = self.kept(&settings.cluster);
             kept.pool.keep_for(settings.timeouts.pool_idle);
-            Rc::new(WorkerCluster { settings: settings.clone(), kept })
+            let name = settings.cluster.name().into();
+            Rc::new(WorkerCluster { name, settings: settings.clone(), kept })
         });
-        Rc::new(Site { clusters: clusters.collect(), routes: Arc::clone(&service.routes) })
+        Rc::new(Site {
+            clusters: clusters.collect(),
+            routes: Arc::clone(&service.routes),
+            log: service.access_log.as_ref().map(|log| self.logs.part_of(log)),
+        })
     }
 
     fn kept(&self, cluster: &Cluster) -> Rc<Kept> {

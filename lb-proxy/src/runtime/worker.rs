@@ -31,6 +31,7 @@ use super::{
 };
 use crate::{
     listen::{Listener, ListenerSettings, accept},
+    observe::WorkerLog,
     upstream::Names,
 };
 
@@ -47,6 +48,7 @@ pub(crate) struct Worker {
     sites: Sites,
     site: RefCell<Rc<Site>>,
     draining: Cell<bool>,
+    cut_off: Cell<bool>,
     /// What must end before the worker may: connections, and acceptors.
     open: Cell<usize>,
     on_empty: RefCell<Option<Waker>>,
@@ -86,6 +88,7 @@ impl Worker {
             clock,
             entropy: Entropy::from_os(),
             draining: Cell::new(false),
+            cut_off: Cell::new(false),
             open: Cell::new(0),
             on_empty: RefCell::new(None),
         }
@@ -103,6 +106,16 @@ impl Worker {
     /// What holds for a request that begins now.
     pub(crate) fn site(&self) -> Rc<Site> {
         Rc::clone(&self.site.borrow())
+    }
+
+    /// Where a request that begins now is logged.
+    pub(crate) fn access_log(&self) -> Option<Rc<WorkerLog>> {
+        self.site.borrow().log.clone()
+    }
+
+    /// Whether what ends now ends because the worker does.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.cut_off.get()
     }
 
     /// Whether no new work is taken on.
@@ -160,6 +173,7 @@ pub(super) fn run(plan: Plan, report: impl FnOnce(io::Result<()>)) {
         // Owned by the runtime, like all tasks of the worker: they end with it.
         let _ticker = tokio::task::spawn_local(tick(Rc::clone(&worker)));
         live(&worker, &plan.control, plan.shutdown).await;
+        worker.cut_off.set(true);
     });
     // A lookup of a name cannot be interrupted and may take minutes; nobody waits
     // for what it finds.
@@ -212,6 +226,7 @@ async fn tick(worker: Rc<Worker>) {
         interval.tick().await;
         worker.clock.tick();
         worker.timers.tick();
+        worker.sites.logs.hand_over();
         if count % SWEEP == 0 {
             worker.sites.sweep();
         }

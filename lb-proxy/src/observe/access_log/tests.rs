@@ -60,7 +60,7 @@ fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
 }
 
 #[test]
-fn lines_of_all_workers_are_in_the_file_when_the_log_is_closed() {
+fn lines_of_all_workers_are_in_the_file_when_the_log_is_flushed() {
     let folder = Folder::new("close");
     let path = folder.0.join("access.log");
     fs::write(&path, "older\n").unwrap();
@@ -68,7 +68,7 @@ fn lines_of_all_workers_are_in_the_file_when_the_log_is_closed() {
     for client in ["a", "b"] {
         write(&log.for_worker(), client);
     }
-    drop(log);
+    assert!(log.flush());
     assert_eq!(fs::read_to_string(&path).unwrap(), "older\na 200 done\nb 200 done\n");
 }
 
@@ -100,13 +100,14 @@ fn a_file_that_was_renamed_is_left_when_asked_to() {
     let worker = log.for_worker();
     write(&worker, "first");
     worker.hand_over();
-    assert!(log.0.queue.flush(PATIENCE));
+    assert!(log.flush());
     fs::rename(&path, &old).unwrap();
     write(&worker, "second");
     worker.hand_over();
     log.reopen().unwrap();
     write(&worker, "third");
-    drop((worker, log));
+    drop(worker);
+    assert!(log.flush());
     assert_eq!(fs::read_to_string(&old).unwrap(), "first 200 done\nsecond 200 done\n");
     assert_eq!(fs::read_to_string(&path).unwrap(), "third 200 done\n");
 }
@@ -120,7 +121,7 @@ fn a_file_that_cannot_be_opened_again_stays() {
     fs::create_dir(&path).unwrap();
     assert!(log.reopen().is_err());
     write(&log.for_worker(), "kept");
-    drop(log);
+    assert!(log.flush());
     assert_eq!(fs::read_to_string(&old).unwrap(), "kept 200 done\n");
 }
 
@@ -131,7 +132,7 @@ fn a_folder_that_is_not_there_is_an_error_at_start() {
     assert!(AccessLog::open(settings(LogTarget::File(path))).is_err());
 }
 
-/// Nobody reads: the worker goes on, lines are counted, and the end is bounded.
+/// Nobody reads: the worker goes on, lines are counted, and a flush ends.
 #[test]
 fn a_worker_goes_on_when_nobody_reads() {
     let (reader, sink) = pipe();
@@ -148,6 +149,7 @@ fn a_worker_goes_on_when_nobody_reads() {
     }
     let (dropped, queue) = (log.dropped(), log.0.queue.clone());
     assert!(dropped < written);
+    assert!(!log.flush(), "nobody reads");
     drop((worker, log));
     eventually("the writer gives up", || queue.dropped() > dropped);
     let first = BufReader::new(reader).lines().next().unwrap().unwrap();
@@ -189,6 +191,7 @@ fn failures_are_logged_whatever_the_sample_is() {
     for record in [record("b", 200), aborted, record("c", 404), record("d", 502)] {
         worker.write(&record, &clock, &entropy);
     }
-    drop((worker, log));
+    drop(worker);
+    assert!(log.flush());
     assert_eq!(fs::read_to_string(&path).unwrap(), "a 200 client-abort\nd 502 done\n");
 }

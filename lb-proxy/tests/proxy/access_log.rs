@@ -1,0 +1,318 @@
+//! The access log, as far as it can be seen from outside: which request becomes
+//! which line.
+
+use std::{
+    fs,
+    net::{Shutdown, SocketAddr},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use lb_proxy::{AccessLog, AccessLogSettings, LogFormat, LogTarget, RouteTable, Service};
+use serde_json::Value;
+
+use crate::support::{Client, GET, Origin, Proxied, eventually, noise, proxy_with};
+
+/// A proxy with a log in a file of its own.
+struct Logged {
+    proxied: Proxied,
+    log: AccessLog,
+    folder: PathBuf,
+}
+
+impl Logged {
+    fn new(backends: &[SocketAddr]) -> Self {
+        Self::with(backends, LogFormat::Json, |_| {})
+    }
+
+    fn with(backends: &[SocketAddr], format: LogFormat, change: impl FnOnce(&mut Service)) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let name =
+            format!("lb-access-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let to = LogTarget::File(folder.join("access.log"));
+        let settings = AccessLogSettings { to, format, ..AccessLogSettings::default() };
+        let log = AccessLog::open(settings).unwrap();
+        let proxied = proxy_with(backends, |service| {
+            service.access_log = Some(log.clone());
+            change(service);
+        });
+        Self { proxied, log, folder }
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.folder.join("access.log")).unwrap()
+    }
+
+    /// The lines, as soon as there are so many.
+    fn lines(&self, count: usize) -> Vec<Value> {
+        eventually("the lines are written", || self.text().lines().count() >= count);
+        let text = self.text();
+        let lines: Vec<_> =
+            text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect();
+        assert_eq!(lines.len(), count, "{text}");
+        lines
+    }
+
+    fn line(&self) -> Value {
+        self.lines(1).remove(0)
+    }
+}
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Status and end.
+fn outcome(line: &Value) -> (u64, &str) {
+    (line["status"].as_u64().unwrap(), line["end"].as_str().unwrap())
+}
+
+#[test]
+fn an_answer_becomes_a_line() {
+    let origin = Origin::ok();
+    let logged = Logged::new(&[origin.address]);
+    let before = std::time::SystemTime::now();
+    logged.proxied.ask(
+        "POST /a/b?c=d HTTP/1.1\r\nHost: example.org\r\nUser-Agent: \"x\"\\\r\n\
+         Referer: http://r/\u{e9}\r\nContent-Length: 3\r\n\r\nabc",
+    );
+    let line = logged.line();
+    let expected = serde_json::json!({
+        "level": "info",
+        "client": "127.0.0.1",
+        "method": "POST",
+        "host": "example.org",
+        "path": "/a/b",
+        "proto": "HTTP/1.1",
+        "status": 200,
+        "bytes_in": 3,
+        "bytes_out": 2,
+        "cluster": "test",
+        "user_agent": "\"x\"\\",
+        "referer": "http://r/\u{e9}",
+        "end": "done",
+    });
+    for (key, value) in expected.as_object().unwrap() {
+        assert_eq!(&line[key], value, "{key} in {line}");
+    }
+    assert!(line["ts"].as_str().unwrap().ends_with('Z'), "{line}");
+    assert!(line["duration"].as_f64().unwrap() <= before.elapsed().unwrap().as_secs_f64());
+}
+
+#[test]
+fn a_combined_line_is_what_everybody_reads() {
+    let logged = Logged::with(&[Origin::ok().address], LogFormat::Combined, |_| {});
+    logged.proxied.ask("GET /x?y HTTP/1.0\r\nHost: a\r\nUser-Agent: a\"b\r\n\r\n");
+    eventually("the line is written", || logged.text().ends_with('\n'));
+    let text = logged.text();
+    assert!(text.starts_with("127.0.0.1 - - ["), "{text}");
+    assert!(text.ends_with(" +0000] \"GET /x HTTP/1.0\" 200 2 \"-\" \"a\\\"b\"\n"), "{text}");
+}
+
+#[test]
+fn requests_of_one_connection_are_lines_in_their_order() {
+    let logged = Logged::new(&[Origin::ok().address]);
+    let mut client = logged.proxied.client();
+    for path in ["/1", "/2"] {
+        client.ask(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+    }
+    let get = |path| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.send(get("/3") + &get("/4"));
+    client.answer(GET);
+    client.answer(GET);
+    let lines = logged.lines(4);
+    let paths: Vec<_> = lines.iter().map(|line| line["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["/1", "/2", "/3", "/4"]);
+}
+
+#[test]
+fn a_slow_backend_shows_in_the_duration() {
+    let pause = Duration::from_millis(30);
+    let origin = Origin::new(move |peer| {
+        peer.request();
+        std::thread::sleep(pause);
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    });
+    let logged = Logged::new(&[origin.address]);
+    logged.proxied.get();
+    let line = logged.line();
+    assert!(line["duration"].as_f64().unwrap() >= pause.as_secs_f64(), "{line}");
+}
+
+#[test]
+fn an_answer_without_a_body_is_done() {
+    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+    let logged = Logged::new(&[origin.address]);
+    let mut client = logged.proxied.client();
+    client.ask("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let line = logged.line();
+    assert_eq!((outcome(&line), &line["bytes_out"]), ((200, "done"), &0.into()));
+}
+
+/// A backend that sends for as long as somebody reads.
+fn endless() -> Origin {
+    Origin::new(|peer| {
+        peer.request();
+        peer.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let chunk = [b"10000\r\n".to_vec(), noise(0x10000), b"\r\n".to_vec()].concat();
+        use std::io::Write;
+        while peer.stream.write_all(&chunk).is_ok() {}
+    })
+}
+
+#[test]
+fn a_client_that_leaves_in_the_middle_is_an_abort() {
+    let logged = Logged::new(&[endless().address]);
+    let mut client = logged.proxied.client();
+    client.send(GET);
+    client.read(100_000);
+    client.end();
+    drop(client);
+    let line = logged.line();
+    assert_eq!((outcome(&line), &line["level"]), ((200, "client-abort"), &"warn".into()));
+    assert!(line["bytes_out"].as_u64().unwrap() > 60_000, "{line}");
+}
+
+#[test]
+fn a_client_that_leaves_before_the_answer_is_an_abort() {
+    let origin = Origin::new(|peer| {
+        peer.request();
+        peer.wait_for_end();
+    });
+    let logged = Logged::new(&[origin.address]);
+    let client = {
+        let mut client = logged.proxied.client();
+        client.send(GET);
+        client
+    };
+    eventually("the backend has it", || origin.requests().len() == 1);
+    client.stream.shutdown(Shutdown::Both).unwrap();
+    assert_eq!(outcome(&logged.line()), (0, "client-abort"));
+}
+
+/// What is small enough for our memory, but not for the client's.
+#[test]
+fn an_answer_that_the_client_never_took_is_not_done() {
+    let length = 8_000_000;
+    let body = noise(length);
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+    let origin = Origin::answering([head.into_bytes(), body].concat());
+    let logged = Logged::with(&[origin.address], LogFormat::Json, |service| {
+        service.listeners[0].timeouts.send_stall = Duration::from_millis(100);
+    });
+    let mut client = Client::with_small_buffer(logged.proxied.address);
+    client.send(GET);
+    assert_eq!(outcome(&logged.line()), (200, "client-timeout"));
+}
+
+#[test]
+fn a_backend_that_breaks_off_is_named_as_the_end() {
+    let origin = Origin::new(|peer| {
+        peer.request();
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+    });
+    let logged = Logged::new(&[origin.address]);
+    assert!(logged.proxied.get().truncated);
+    let line = logged.line();
+    assert_eq!((outcome(&line), &line["bytes_out"]), ((200, "backend-reset"), &4.into()));
+}
+
+#[test]
+fn answers_of_ours_end_with_their_word() {
+    let refusing = Logged::new(&[Origin::refusing()]);
+    refusing.proxied.get();
+    assert_eq!(outcome(&refusing.line()), (502, "backend-refused"));
+    let empty = Logged::new(&[]);
+    empty.proxied.get();
+    assert_eq!(outcome(&empty.line()), (503, "no-backend"));
+    let nowhere = Logged::with(&[], LogFormat::Json, |service| {
+        service.routes = Arc::new(RouteTable::new(Vec::new()));
+    });
+    nowhere.proxied.get();
+    let line = nowhere.line();
+    assert_eq!(outcome(&line), (404, "no-route"));
+    assert!(line["bytes_out"].as_u64().unwrap() > 0, "{line}");
+    let hosts = Logged::new(&[]);
+    hosts.proxied.ask("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
+    assert_eq!(outcome(&hosts.line()), (400, "bad-host"));
+}
+
+#[test]
+fn what_is_no_http_is_a_line_without_a_request() {
+    let logged = Logged::new(&[]);
+    for bytes in ["\x01\x02\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let mut client = logged.proxied.client();
+        client.send(bytes);
+        client.rest().unwrap();
+    }
+    let lines = logged.lines(2);
+    assert_eq!(outcome(&lines[0]), (400, "bad-request"));
+    assert_eq!(outcome(&lines[1]), (505, "version-not-supported"));
+    assert!(lines.iter().all(|line| line.get("method").is_none() && line["client"].is_string()));
+}
+
+#[test]
+fn a_head_that_does_not_end_is_one_line_and_an_idle_connection_none() {
+    let logged = Logged::with(&[], LogFormat::Json, |service| {
+        service.listeners[0].timeouts.header = Duration::from_millis(100);
+        service.listeners[0].timeouts.keep_alive = Duration::from_millis(100);
+    });
+    let mut idle = logged.proxied.client();
+    let mut slow = logged.proxied.client();
+    slow.send("GET / HT");
+    slow.rest().unwrap();
+    idle.is_closed();
+    assert_eq!(outcome(&logged.line()), (408, "head-timeout"));
+}
+
+#[test]
+fn a_body_that_is_none_is_one_line() {
+    let origin = Origin::ok();
+    let logged = Logged::new(&[origin.address]);
+    let mut client = logged.proxied.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n");
+    let _ = client.rest();
+    assert_eq!(outcome(&logged.line()), (400, "bad-body"));
+}
+
+#[test]
+fn what_the_end_of_the_proxy_cuts_off_says_so() {
+    let origin = endless();
+    let logged = Logged::new(&[origin.address]);
+    let mut client = logged.proxied.client();
+    client.send(GET);
+    client.read(1000);
+    logged.proxied.running.stop_now();
+    assert_eq!(outcome(&logged.line()), (200, "shutdown"));
+}
+
+#[test]
+fn a_renamed_file_is_left_after_reopen() {
+    let logged = Logged::new(&[Origin::ok().address]);
+    logged.proxied.get();
+    logged.line();
+    fs::rename(logged.folder.join("access.log"), logged.folder.join("old")).unwrap();
+    logged.log.reopen().unwrap();
+    eventually("the file is there again", || logged.folder.join("access.log").exists());
+    logged.proxied.get();
+    logged.line();
+    assert_eq!(fs::read_to_string(logged.folder.join("old")).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn lines_that_wait_are_written_when_the_proxy_ends() {
+    let mut logged = Logged::new(&[Origin::ok().address]);
+    for _ in 0..3 {
+        logged.proxied.get();
+    }
+    logged.proxied = proxy_with(&[], |_| {});
+    assert_eq!(logged.text().lines().count(), 3);
+}

@@ -42,7 +42,10 @@ pub use self::{
         KeyRule, RetryOn, RetrySettings, Route, RouteTable, SameSite, StickySettings, StickyValue,
     },
     listen::{ListenerLimits, ListenerSettings, ListenerTimeouts, TrustedProxies},
-    observe::{AccessLog, AccessLogSettings, LogFormat, LogTarget, Template, TemplateError},
+    observe::{
+        AccessLog, AccessLogSettings, ClusterCounters, Counters, LogFormat, LogTarget,
+        ReloadCounters, RetryCounters, StickyCounters, Template, TemplateError,
+    },
     probe::{CheckKind, HealthCheck, HttpCheck},
     runtime::{ClusterSettings, ClusterTimeouts, Proxy, Running, Service, StartError, clock::now},
     upstream::{Address, AddressError, HostError, PortError},

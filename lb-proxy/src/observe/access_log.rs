@@ -104,6 +104,15 @@ impl AccessLog {
     }
 }
 
+/// The same log, not only one with the same settings.
+impl PartialEq for AccessLog {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for AccessLog {}
+
 impl Drop for Owner {
     fn drop(&mut self) {
         self.queue.close();

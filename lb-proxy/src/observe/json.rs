@@ -81,7 +81,7 @@ fn key(out: &mut Vec<u8>, key: &str) {
     out.extend_from_slice(b"\":");
 }
 
-fn text(out: &mut Vec<u8>, name: &str, text: Option<impl AsRef<[u8]>>) {
+fn text<T: AsRef<[u8]> + ?Sized>(out: &mut Vec<u8>, name: &str, text: Option<&T>) {
     if let Some(text) = text {
         key(out, name);
         escape::json(out, text.as_ref());

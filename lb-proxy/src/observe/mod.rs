@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `record` | what is known of one request |
 //! | `access_log` | the log, and each worker's part of it |
+//! | `counters` | what is counted |
 //! | `writer`, `sink` | the thread that writes, and what it writes to |
 //! | `render`, `json`, `template`, `variable`, `escape`, `stamp` | from a record to a line |
 
 mod access_log;
+mod counters;
 mod escape;
 mod json;
 pub(crate) mod record;
@@ -21,5 +23,7 @@ mod writer;
 
 pub use access_log::AccessLog;
 pub(crate) use access_log::{WorkerLog, WorkerLogs};
+pub(crate) use counters::{Board, Tally};
+pub use counters::{ClusterCounters, Counters, ReloadCounters, RetryCounters, StickyCounters};
 pub use settings::{AccessLogSettings, LogFormat, LogTarget};
 pub use template::{Template, TemplateError};

@@ -157,8 +157,8 @@ fn seconds(out: &mut Vec<u8>, duration: Duration) {
     padded::<3>(out, u64::from(duration.subsec_millis()));
 }
 
-fn text(out: &mut Vec<u8>, text: Option<impl AsRef<[u8]>>) {
-    match text.as_ref().map(AsRef::as_ref) {
+fn text<T: AsRef<[u8]> + ?Sized>(out: &mut Vec<u8>, text: Option<&T>) {
+    match text.map(AsRef::as_ref) {
         None | Some([]) => out.push(b'-'),
         Some(text) => escape::text(out, text),
     }

@@ -28,6 +28,11 @@ pub fn now() -> Tick {
     Tick::from_nanos(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
 }
 
+/// What the clock on the wall says, since the first second of 1970.
+pub(crate) fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
+}
+
 /// What one worker knows about time.
 #[derive(Debug)]
 pub(crate) struct Clock {
@@ -64,13 +69,13 @@ impl Clock {
 
     /// Refreshes coarse time and the text of the date. Called by the ticker.
     pub(crate) fn tick(&self) -> Tick {
-        let wall = SystemTime::now();
-        let since_epoch = wall.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let since_epoch = since_epoch();
         let now = self.now();
         self.start.set(since_epoch.saturating_sub(now.since(Tick::ZERO)));
         let second = since_epoch.as_secs();
         if second != self.date_second.replace(second)
-            && let Ok(text) = HeaderValue::from_str(&httpdate::fmt_http_date(wall))
+            && let Ok(text) =
+                HeaderValue::from_str(&httpdate::fmt_http_date(UNIX_EPOCH + since_epoch))
         {
             *self.date.borrow_mut() = text;
         }
@@ -103,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_clock_on_the_wall_goes_with_the_ticks() {
-        let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let before = since_epoch();
         let clock = Clock::new();
         let wall = clock.wall(clock.now());
         // The two clocks are read one after the other.

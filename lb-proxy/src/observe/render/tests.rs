@@ -8,10 +8,10 @@ use crate::observe::record::{PickedBy, Stickiness, end};
 const WHEN: When =
     When { started: Duration::from_millis(971_186_136_042), took: Duration::from_micros(14_322) };
 
-fn record(request: Request<()>) -> Record {
+fn record(request: &Request<()>) -> Record {
     let client = HeaderValue::from_static("192.0.2.7");
     let mut record = Record::new(Tick::ZERO, client, "127.0.0.1:80".into());
-    record.request = Some(Asked::new(&request, Wanted { host: true, agent: true }));
+    record.request = Some(Asked::new(request, Wanted { host: true, agent: true }));
     record.status = 200;
     record.bytes_out = 2326;
     record
@@ -19,7 +19,7 @@ fn record(request: Request<()>) -> Record {
 
 fn plain() -> Record {
     record(
-        Request::get("/a?secret=1")
+        &Request::get("/a?secret=1")
             .header("host", "example.org")
             .header("referer", "http://a/b")
             .header("user-agent", "curl/8.5")
@@ -179,7 +179,7 @@ fn queries_are_written_where_wanted_and_secrets_never() {
 #[test]
 fn an_absolute_target_says_the_host_and_no_password() {
     let request = Request::get("http://user:pass@other.org:81/p").header("host", "a");
-    let line = line(&template("$host $request"), &record(request.body(()).unwrap()));
+    let line = line(&template("$host $request"), &record(&request.body(()).unwrap()));
     assert_eq!(line, "other.org:81 GET /p HTTP/1.1\n");
 }
 
@@ -202,7 +202,7 @@ proptest! {
     #[test]
     fn nobody_forges_a_line(agent in header(), referer in header(), path in "/[!-~&&[^#?]]{0,40}") {
         let Ok(request) = Request::get(path).body(()) else { return Ok(()) };
-        let mut record = record(request);
+        let mut record = record(&request);
         let asked = record.request.as_mut().unwrap();
         asked.user_agent = Some(agent);
         asked.referer = Some(referer);

@@ -79,7 +79,7 @@ impl App {
     }
 
     /// Where it listens; port 0 has become the port that was given.
-    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.running.addresses()
     }
 

@@ -47,6 +47,9 @@ pub use self::{
         ReloadCounters, RetryCounters, StickyCounters, Template, TemplateError,
     },
     probe::{CheckKind, HealthCheck, HttpCheck},
-    runtime::{ClusterSettings, ClusterTimeouts, Proxy, Running, Service, StartError, clock::now},
+    runtime::{
+        ClusterSettings, ClusterTimeouts, ListenerChanges, Proxy, Reloaded, Running, Service,
+        StartError, clock::now,
+    },
     upstream::{Address, AddressError, HostError, PortError},
 };

@@ -126,6 +126,11 @@ impl Client {
         Ref::map(self.settings.borrow(), |settings| &**settings)
     }
 
+    /// Whether no further request is taken.
+    pub(super) fn is_draining(&self) -> bool {
+        self.worker.is_draining() || self.listener.is_closing()
+    }
+
     pub(crate) fn phase(&self) -> Phase {
         self.phase.get()
     }

@@ -80,7 +80,11 @@ where
             self.end(overdue);
             return Poll::Ready(());
         }
-        if self.client.worker.is_draining() && !self.drains && self.client.may_be_told_to_end() {
+        if self.client.listener.is_cut_off() {
+            self.connection = None;
+            return Poll::Ready(());
+        }
+        if self.client.is_draining() && !self.drains && self.client.may_be_told_to_end() {
             self.drains = true;
             if let Some(connection) = &mut self.connection {
                 Pin::new(connection).graceful_shutdown();
@@ -169,7 +173,8 @@ where
         // With it go the answers it holds.
         self.connection = None;
         let worker = &self.client.worker;
-        let why = if worker.is_cut_off() { end::SHUTDOWN } else { self.end };
+        let is_cut_off = worker.is_cut_off() || self.client.listener.is_cut_off();
+        let why = if is_cut_off { end::SHUTDOWN } else { self.end };
         self.client.records.end(worker, why);
     }
 }

@@ -11,14 +11,15 @@ use crate::{http, runtime::worker::Worker};
 /// as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts until the worker drains, then once more everything that waits.
+/// Accepts until the worker drains or the listener closes, then once more everything
+/// that waits.
 pub(crate) async fn accept(socket: TcpListener, listener: Rc<Listener>, worker: Rc<Worker>) {
     let _open = worker.open();
     let drain = worker.timers.timer();
     let mut failing = false;
     loop {
         let next = poll_fn(|cx| {
-            if worker.is_draining() {
+            if worker.is_draining() || listener.is_closing() {
                 return Poll::Ready(None);
             }
             drain.register(cx);

@@ -23,6 +23,14 @@ pub(crate) fn bind(address: SocketAddr, workers: NonZeroUsize) -> io::Result<Vec
     if address.port() != 0 {
         socket(address)?.bind(&address.into())?;
     }
+    bind_beside(address, workers)
+}
+
+/// The same where sockets of our own may be on the address, which are soon closed.
+pub(crate) fn bind_beside(
+    address: SocketAddr,
+    workers: NonZeroUsize,
+) -> io::Result<Vec<TcpListener>> {
     let first = listen(address)?;
     let address = first.local_addr()?;
     let mut listeners = vec![first];

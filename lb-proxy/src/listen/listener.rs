@@ -1,7 +1,7 @@
 //! A listening address as one worker has it.
 
 use std::{
-    cell::{Ref, RefCell},
+    cell::{Cell, Ref, RefCell},
     rc::Rc,
     sync::{
         Arc,
@@ -12,9 +12,17 @@ use std::{
 use hyper::server::conn::http1;
 
 use super::settings::ListenerSettings;
+use crate::runtime::open_count::{Open, OpenCount};
 
 /// The size that hyper lets its buffers grow to by itself.
 const HYPER_BUFFER: usize = 400 * 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    Closing,
+    CutOff,
+}
 
 /// What all connections of a listener have in common in one worker.
 #[derive(Debug)]
@@ -23,6 +31,9 @@ pub(crate) struct Listener {
     pub(crate) name: Rc<str>,
     settings: RefCell<Rc<ListenerSettings>>,
     http: RefCell<http1::Builder>,
+    phase: Cell<Phase>,
+    /// Its connections in this worker.
+    pub(crate) connections: Rc<OpenCount>,
     /// Its connections, over all workers.
     places: Arc<AtomicUsize>,
 }
@@ -32,7 +43,34 @@ impl Listener {
     pub(crate) fn new(settings: ListenerSettings, places: Arc<AtomicUsize>) -> Self {
         let http = RefCell::new(http(&settings));
         let name = settings.bind.to_string().into();
-        Self { name, settings: RefCell::new(Rc::new(settings)), http, places }
+        let (settings, phase) = (RefCell::new(Rc::new(settings)), Cell::new(Phase::Open));
+        Self { name, settings, http, phase, connections: Rc::default(), places }
+    }
+
+    /// What holds from now on: for new connections all of it; for those that are open,
+    /// from their next request, all but the limits of a head, which they were made with.
+    pub(crate) fn change(&self, settings: ListenerSettings) {
+        *self.http.borrow_mut() = http(&settings);
+        *self.settings.borrow_mut() = Rc::new(settings);
+    }
+
+    /// Accepts no more, and has its connections end when their requests have. Whoever
+    /// is concerned looks at it when it is woken.
+    pub(crate) fn close(&self) {
+        self.phase.set(Phase::Closing);
+    }
+
+    /// Has its connections end at once.
+    pub(crate) fn cut_off(&self) {
+        self.phase.set(Phase::CutOff);
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.phase.get() != Phase::Open
+    }
+
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.phase.get() == Phase::CutOff
     }
 
     pub(crate) fn settings(&self) -> Rc<ListenerSettings> {
@@ -53,17 +91,20 @@ impl Listener {
     pub(super) fn place(self: &Rc<Self>) -> Option<Place> {
         // A statistic with a ceiling: no other data hangs on it.
         let taken = self.places.fetch_add(1, Ordering::Relaxed);
-        let place = Place(Rc::clone(self));
+        let place = Place { listener: Rc::clone(self), _open: self.connections.open() };
         (taken < self.settings.borrow().limits.connections).then_some(place)
     }
 }
 
 /// One of a listener's connections; free again when dropped.
-pub(super) struct Place(Rc<Listener>);
+pub(super) struct Place {
+    listener: Rc<Listener>,
+    _open: Open,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.places.fetch_sub(1, Ordering::Relaxed);
+        self.listener.places.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

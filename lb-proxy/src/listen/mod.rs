@@ -7,7 +7,7 @@ mod settings;
 mod trusted;
 
 pub(crate) use accept::accept;
-pub(crate) use bind::bind;
+pub(crate) use bind::{bind, bind_beside};
 pub(crate) use listener::Listener;
 pub use settings::{ListenerLimits, ListenerSettings, ListenerTimeouts};
 pub use trusted::TrustedProxies;

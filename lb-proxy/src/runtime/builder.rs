@@ -6,6 +6,7 @@
 
 use std::{
     io,
+    ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::{self, JoinHandle},
@@ -25,9 +26,11 @@ struct Signal {
     changed: Condvar,
 }
 
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 struct State {
     changed: bool,
+    /// What is to be driven from now on, if that is to change.
+    clusters: Option<Vec<Cluster>>,
     stop: bool,
 }
 
@@ -39,17 +42,26 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    pub(super) fn start(clusters: Vec<Cluster>) -> io::Result<Self> {
+    pub(super) fn start() -> io::Result<Self> {
         let signal = Arc::<Signal>::default();
+        let told = Arc::clone(&signal);
+        let thread =
+            thread::Builder::new().name("lb-builder".into()).spawn(move || build(&told))?;
+        Ok(Self { signal, thread: Some(thread) })
+    }
+
+    /// Drives these from now on, and no others. Deadlines of those that stay are not
+    /// lost: they are asked again.
+    pub(super) fn drive_only(&self, clusters: Vec<Cluster>) {
         for cluster in &clusters {
-            let signal = Arc::clone(&signal);
+            let signal = Arc::clone(&self.signal);
             cluster.on_change(Arc::new(move || signal.tell(|state| state.changed = true)));
         }
-        let told = Arc::clone(&signal);
-        let thread = thread::Builder::new()
-            .name("lb-builder".into())
-            .spawn(move || build(&clusters, &told))?;
-        Ok(Self { signal, thread: Some(thread) })
+        self.signal.tell(|state| {
+            let unseen = state.clusters.replace(clusters);
+            state.changed = true;
+            unseen
+        });
     }
 }
 
@@ -63,13 +75,15 @@ impl Drop for Builder {
 }
 
 impl Signal {
-    fn tell(&self, what: impl FnOnce(&mut State)) {
-        what(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    /// What `what` returns is dropped when the lock is released.
+    fn tell<T>(&self, what: impl FnOnce(&mut State) -> T) {
+        let _dropped_last = what(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_one();
     }
 
-    /// Waits for a change, no longer than `limit`. Returns whether to stop.
-    fn wait(&self, limit: Option<Duration>) -> bool {
+    /// Waits for a change, no longer than `limit`. Breaks when it is time to stop;
+    /// otherwise returns the clusters, if they are others now.
+    fn wait(&self, limit: Option<Duration>) -> ControlFlow<(), Option<Vec<Cluster>>> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let nothing = |state: &mut State| !state.changed && !state.stop;
         let mut state = match limit {
@@ -83,16 +97,20 @@ impl Signal {
             }
         };
         state.changed = false;
-        state.stop
+        if state.stop {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(state.clusters.take())
+        }
     }
 }
 
-fn build(clusters: &[Cluster], signal: &Signal) {
-    loop {
-        let due = clusters.iter().filter_map(drive).min();
-        if signal.wait(due.map(|due| due.since(now()))) {
-            return;
-        }
+fn build(signal: &Signal) {
+    let mut clusters = Vec::new();
+    let mut due: Option<Tick> = None;
+    while let ControlFlow::Continue(others) = signal.wait(due.map(|due| due.since(now()))) {
+        clusters = others.unwrap_or(clusters);
+        due = clusters.iter().filter_map(drive).min();
     }
 }
 

@@ -1,24 +1,27 @@
-//! Starting and ending a proxy.
+//! Starting, reloading and ending a proxy.
 
 use std::{
     io, mem,
     net::SocketAddr,
     num::NonZeroUsize,
-    sync::{Arc, atomic::AtomicUsize, mpsc},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread::{self, JoinHandle},
-    time::Duration,
 };
 
-use tokio::sync::watch;
+use lb_core::Cluster;
 
 use super::{
     builder::Builder,
     control::{Control, Stage},
+    listeners::{Committed, ListenerChanges, Listeners, NextListeners},
+    plan::Plan,
+    progress::{Progress, Version},
+    reloaded::Reloaded,
     service::Service,
     start_error::StartError,
-    worker::{self, Plan, PlannedListener},
+    worker,
 };
-use crate::{listen::bind, observe::AccessLog};
+use crate::observe::{Board, Counters};
 
 /// A reverse proxy in this process.
 ///
@@ -60,22 +63,21 @@ impl Proxy {
     /// [`StartError`]; nothing is left behind then.
     pub fn start(service: Service, workers: NonZeroUsize) -> Result<Running, StartError> {
         check_routes(&service)?;
-        let mut plans = plans(service, workers)?;
-        let clusters =
-            plans[0].service.clusters.iter().map(|settings| settings.cluster.clone()).collect();
-        let addresses = addresses(&plans[0])?;
-        let builder = Builder::start(clusters).map_err(StartError::Thread)?;
-        let (alive, finished) = watch::channel(workers.get());
+        let progress = Progress::new(workers.get());
+        let mut present = Present::default();
+        let listeners = present.listeners.prepare(&service.listeners, workers, &progress)?;
+        let builder = Builder::start().map_err(StartError::Thread)?;
+        builder.drive_only(clusters(&service));
+        let (plans, _) = present.replace(service, listeners);
         let mut running = Running {
-            addresses,
-            controls: plans.iter().map(|plan| Arc::clone(&plan.control)).collect(),
-            finished,
+            controls: (0..workers.get()).map(|_| Arc::default()).collect(),
+            progress,
+            present: Mutex::new(present),
             threads: Vec::new(),
-            access_log: plans[0].service.access_log.clone(),
-            _builder: builder,
+            builder,
         };
-        for (number, plan) in plans.drain(..).enumerate() {
-            let thread = start_worker(number, plan, Alive(alive.clone()));
+        for (number, plan) in plans.into_iter().enumerate() {
+            let thread = running.start_worker(number, plan);
             // An error drops `running`, which ends those that were started.
             running.threads.push(thread.map_err(StartError::Thread)?);
         }
@@ -85,22 +87,117 @@ impl Proxy {
 
 /// A proxy that serves. Dropping it is [`stop_now`](Running::stop_now), and waits
 /// for the threads to end.
+///
+/// A worker that panics, or a task of it that nothing works without, ends: its
+/// connections are cut off, which is logged, and the others go on to serve.
 #[derive(Debug)]
 pub struct Running {
-    addresses: Box<[SocketAddr]>,
     controls: Box<[Arc<Control>]>,
-    finished: watch::Receiver<usize>,
+    progress: Progress,
+    present: Mutex<Present>,
     threads: Vec<JoinHandle<()>>,
-    access_log: Option<AccessLog>,
-    _builder: Builder,
+    builder: Builder,
+}
+
+/// The service in force, as far as the next one has to know it.
+#[derive(Debug, Default)]
+struct Present {
+    version: Version,
+    listeners: Listeners,
+    board: Arc<Board>,
+}
+
+impl Present {
+    /// Makes this the present service. Returns a plan for each worker that `listeners`
+    /// were prepared for.
+    fn replace(
+        &mut self,
+        service: Service,
+        listeners: NextListeners,
+    ) -> (Vec<Plan>, ListenerChanges) {
+        self.version += 1;
+        let Committed { listeners, changes, opened } =
+            self.listeners.commit(listeners, self.version);
+        self.board.logs_to(service.access_log.as_ref());
+        let (version, service) = (self.version, Arc::new(service));
+        let plan = |opened| {
+            let (service, listeners) = (Arc::clone(&service), Arc::clone(&listeners));
+            Plan { version, service, listeners, opened, board: Arc::clone(&self.board) }
+        };
+        (opened.into_iter().map(plan).collect(), changes)
+    }
 }
 
 impl Running {
-    /// Where it listens, in the order of the listeners it was given. A port that
+    /// Where it listens, in the order of the listeners it was given last. A port that
     /// was 0 is the one the system chose.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.present().listeners.addresses()
+    }
+
+    /// How many workers it was started with. A reload does not change that.
+    #[must_use]
+    pub fn workers(&self) -> NonZeroUsize {
+        NonZeroUsize::new(self.controls.len()).unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// Serves another service from now on, without losing a connection.
+    ///
+    /// All that can fail is done first; then each worker takes the service up between
+    /// two events. A request goes by one service from start to end. What stays:
+    ///
+    /// * A **cluster** that is in both, the same [`Cluster`](lb_core::Cluster) and not
+    ///   one of the same name, keeps its state and its idle connections, with other
+    ///   settings if need be. One that is not in `service` any more is given up with
+    ///   its last request, and driven by nobody from now on; it may come back.
+    /// * A **listener** with the same [`bind`](crate::ListenerSettings::bind) goes on
+    ///   to listen; of several with one address and port 0 the first is the first, and
+    ///   so on. Its clients stay connected. New settings hold for new connections; for
+    ///   others from their next request, except `limits.header` and `limits.headers`.
+    ///   One that is gone serves whoever has connected, finishes what is in flight, and
+    ///   closes its connections within its last `timeouts.shutdown`.
+    ///
+    /// If services come faster than workers take them up, the last one counts; what is
+    /// between may never be served, and its [`Reloaded`] resolves with the last.
+    ///
+    /// Blocks for some system calls per new listener.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; the service before is in force then, as if nothing had been.
+    pub fn reload(&self, service: Service) -> Result<Reloaded, StartError> {
+        let reloaded = self.try_reload(service);
+        self.present().board.reloaded(reloaded.is_ok());
+        reloaded
+    }
+
+    /// Counts a reload that was given up before there was a service, because of a
+    /// mistake in a file, say.
+    pub fn reload_rejected(&self) {
+        self.present().board.reloaded(false);
+    }
+
+    /// What was counted since the start. The workers are not disturbed.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.present().board.read()
+    }
+
+    fn try_reload(&self, service: Service) -> Result<Reloaded, StartError> {
+        check_routes(&service)?;
+        let mut present = self.present();
+        let is_served =
+            |control: &&Arc<Control>| control.stage() == Stage::Serve && control.is_alive();
+        let controls: Vec<_> = self.controls.iter().filter(is_served).collect();
+        let workers = NonZeroUsize::new(controls.len()).ok_or(StartError::Ending)?;
+        let listeners = present.listeners.prepare(&service.listeners, workers, &self.progress)?;
+        self.builder.drive_only(clusters(&service));
+        let (plans, changes) = present.replace(service, listeners);
+        for (control, plan) in controls.into_iter().zip(plans) {
+            control.hand_over(plan);
+        }
+        Ok(Reloaded::new(changes, self.progress.wait_for_all(present.version)))
     }
 
     /// Takes no new connections, lets requests in flight finish, and resolves
@@ -128,12 +225,31 @@ impl Running {
 
     /// Resolves when all workers have ended, for whatever reason. Cancel-safe.
     pub async fn ended(&self) {
-        // An error means that all senders are gone, and with them all workers.
-        let _ = self.finished.clone().wait_for(|alive| *alive == 0).await;
+        self.progress.wait_for_end().await;
     }
 
     fn advance(&self, stage: Stage) {
         self.controls.iter().for_each(|control| control.advance(stage));
+    }
+
+    fn present(&self) -> MutexGuard<'_, Present> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn start_worker(&self, number: usize, plan: Plan) -> io::Result<JoinHandle<()>> {
+        let (report, reported) = mpsc::sync_channel(1);
+        let (control, progress) = (Arc::clone(&self.controls[number]), self.progress.clone());
+        let life = Life { control, progress, number };
+        let thread =
+            thread::Builder::new().name(format!("lb-worker-{number}")).spawn(move || {
+                let taken_up = |version| life.progress.reached(number, version);
+                worker::run(plan, &life.control, |started| drop(report.send(started)), taken_up);
+            })?;
+        match reported.recv() {
+            Ok(Ok(())) => Ok(thread),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(io::Error::other("the worker ended while starting")),
+        }
     }
 }
 
@@ -144,18 +260,24 @@ impl Drop for Running {
             // A panic has been reported by its thread.
             let _ = thread.join();
         }
-        if let Some(log) = &self.access_log {
+        let log = self.present().board.log();
+        if let Some(log) = log {
             log.flush();
         }
     }
 }
 
 /// Says that a worker has ended, even if it panics.
-struct Alive(watch::Sender<usize>);
+struct Life {
+    control: Arc<Control>,
+    progress: Progress,
+    number: usize,
+}
 
-impl Drop for Alive {
+impl Drop for Life {
     fn drop(&mut self) {
-        self.0.send_modify(|alive| *alive -= 1);
+        self.control.end();
+        self.progress.ended(self.number);
     }
 }
 
@@ -170,48 +292,6 @@ fn check_routes(service: &Service) -> Result<(), StartError> {
     }
 }
 
-/// Binds everything, and divides it among the workers.
-fn plans(service: Service, workers: NonZeroUsize) -> Result<Vec<Plan>, StartError> {
-    let service = Arc::new(service);
-    let shutdown = service.listeners.iter().map(|listener| listener.timeouts.shutdown).max();
-    let mut plans: Vec<Plan> = (0..workers.get())
-        .map(|_| Plan {
-            listeners: Vec::new(),
-            service: Arc::clone(&service),
-            control: Arc::default(),
-            shutdown: shutdown.unwrap_or(Duration::ZERO),
-        })
-        .collect();
-    for settings in &service.listeners {
-        let places = Arc::<AtomicUsize>::default();
-        let address = settings.bind;
-        let sockets = bind(address, workers).map_err(|error| StartError::bind(address, error))?;
-        for (plan, socket) in plans.iter_mut().zip(sockets) {
-            let (settings, places) = (settings.clone(), Arc::clone(&places));
-            plan.listeners.push(PlannedListener { socket, settings, places });
-        }
-    }
-    Ok(plans)
-}
-
-fn addresses(plan: &Plan) -> Result<Box<[SocketAddr]>, StartError> {
-    let address = |listener: &PlannedListener| {
-        let address = listener.settings.bind;
-        let bound = listener.socket.local_addr();
-        bound.map_err(|error| StartError::bind(address, error))
-    };
-    plan.listeners.iter().map(address).collect()
-}
-
-fn start_worker(number: usize, plan: Plan, alive: Alive) -> io::Result<JoinHandle<()>> {
-    let (report, reported) = mpsc::sync_channel(1);
-    let thread = thread::Builder::new().name(format!("lb-worker-{number}")).spawn(move || {
-        let _alive = alive;
-        worker::run(plan, |started| drop(report.send(started)));
-    })?;
-    match reported.recv() {
-        Ok(Ok(())) => Ok(thread),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(io::Error::other("the worker ended while starting")),
-    }
+fn clusters(service: &Service) -> Vec<Cluster> {
+    service.clusters.iter().map(|settings| settings.cluster.clone()).collect()
 }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     http::RouteTable,
-    observe::{WorkerLog, WorkerLogs},
+    observe::{Board, Tally, WorkerLog, WorkerLogs},
     upstream::Pool,
 };
 
@@ -49,6 +49,7 @@ pub(crate) struct WorkerCluster {
 pub(crate) struct Kept {
     pub(crate) handle: RefCell<ClusterHandle>,
     pub(crate) pool: Pool,
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// Makes the sites of one worker, one after the other.
@@ -56,6 +57,7 @@ pub(crate) struct Kept {
 pub(super) struct Sites {
     clock: Rc<Clock>,
     control: Arc<Control>,
+    board: Arc<Board>,
     /// Idle connections, over all clusters.
     idle: Rc<Cell<usize>>,
     /// The clusters of this site, and those of earlier ones that requests still use.
@@ -64,9 +66,9 @@ pub(super) struct Sites {
 }
 
 impl Sites {
-    pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>) -> Self {
+    pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>, board: Arc<Board>) -> Self {
         let (idle, known) = (Rc::default(), RefCell::default());
-        Self { clock, control, idle, known, logs: WorkerLogs::default() }
+        Self { clock, control, board, idle, known, logs: WorkerLogs::default() }
     }
 
     /// The site of a service. Takes over what it has in common with those before.
@@ -92,7 +94,11 @@ impl Sites {
         let pool = Pool::new(Rc::clone(&self.clock), Rc::clone(&self.idle));
         let control = Arc::clone(&self.control);
         let handle = cluster.handle_waking(Arc::new(move || control.wake()));
-        let kept = Rc::new(Kept { handle: RefCell::new(handle), pool });
+        let kept = Rc::new(Kept {
+            handle: RefCell::new(handle),
+            pool,
+            tally: self.board.tally(cluster.name()),
+        });
         self.known.borrow_mut().push(Rc::downgrade(&kept));
         kept
     }

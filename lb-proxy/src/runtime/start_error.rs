@@ -1,4 +1,4 @@
-//! Why a proxy did not start.
+//! Why a proxy did not start, or not reload.
 
 use std::{io, net::SocketAddr};
 
@@ -6,8 +6,9 @@ use rustix::io::Errno;
 
 use super::port_holder::port_holder;
 
-/// Why a proxy did not start. Nothing is left behind: sockets that were bound are
-/// closed again, and threads that were started have ended.
+/// Why a proxy did not start, or did not take up another service. Nothing is left
+/// behind: sockets that were bound are closed again, threads that were started have
+/// ended, and a proxy that was running goes on as before.
 ///
 /// The text has what the system said, so it is not told again as a source.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,9 @@ pub enum StartError {
     /// A thread, or its runtime, could not be made.
     #[error("cannot start a thread: {0}{hint}", hint = hint(.0, None))]
     Thread(io::Error),
+    /// It drains, was stopped, or has no worker left: it takes up nothing new.
+    #[error("the proxy is ending and takes up no other service")]
+    Ending,
 }
 
 impl StartError {

@@ -7,17 +7,16 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::poll_fn,
-    io,
-    net::TcpListener,
+    io, mem,
     rc::Rc,
-    sync::{Arc, atomic::AtomicUsize},
-    task::{Poll, Waker},
+    sync::Arc,
     time::Duration,
 };
 
 use tokio::{
     runtime::LocalOptions,
+    sync::Notify,
+    task::JoinHandle,
     time::{Instant, MissedTickBehavior},
 };
 
@@ -25,7 +24,9 @@ use super::{
     clock::Clock,
     control::{Control, Stage},
     entropy::Entropy,
-    service::Service,
+    open_count::{Open, OpenCount},
+    plan::{ListenerId, OpenedListener, Plan},
+    progress::Version,
     site::{Site, Sites},
     timers::{TICK, Timers},
 };
@@ -47,39 +48,27 @@ pub(crate) struct Worker {
     pub(crate) names: Names,
     sites: Sites,
     site: RefCell<Rc<Site>>,
+    listeners: RefCell<Vec<WorkerListener>>,
     draining: Cell<bool>,
     cut_off: Cell<bool>,
     /// What must end before the worker may: connections, and acceptors.
-    open: Cell<usize>,
-    on_empty: RefCell<Option<Waker>>,
+    open: Rc<OpenCount>,
+    /// A task that nothing works without has panicked.
+    broken: Notify,
 }
 
-/// What a worker is started with.
+/// A listener, and the task that accepts for it.
 #[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) listeners: Vec<PlannedListener>,
-    pub(super) service: Arc<Service>,
-    pub(super) control: Arc<Control>,
-    pub(super) shutdown: Duration,
+struct WorkerListener {
+    id: ListenerId,
+    listener: Rc<Listener>,
+    acceptor: JoinHandle<()>,
 }
-
-/// A worker's own socket of a listener.
-#[derive(Debug)]
-pub(super) struct PlannedListener {
-    pub(super) socket: TcpListener,
-    pub(super) settings: ListenerSettings,
-    /// Its connections, over all workers.
-    pub(super) places: Arc<AtomicUsize>,
-}
-
-/// Counts as open until dropped.
-#[derive(Debug)]
-pub(crate) struct Open(Rc<Worker>);
 
 impl Worker {
-    fn new(plan: &Plan) -> Self {
+    fn new(plan: &Plan, control: &Arc<Control>) -> Self {
         let clock = Rc::new(Clock::new());
-        let sites = Sites::new(Rc::clone(&clock), Arc::clone(&plan.control));
+        let sites = Sites::new(Rc::clone(&clock), Arc::clone(control), Arc::clone(&plan.board));
         Self {
             site: RefCell::new(sites.make(&plan.service)),
             sites,
@@ -87,20 +76,86 @@ impl Worker {
             names: Names::new(Rc::clone(&clock)),
             clock,
             entropy: Entropy::from_os(),
+            listeners: RefCell::default(),
             draining: Cell::new(false),
             cut_off: Cell::new(false),
-            open: Cell::new(0),
-            on_empty: RefCell::new(None),
+            open: Rc::default(),
+            broken: Notify::new(),
         }
     }
 
-    fn listen(self: &Rc<Self>, listeners: Vec<PlannedListener>) -> io::Result<()> {
-        for PlannedListener { socket, settings, places } in listeners {
-            let socket = tokio::net::TcpListener::from_std(socket)?;
-            let listener = Rc::new(Listener::new(settings, places));
-            tokio::task::spawn_local(accept(socket, listener, Rc::clone(self)));
+    /// Takes up another service. Resolves when no socket accepts any more that the plan
+    /// does not name.
+    async fn reload(self: &Rc<Self>, plan: Plan) {
+        let site = self.sites.make(&plan.service);
+        let before = self.site.replace(site);
+        // Not under the borrow: it may be the last hold on idle connections.
+        drop(before);
+        for opened in plan.opened {
+            let address = opened.address;
+            if let Err(error) = self.listen(opened) {
+                tracing::error!(%address, %error, "one worker cannot accept connections");
+            }
         }
+        let removed = self.change_listeners(&plan.listeners, &plan.service.listeners);
+        if removed.is_empty() {
+            return;
+        }
+        // What has arrived and was not yet noticed comes first.
+        tokio::task::yield_now().await;
+        removed.iter().for_each(|removed| removed.listener.close());
+        self.timers.wake_all();
+        for removed in removed {
+            // A panic has been reported.
+            let _ = removed.acceptor.await;
+            tokio::task::spawn_local(finish(Rc::clone(self), removed.listener));
+        }
+    }
+
+    /// Gives each listener the settings that stand at the place of its number. Returns
+    /// those that have none any more.
+    fn change_listeners(
+        &self,
+        numbers: &[ListenerId],
+        settings: &[ListenerSettings],
+    ) -> Vec<WorkerListener> {
+        let mut listeners = self.listeners.borrow_mut();
+        let removed = listeners.extract_if(.., |known| {
+            let place = numbers.iter().position(|number| *number == known.id);
+            let settings = place.map(|place| settings[place].clone());
+            let is_gone = settings.is_none();
+            settings.into_iter().for_each(|settings| known.listener.change(settings));
+            is_gone
+        });
+        removed.collect()
+    }
+
+    fn listen(self: &Rc<Self>, opened: OpenedListener) -> io::Result<()> {
+        let OpenedListener { id, socket, settings, places, .. } = opened;
+        let socket = tokio::net::TcpListener::from_std(socket)?;
+        let listener = Rc::new(Listener::new(settings, places));
+        let accepting = accept(socket, Rc::clone(&listener), Rc::clone(self));
+        let acceptor = self.spawn_vital("acceptor", accepting);
+        self.listeners.borrow_mut().push(WorkerListener { id, listener, acceptor });
         Ok(())
+    }
+
+    /// Runs a task that the worker is of no use without. If it panics the worker ends:
+    /// half of a worker would go on to be given connections, and to do who knows what
+    /// with them.
+    fn spawn_vital(
+        self: &Rc<Self>,
+        what: &'static str,
+        task: impl Future<Output = ()> + 'static,
+    ) -> JoinHandle<()> {
+        let worker = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            let ended = tokio::task::spawn_local(task).await;
+            if ended.is_err_and(|error| error.is_panic()) {
+                tracing::error!(task = what, "a task has panicked, and its worker ends with it");
+                worker.broken.notify_one();
+            }
+        })
     }
 
     /// What holds for a request that begins now.
@@ -123,56 +178,55 @@ impl Worker {
         self.draining.get()
     }
 
-    pub(crate) fn open(self: &Rc<Self>) -> Open {
-        self.open.set(self.open.get() + 1);
-        Open(Rc::clone(self))
+    pub(crate) fn open(&self) -> Open {
+        self.open.open()
     }
 
     fn drain(&self) {
         self.draining.set(true);
         self.timers.wake_all();
     }
+}
 
-    async fn empty(&self) {
-        poll_fn(|cx| {
-            if self.open.get() == 0 {
-                return Poll::Ready(());
-            }
-            *self.on_empty.borrow_mut() = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
+/// Ends the connections of a listener that was closed: gives them `timeout.shutdown`,
+/// and then no more.
+async fn finish(worker: Rc<Worker>, listener: Rc<Listener>) {
+    let limit = listener.settings().timeouts.shutdown;
+    if tokio::time::timeout(limit, listener.connections.empty()).await.is_err() {
+        let (address, connections) = (listener.settings().bind, listener.connections.get());
+        tracing::warn!(%address, connections, "cut off by timeout.shutdown");
+        listener.cut_off();
+        worker.timers.wake_all();
     }
 }
 
-impl Drop for Open {
-    fn drop(&mut self) {
-        let left = self.0.open.get() - 1;
-        self.0.open.set(left);
-        if left == 0
-            && let Some(waker) = self.0.on_empty.take()
-        {
-            waker.wake();
-        }
-    }
-}
-
-/// The life of a worker's thread. Reports when it serves, or why it cannot.
-pub(super) fn run(plan: Plan, report: impl FnOnce(io::Result<()>)) {
+/// The life of a worker's thread. Reports when it serves, or why it cannot, and then
+/// each service that it has taken up.
+pub(super) fn run(
+    mut plan: Plan,
+    control: &Arc<Control>,
+    report: impl FnOnce(io::Result<()>),
+    taken_up: impl Fn(Version),
+) {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = match builder.enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => return report(Err(error)),
     };
     runtime.block_on(async move {
-        let worker = Rc::new(Worker::new(&plan));
-        match worker.listen(plan.listeners) {
-            Ok(()) => report(Ok(())),
-            Err(error) => return report(Err(error)),
+        let worker = Rc::new(Worker::new(&plan, control));
+        for opened in mem::take(&mut plan.opened) {
+            if let Err(error) = worker.listen(opened) {
+                return report(Err(error));
+            }
         }
+        report(Ok(()));
+        let shutdown = plan.shutdown();
+        // It would hold on to the first service for life.
+        drop(plan);
         // Owned by the runtime, like all tasks of the worker: they end with it.
-        let _ticker = tokio::task::spawn_local(tick(Rc::clone(&worker)));
-        live(&worker, &plan.control, plan.shutdown).await;
+        let _ticker = worker.spawn_vital("ticker", tick(Rc::clone(&worker)));
+        live(&worker, control, shutdown, taken_up).await;
         worker.cut_off.set(true);
     });
     // A lookup of a name cannot be interrupted and may take minutes; nobody waits
@@ -180,8 +234,13 @@ pub(super) fn run(plan: Plan, report: impl FnOnce(io::Result<()>)) {
     runtime.shutdown_background();
 }
 
-/// Waits to be told to end, and then for the end.
-async fn live(worker: &Rc<Worker>, control: &Control, shutdown: Duration) {
+/// Waits for what it is told, until it is told to end, and then for the end.
+async fn live(
+    worker: &Rc<Worker>,
+    control: &Control,
+    mut shutdown: Duration,
+    taken_up: impl Fn(Version),
+) {
     let mut draining = false;
     let mut deadline = None;
     loop {
@@ -192,28 +251,37 @@ async fn live(worker: &Rc<Worker>, control: &Control, shutdown: Duration) {
             }
         };
         tokio::select! {
-            stage = control.woken() => match stage {
-                Stage::Serve => worker.sites.refresh(),
-                Stage::Finish | Stage::Drain => {
-                    worker.sites.refresh();
-                    if stage == Stage::Drain && deadline.is_none() {
-                        // What no clock can express never comes.
-                        deadline = Instant::now().checked_add(shutdown);
-                    }
-                    if !draining {
-                        draining = true;
-                        // What has arrived and was not yet noticed comes first.
-                        tokio::task::yield_now().await;
-                        worker.drain();
-                    }
+            stage = control.woken() => {
+                if let Some(plan) = control.take_plan() {
+                    let version = plan.version;
+                    shutdown = plan.shutdown();
+                    worker.reload(plan).await;
+                    taken_up(version);
                 }
-                Stage::Stop => return,
-            },
-            () = worker.empty(), if draining => return,
+                worker.sites.refresh();
+                match stage {
+                    Stage::Serve => {}
+                    Stage::Finish | Stage::Drain => {
+                        if stage == Stage::Drain && deadline.is_none() {
+                            // What no clock can express never comes.
+                            deadline = Instant::now().checked_add(shutdown);
+                        }
+                        if !draining {
+                            draining = true;
+                            // What has arrived and was not yet noticed comes first.
+                            tokio::task::yield_now().await;
+                            worker.drain();
+                        }
+                    }
+                    Stage::Stop => return,
+                }
+            }
+            () = worker.open.empty(), if draining => return,
             () = limit => {
                 tracing::warn!(connections = worker.open.get(), "cut off by timeout.shutdown");
                 return;
             }
+            () = worker.broken.notified() => return,
         }
     }
 }

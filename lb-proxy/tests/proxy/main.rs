@@ -9,6 +9,7 @@ mod failure;
 mod forwarding;
 mod keep_alive;
 mod limits;
+mod reload;
 mod shutdown;
 mod support;
 mod timeouts;

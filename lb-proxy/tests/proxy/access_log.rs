@@ -4,7 +4,8 @@
 use std::{
     fs,
     net::{Shutdown, SocketAddr},
-    path::PathBuf,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -12,10 +13,16 @@ use std::{
     time::Duration,
 };
 
-use lb_proxy::{AccessLog, AccessLogSettings, LogFormat, LogTarget, RouteTable, Service};
+use lb_core::Cluster;
+use lb_proxy::{
+    AccessLog, AccessLogSettings, ClusterSettings, ListenerSettings, LogFormat, LogTarget, Proxy,
+    Route, RouteTable, Service,
+};
 use serde_json::Value;
 
-use crate::support::{Client, GET, Origin, Proxied, eventually, noise, proxy_with};
+use crate::support::{
+    Client, GET, Origin, Proxied, block_on, eventually, membership, noise, proxy_with,
+};
 
 /// A proxy with a log in a file of its own.
 struct Logged {
@@ -30,14 +37,8 @@ impl Logged {
     }
 
     fn with(backends: &[SocketAddr], format: LogFormat, change: impl FnOnce(&mut Service)) -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let name =
-            format!("lb-access-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).unwrap();
-        let to = LogTarget::File(folder.join("access.log"));
-        let settings = AccessLogSettings { to, format, ..AccessLogSettings::default() };
-        let log = AccessLog::open(settings).unwrap();
+        let folder = folder();
+        let log = open(&folder, format);
         let proxied = proxy_with(backends, |service| {
             service.access_log = Some(log.clone());
             change(service);
@@ -62,6 +63,19 @@ impl Logged {
     fn line(&self) -> Value {
         self.lines(1).remove(0)
     }
+}
+
+fn folder() -> PathBuf {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("lb-access-{}-{number}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn open(folder: &Path, format: LogFormat) -> AccessLog {
+    let to = LogTarget::File(folder.join("access.log"));
+    AccessLog::open(AccessLogSettings { to, format, ..AccessLogSettings::default() }).unwrap()
 }
 
 impl Drop for Logged {
@@ -315,4 +329,73 @@ fn lines_that_wait_are_written_when_the_proxy_ends() {
     }
     logged.proxied = proxy_with(&[], |_| {});
     assert_eq!(logged.text().lines().count(), 3);
+}
+
+fn service(cluster: &Cluster, bind: SocketAddr, log: &AccessLog) -> Service {
+    Service {
+        listeners: vec![ListenerSettings::new(bind)],
+        routes: Arc::new(RouteTable::new(vec![Route::everything(0)])),
+        clusters: vec![ClusterSettings::new(cluster.clone())],
+        access_log: Some(log.clone()),
+    }
+}
+
+/// A request is logged where it began, and its line does not wait for others that began
+/// there, too.
+#[test]
+fn a_request_is_logged_by_the_service_that_it_began_with() {
+    let (go, gone) = std::sync::mpsc::channel();
+    let gone = std::sync::Mutex::new(gone);
+    let origin = Origin::new(move |peer| {
+        while let Some(request) = peer.request() {
+            if request.start.contains("/slow") {
+                gone.lock().unwrap().recv().unwrap();
+            }
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    let (old, next) = (Logged::new(&[]), Logged::new(&[]));
+    let cluster = Cluster::builder("c").membership(membership(&[origin.address])).build();
+    let any = ([127, 0, 0, 1], 0).into();
+    let running = Proxy::start(service(&cluster, any, &old.log), NonZeroUsize::MIN).unwrap();
+    let get = |path: &str| {
+        let mut client = Client::connect(running.addresses()[0]);
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        client
+    };
+    let mut clients = [get("/slow/1"), get("/slow/2")];
+    eventually("the backend has both", || origin.requests().len() == 2);
+    let reload = |log| block_on(running.reload(service(&cluster, any, log)).unwrap());
+    reload(&next.log);
+    get("/fast").answer(GET);
+    assert_eq!(next.line()["path"], "/fast");
+    go.send(()).unwrap();
+    old.line();
+    go.send(()).unwrap();
+    let paths: Vec<_> = old.lines(2).iter().map(|line| line["path"].clone()).collect();
+    assert!(paths.contains(&"/slow/1".into()) && paths.contains(&"/slow/2".into()), "{paths:?}");
+    clients.iter_mut().for_each(|client| assert_eq!(client.answer(GET).text(), "ok"));
+    // The same log again is the same part of it.
+    reload(&next.log);
+    get("/again").answer(GET);
+    assert_eq!(next.lines(2)[1]["path"], "/again");
+}
+
+#[test]
+fn reloads_are_counted() {
+    let logged = Logged::new(&[]);
+    let running = &logged.proxied.running;
+    assert_eq!(running.counters().config_last_reload_timestamp_seconds, None);
+    let again = service(&logged.proxied.cluster, ([127, 0, 0, 1], 0).into(), &logged.log);
+    block_on(running.reload(again.clone()).unwrap());
+    let nowhere = Service { clusters: Vec::new(), ..again };
+    assert!(running.reload(nowhere).is_err());
+    running.reload_rejected();
+    let counters = running.counters();
+    let reloads = counters.config_reloads_total;
+    assert_eq!((reloads.accepted, reloads.rejected), (1, 2));
+    assert!(counters.config_last_reload_timestamp_seconds.is_some());
+    assert_eq!(counters.access_log_dropped_total, 0);
+    let names: Vec<_> = counters.clusters.iter().map(|cluster| &*cluster.cluster).collect();
+    assert_eq!(names, ["test"]);
 }

@@ -37,6 +37,9 @@ mod upstream;
 
 #[cfg(any(feature = "config", feature = "demo"))]
 pub use self::duration::parse_duration;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub use self::observe::bench;
 pub use self::{
     http::{
         KeyRule, RetryOn, RetrySettings, Route, RouteTable, SameSite, StickySettings, StickyValue,

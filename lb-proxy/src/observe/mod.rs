@@ -9,6 +9,8 @@
 //! | `render`, `json`, `template`, `variable`, `escape`, `stamp` | from a record to a line |
 
 mod access_log;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod counters;
 mod escape;
 mod json;

@@ -7,13 +7,14 @@
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
+/// Bytes that are looked at together; a register of most processors.
+const BLOCK: usize = 16;
+
 /// Writes bytes into a text line: `"` and `\` behind a `\`, everything that is not
 /// visible ASCII or a space as `\n`, `\r`, `\t` or `\xhh`.
 pub(super) fn text(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut rest = bytes;
-    while let Some(plain) =
-        rest.iter().position(|byte| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\'))
-    {
+    while let Some(plain) = first_special(rest) {
         out.extend_from_slice(&rest[..plain]);
         match rest[plain] {
             byte @ (b'"' | b'\\') => out.extend_from_slice(&[b'\\', byte]),
@@ -33,31 +34,41 @@ pub(super) fn text(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Writes bytes as a JSON string, quotes included.
 pub(super) fn json(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
-    for chunk in bytes.utf8_chunks() {
-        json_text(out, chunk.valid());
-        if !chunk.invalid().is_empty() {
-            out.extend_from_slice("\u{fffd}".as_bytes());
+    if first_special(bytes).is_none() {
+        out.extend_from_slice(bytes);
+    } else {
+        for chunk in bytes.utf8_chunks() {
+            chunk.valid().chars().for_each(|c| json_char(out, c));
+            if !chunk.invalid().is_empty() {
+                json_char(out, char::REPLACEMENT_CHARACTER);
+            }
         }
     }
     out.push(b'"');
 }
 
-fn json_text(out: &mut Vec<u8>, text: &str) {
-    let mut rest = text.as_bytes();
-    while let Some(plain) =
-        rest.iter().position(|byte| matches!(byte, ..b' ' | b'"' | b'\\' | 0x7f))
-    {
-        out.extend_from_slice(&rest[..plain]);
-        match rest[plain] {
-            byte @ (b'"' | b'\\') => out.extend_from_slice(&[b'\\', byte]),
-            byte => {
-                out.extend_from_slice(b"\\u00");
-                hex(out, byte);
-            }
+fn json_char(out: &mut Vec<u8>, c: char) {
+    match u8::try_from(c) {
+        Ok(byte @ (b'"' | b'\\')) => out.extend_from_slice(&[b'\\', byte]),
+        Ok(byte @ (..b' ' | 0x7f)) => {
+            out.extend_from_slice(b"\\u00");
+            hex(out, byte);
         }
-        rest = &rest[plain + 1..];
+        _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
     }
-    out.extend_from_slice(rest);
+}
+
+/// Where the first byte is that cannot be copied as it is. Nearly everything can, so
+/// whole blocks are judged without a branch per byte.
+fn first_special(bytes: &[u8]) -> Option<usize> {
+    let is_plain =
+        |byte: &u8| (byte.wrapping_sub(b' ') < 0x5f) & (*byte != b'"') & (*byte != b'\\');
+    let blocks = bytes.chunks_exact(BLOCK);
+    let plain =
+        blocks.take_while(|block| block.iter().fold(true, |all, byte| all & is_plain(byte)));
+    let before = plain.count() * BLOCK;
+    let special = bytes[before..].iter().position(|byte| !is_plain(byte))?;
+    Some(before + special)
 }
 
 fn hex(out: &mut Vec<u8>, byte: u8) {

@@ -43,7 +43,9 @@
 //! * [`membership`]: the ordered set a source reports, and the difference of two
 //! * [`cluster`]: the write side, snapshots, handles and leases
 //! * [`strategy`]: the two traits, and the strategies that come with the crate
-//! * [`time`], [`sample`]: ticks; entropy to an unbiased index
+//! * [`sticky`]: cookie values that bind a client to a backend, without a table
+//! * [`retry`]: how many retries there may be
+//! * [`time`], [`sample`], [`hash`]: ticks; entropy to an unbiased index; secrets
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, clippy::cast_possible_truncation)]
@@ -55,8 +57,11 @@ struct Readme;
 
 pub mod backend;
 pub mod cluster;
+pub mod hash;
 pub mod membership;
+pub mod retry;
 pub mod sample;
+pub mod sticky;
 pub mod strategy;
 mod sync;
 pub mod time;
@@ -64,5 +69,5 @@ pub mod time;
 pub use backend::{AdminState, Backend, Health, Weight};
 pub use cluster::{Cause, Change, Cluster, ClusterHandle, Lease, Outcome, PickError, Snapshot};
 pub use membership::Membership;
-pub use strategy::{PickCx, Tried};
-pub use time::Tick;
+pub use strategy::{Binding, PickCx, Tried};
+pub use time::{Tick, UnixTime};

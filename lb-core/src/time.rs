@@ -2,7 +2,8 @@
 //!
 //! Nothing in this crate reads a clock. Whoever calls in says what time it is, in
 //! nanoseconds since a start of his own choosing, on a clock that never goes
-//! back. Wall-clock time is something else and does not occur here.
+//! back. Wall-clock time is something else: it occurs in cookies only, which other
+//! balancers read.
 
 use std::{ops::Add, time::Duration};
 
@@ -48,6 +49,24 @@ impl Add<Duration> for Tick {
     fn add(self, duration: Duration) -> Self {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(nanos))
+    }
+}
+
+/// A point in wall-clock time: seconds since 1970, without leap seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime(u64);
+
+impl UnixTime {
+    /// The point `secs` seconds after the beginning of 1970.
+    #[must_use]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs)
+    }
+
+    /// Seconds since the beginning of 1970.
+    #[must_use]
+    pub const fn as_secs(self) -> u64 {
+        self.0
     }
 }
 

@@ -42,7 +42,9 @@ pub use self::duration::parse_duration;
 pub use self::observe::bench;
 pub use self::{
     http::{
-        KeyRule, RetryOn, RetrySettings, Route, RouteTable, SameSite, StickySettings, StickyValue,
+        Condition, Explained, HostPattern, KeyRule, PathError, PathPattern, RequestFacts, RetryOn,
+        RetrySettings, Route, RouteTable, SameSite, StickySettings, StickyValue, Unrouted,
+        ValuePattern, Verdict,
     },
     listen::{ListenerLimits, ListenerSettings, ListenerTimeouts, TrustedProxies},
     observe::{

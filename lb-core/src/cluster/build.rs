@@ -15,6 +15,7 @@ use super::{
 use crate::{
     backend::{AdminState, Backend, IncarnationId, Weight, load::Load, seat::Seats},
     membership::{Diff, Membership},
+    sticky::Routes,
     strategy::{BuildCx, Strategy},
     sync,
     time::Tick,
@@ -24,7 +25,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Builder {
     strategy: Box<dyn Strategy>,
-    entropy: u64,
+    cx: BuildCx,
     seats: Seats,
     /// The incarnations that are there, by name.
     lives: BTreeMap<Arc<str>, Life>,
@@ -63,10 +64,10 @@ impl Builder {
     /// How often idle bits are put right.
     const SWEEP: Duration = Duration::from_secs(1);
 
-    pub(super) fn new(strategy: Box<dyn Strategy>, entropy: u64) -> Self {
+    pub(super) fn new(strategy: Box<dyn Strategy>, cx: BuildCx) -> Self {
         Self {
             strategy,
-            entropy,
+            cx,
             seats: Seats::default(),
             lives: BTreeMap::new(),
             born: 0,
@@ -91,7 +92,7 @@ impl Builder {
         let lives = self.lives(&inputs.membership);
         let roster = self.roster(&inputs, &lives, now);
         let strategy = candidate.as_mut().unwrap_or(&mut self.strategy);
-        let picker = strategy.build(View::new(&roster), &BuildCx::new(self.entropy));
+        let picker = strategy.build(View::new(&roster), &self.cx);
 
         let replaced = candidate.map(|strategy| mem::replace(&mut self.strategy, strategy));
         self.next_drain = next_drain(&inputs, &lives, now);
@@ -218,6 +219,7 @@ impl Builder {
             backend: Arc::clone(&life.backend),
             incarnation: life.incarnation,
             standing: *standing,
+            weight: inputs.weight(&life.backend).get(),
         });
         let mut by_name: Box<[Slot]> = (0..lives.len()).map(Slot::new).collect();
         let mut by_incarnation = by_name.clone();
@@ -228,6 +230,8 @@ impl Builder {
             members: members.collect(),
             by_name,
             by_incarnation,
+            routes: Routes::of(inputs.ring.as_ref(), &inputs.membership).0,
+            secret: self.cx.secret,
             new: judgement.new,
             bound: judgement.bound,
             blocks: self.seats.blocks(),

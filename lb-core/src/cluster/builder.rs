@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     membership::Membership,
-    strategy::{LeastConn, Strategy},
+    sticky::Ring,
+    strategy::{BuildCx, LeastConn, Strategy},
     time::Tick,
 };
 
@@ -26,6 +27,7 @@ pub struct ClusterBuilder {
     membership: Membership,
     entropy: u64,
     policy: Policy,
+    ring: Option<Ring>,
 }
 
 impl ClusterBuilder {
@@ -36,6 +38,7 @@ impl ClusterBuilder {
             membership: Membership::default(),
             entropy: 0,
             policy: Policy::default(),
+            ring: None,
         }
     }
 
@@ -69,15 +72,25 @@ impl ClusterBuilder {
         self
     }
 
+    /// The keys by which backends are found from cookies; without, they are not.
+    /// Should two of the first backends have the same route, which one pair in 2⁶⁴
+    /// has, neither is found by it; a [`Change`](super::Change) that leads to that
+    /// is refused.
+    pub fn ring(mut self, ring: Ring) -> Self {
+        self.ring = Some(ring);
+        self
+    }
+
     /// Makes the cluster, with its first generation.
     pub fn build(self) -> Cluster {
         let mut inputs = Inputs {
             membership: self.membership,
             policy: self.policy,
+            ring: self.ring,
             causes: vec![Cause::new(CauseKind::Start, "start")],
             ..Inputs::default()
         };
-        let mut builder = Builder::new(self.strategy, self.entropy);
+        let mut builder = Builder::new(self.strategy, BuildCx::new(self.entropy, &self.name));
         let built = builder.build(inputs.take(), Tick::ZERO);
         inputs.forget(&built);
         let first = built.snapshot;

@@ -6,6 +6,7 @@ use super::policy::Policy;
 use crate::{
     backend::{AdminState, Health, IncarnationId, Weight},
     membership::Membership,
+    sticky::Ring,
     strategy::Strategy,
 };
 
@@ -39,6 +40,8 @@ pub enum Change {
     },
     /// What to do about backends that fail, come back, or are too few.
     Policy(Policy),
+    /// The keys by which backends are found from cookies; `None`: not at all.
+    Ring(Option<Ring>),
     /// Another strategy; loads, health and admin states stay.
     Strategy(Box<dyn Strategy>),
 }
@@ -53,6 +56,10 @@ pub enum ChangeError {
     /// That life is over, or not yet built.
     #[error("incarnation {0} is not there")]
     NoSuchIncarnation(IncarnationId),
+    /// Two backends would have the same derived route: one pair in 2⁶⁴ has. Another
+    /// name or another key helps.
+    #[error("the backends `{0}` and `{1}` have the same sticky route")]
+    RouteCollision(Arc<str>, Arc<str>),
 }
 
 /// Counts the changes a cluster has recorded.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     backend::load::{Admission, Refused},
     sample,
-    strategy::{Choice, PickCx, Reason, Tried},
+    strategy::{Binding, Choice, PickCx, Reason, Tried},
 };
 
 /// Picks backends for one worker. It caches the snapshot, hence `&mut self`; make
@@ -54,8 +54,8 @@ impl ClusterHandle {
     /// Picks a backend and counts the request in on it. Takes no lock and
     /// allocates nothing, unless a snapshot was published since the last call.
     ///
-    /// A [preferred](PickCx::preferring) backend is taken if it admits clients
-    /// bound to it. Otherwise the strategy picks; where its choice turns out to
+    /// The backend that the client is [bound to](PickCx::bound_to) is taken if it
+    /// admits such clients. Otherwise the strategy picks; where its choice turns out to
     /// be closed or full, it picks again without it, and in the end everybody is
     /// asked. A backend that could take the request all the while is found.
     ///
@@ -64,8 +64,8 @@ impl ClusterHandle {
     /// [`PickError`], with the reasons, when there is none.
     pub fn acquire(&mut self, cx: &PickCx<'_>) -> Result<Lease, PickError> {
         self.refresh();
-        if let Some(name) = cx.preferred()
-            && let Some(lease) = self.reserve_preferred(name, cx)
+        if let Some(binding) = cx.binding()
+            && let Some(lease) = self.reserve_bound(binding, cx)
         {
             return Ok(lease);
         }
@@ -98,12 +98,16 @@ impl ClusterHandle {
         self.shared.workers.acknowledge(&self.worker, self.snapshot.publication());
     }
 
-    fn reserve_preferred(&self, name: &str, cx: &PickCx<'_>) -> Option<Lease> {
+    fn reserve_bound(&self, binding: Binding<'_>, cx: &PickCx<'_>) -> Option<Lease> {
         let view = self.snapshot.view();
-        let slot = self.snapshot.find(name)?;
+        let (slot, admission) = match binding {
+            Binding::Name(name) => (self.snapshot.find(name)?, Admission::Bound),
+            Binding::Route(route) => (self.snapshot.find_route(route)?, Admission::Bound),
+            Binding::Key(key) => (self.snapshot.find_key(key, cx)?, Admission::New),
+        };
         let may = view.bound_set().contains(slot) && !view.was_tried(slot, cx);
         let choice = Choice::new(slot, Reason::Preferred);
-        may.then(|| self.reserve(choice, Admission::Bound, cx).ok()).flatten()
+        may.then(|| self.reserve(choice, admission, cx).ok()).flatten()
     }
 
     /// Picks again while choices are refused: a few times by the strategy, then

@@ -62,6 +62,7 @@ pub use view::View;
 use crate::{
     backend::{AdminState, Health, IncarnationId, Weight},
     membership::Membership,
+    sticky::{Ring, Routes},
     strategy::Strategy,
     time::Tick,
 };
@@ -100,6 +101,7 @@ struct Inputs {
     weights: BTreeMap<Arc<str>, Weight>,
     health: BTreeMap<IncarnationId, Health>,
     policy: Policy,
+    ring: Option<Ring>,
     strategy: Option<Box<dyn Strategy>>,
     causes: Vec<Cause>,
 }
@@ -247,10 +249,11 @@ impl Shared {
 
     /// Whether all of `changes` can be recorded.
     fn check(&self, inputs: &Inputs, changes: &[Change]) -> Result<(), ChangeError> {
-        let mut membership = &inputs.membership;
+        let (mut membership, mut ring) = (&inputs.membership, &inputs.ring);
         for change in changes {
             match change {
                 Change::Membership(new) => membership = new,
+                Change::Ring(new) => ring = new,
                 // What is laid down for an absent backend can be lifted, not added to.
                 Change::Admin { state: AdminState::Enabled, .. }
                 | Change::Weight { weight: None, .. }
@@ -268,7 +271,11 @@ impl Shared {
                 }
             }
         }
-        Ok(())
+        let moved = *membership != inputs.membership || *ring != inputs.ring;
+        match Routes::of(ring.as_ref().filter(|_| moved), membership).1 {
+            Some((one, other)) => Err(ChangeError::RouteCollision(one, other)),
+            None => Ok(()),
+        }
     }
 
     /// Records a change and says whether it is one. Strategies that nobody will use
@@ -307,6 +314,11 @@ impl Shared {
             Change::Policy(policy) => {
                 let news = inputs.policy != policy;
                 inputs.policy = policy;
+                news
+            }
+            Change::Ring(ring) => {
+                let news = inputs.ring != ring;
+                inputs.ring = ring;
                 news
             }
             Change::Strategy(strategy) => {
@@ -377,6 +389,7 @@ impl Inputs {
             weights: self.weights.clone(),
             health: self.health.clone(),
             policy: self.policy.clone(),
+            ring: self.ring.clone(),
             strategy: self.strategy.take(),
             causes: self.causes.clone(),
         }

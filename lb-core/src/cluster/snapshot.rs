@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     backend::{Backend, IncarnationId, load::Load, seat::Block},
-    strategy::Picker,
+    hash::Secret,
+    sticky::Routes,
+    strategy::{PickCx, Picker, rendezvous},
     sync,
 };
 
@@ -35,6 +37,10 @@ pub(super) struct Roster {
     pub(super) by_name: Box<[Slot]>,
     /// Slots sorted by incarnation.
     pub(super) by_incarnation: Box<[Slot]>,
+    /// By derived route; empty without a ring.
+    pub(super) routes: Routes,
+    /// For hashes of names that every balancer should agree on.
+    pub(super) secret: Secret,
     pub(super) new: SlotSet,
     pub(super) bound: SlotSet,
     pub(super) blocks: Box<[sync::Arc<Block>]>,
@@ -50,6 +56,8 @@ pub(super) struct Member {
     pub(super) backend: Arc<Backend>,
     pub(super) incarnation: IncarnationId,
     pub(super) standing: Standing,
+    /// The weight that was configured or set, whatever part of it is in force.
+    pub(super) weight: u32,
 }
 
 impl Snapshot {
@@ -78,6 +86,23 @@ impl Snapshot {
         let slots = &self.roster.by_name;
         let found = slots.binary_search_by(|slot| name_of(slot).cmp(name));
         found.ok().map(|position| slots[position])
+    }
+
+    /// The slot of the backend with this derived route, under any key of the
+    /// cluster's [`Ring`](crate::sticky::Ring). O(log n).
+    #[must_use]
+    pub fn find_route(&self, route: u64) -> Option<Slot> {
+        self.roster.routes.find(route)
+    }
+
+    /// Where rendezvous hashing sends this key, of those who may be picked. O(n).
+    pub(super) fn find_key(&self, key: &[u8], cx: &PickCx<'_>) -> Option<Slot> {
+        let (view, secret) = (self.view(), self.roster.secret);
+        let slots = view.new_set().as_slice().iter().copied();
+        let candidates = slots.filter(|slot| !view.was_tried(*slot, cx)).map(|slot| {
+            (slot, secret.spread(view.backend(slot).name().as_bytes()), view.base_weight(slot))
+        });
+        rendezvous::highest(secret.spread(key), candidates)
     }
 
     /// Where this incarnation is. O(log n).

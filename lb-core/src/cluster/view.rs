@@ -82,6 +82,13 @@ impl<'a> View<'a> {
         self.roster.hot[slot.index()].weight
     }
 
+    /// The weight that was configured or set, of which a backend that comes or
+    /// returns may have only a part in force.
+    #[must_use]
+    pub fn base_weight(self, slot: Slot) -> u32 {
+        self.roster.members[slot.index()].weight
+    }
+
     /// Requests it is working on.
     #[must_use]
     pub fn in_flight(self, slot: Slot) -> u32 {

@@ -47,6 +47,7 @@
 //! are around the picker, not in it.
 
 mod alias;
+mod binding;
 mod choice;
 mod draws;
 mod first;
@@ -55,6 +56,7 @@ mod least_conn;
 mod p2c;
 mod pick_cx;
 mod random;
+pub(crate) mod rendezvous;
 mod retry;
 mod round_robin;
 mod schedule;
@@ -62,6 +64,7 @@ mod tried;
 
 use std::fmt::Debug;
 
+pub use binding::Binding;
 pub use choice::{Choice, Reason};
 pub use first::First;
 pub use kind::{StrategyKind, UnknownStrategy};
@@ -72,7 +75,7 @@ pub use random::Random;
 pub use round_robin::RoundRobin;
 pub use tried::Tried;
 
-use crate::cluster::View;
+use crate::{cluster::View, hash::Secret};
 
 /// A recipe for pickers. Lives on the write side, one per cluster; what must
 /// survive a rebuild (a cursor) it keeps itself.
@@ -109,12 +112,20 @@ pub trait Picker: Debug + Send + Sync {
 pub struct Needs {
     /// Keep the bitmap of idle backends up to date.
     pub(crate) idle_bits: bool,
+    /// Picks go by a [key](PickCx::keyed).
+    pub key: bool,
 }
 
 impl Needs {
     /// The bitmap of idle backends, and nothing else.
     pub(crate) fn idle_bits() -> Self {
-        Self { idle_bits: true }
+        Self { idle_bits: true, ..Self::default() }
+    }
+
+    /// A key with each pick, and nothing else.
+    #[must_use]
+    pub fn key() -> Self {
+        Self { key: true, ..Self::default() }
     }
 }
 
@@ -124,10 +135,13 @@ impl Needs {
 pub struct BuildCx {
     /// Where a cursor may start: the same for all builds of a cluster.
     pub entropy: u64,
+    /// For hashes that balancers with a cluster of the same name should agree on
+    /// unless they were given another: [derived](Secret::derived_from) from it.
+    pub secret: Secret,
 }
 
 impl BuildCx {
-    pub(crate) fn new(entropy: u64) -> Self {
-        Self { entropy }
+    pub(crate) fn new(entropy: u64, cluster: &str) -> Self {
+        Self { entropy, secret: Secret::derived_from(cluster) }
     }
 }

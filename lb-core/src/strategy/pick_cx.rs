@@ -1,6 +1,6 @@
 //! What a pick may depend on besides the snapshot.
 
-use super::tried::Tried;
+use super::{binding::Binding, tried::Tried};
 use crate::{sample, time::Tick};
 
 /// The circumstances of one pick. A strategy that needs more gets a field here;
@@ -9,7 +9,8 @@ use crate::{sample, time::Tick};
 pub struct PickCx<'a> {
     now: Tick,
     entropy: u64,
-    preferred: Option<&'a str>,
+    key: Option<&'a [u8]>,
+    binding: Option<Binding<'a>>,
     tried: &'a Tried,
 }
 
@@ -18,14 +19,28 @@ impl<'a> PickCx<'a> {
     /// [`mix`](crate::sample::mix) of a counter. The counter itself would not do.
     #[must_use]
     pub fn new(now: Tick, entropy: u64) -> Self {
-        Self { now, entropy, preferred: None, tried: Tried::NOTHING }
+        Self { now, entropy, key: None, binding: None, tried: Tried::NOTHING }
+    }
+
+    /// Gives it the key by which strategies that [need](super::Needs::key) one
+    /// pick: the client's address as 4 or 16 octets, or whatever was configured.
+    #[must_use]
+    pub fn keyed(mut self, key: &'a [u8]) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Asks for the backend to which the client is bound.
+    #[must_use]
+    pub fn bound_to(mut self, binding: Binding<'a>) -> Self {
+        self.binding = Some(binding);
+        self
     }
 
     /// Asks for the backend of this name, to which the client is bound.
     #[must_use]
-    pub fn preferring(mut self, name: &'a str) -> Self {
-        self.preferred = Some(name);
-        self
+    pub fn preferring(self, name: &'a str) -> Self {
+        self.bound_to(Binding::Name(name))
     }
 
     /// Excludes what the request has tried.
@@ -47,10 +62,16 @@ impl<'a> PickCx<'a> {
         self.entropy
     }
 
-    /// The name of the backend that is asked for. Looked up before the strategy is
-    /// asked, so a picker needs not know.
-    pub(crate) fn preferred(&self) -> Option<&'a str> {
-        self.preferred
+    /// What requests that belong together have in common.
+    #[must_use]
+    pub fn key(&self) -> Option<&'a [u8]> {
+        self.key
+    }
+
+    /// The backend that is asked for. Looked up before the strategy is asked, so a
+    /// picker needs not know.
+    pub(crate) fn binding(&self) -> Option<Binding<'a>> {
+        self.binding
     }
 
     /// What to leave out.

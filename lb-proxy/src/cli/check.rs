@@ -90,10 +90,10 @@ fn describe(config: &Config, name: &str) -> String {
         text += &format!("  listen   {}\n", listener.bind);
     }
     let table = config.route_table();
-    let width = table.routes().iter().map(|route| route.prefix.len()).max().unwrap_or(0);
+    let width = table.routes().iter().map(|route| route.path.to_string().len()).max().unwrap_or(0);
     for route in table.routes() {
         let to = &config.clusters[route.cluster].name;
-        text += &format!("  route    {:width$}  to {to}\n", route.prefix);
+        text += &format!("  route    {:width$}  to {to}\n", route.path.to_string());
     }
     for cluster in &config.clusters {
         text += &format!(
@@ -134,7 +134,7 @@ fn report(config: Option<&Config>, diagnostics: &Diagnostics) -> Value {
             .route_table()
             .routes()
             .iter()
-            .map(|route| json!({ "path": route.prefix, "to": config.clusters[route.cluster].name }))
+            .map(|route| json!({ "path": route.path.to_string(), "to": config.clusters[route.cluster].name }))
             .collect();
         report["clusters"] = config
             .clusters

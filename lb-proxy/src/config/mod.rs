@@ -98,8 +98,7 @@ impl Config {
     /// The routes in the order in which they are tried.
     #[must_use]
     pub fn route_table(&self) -> RouteTable {
-        let route =
-            |route: &Route| crate::Route { prefix: route.path.clone(), cluster: route.cluster };
+        let route = |route: &Route| crate::Route::prefix(&route.path, route.cluster);
         RouteTable::new(self.routes.iter().map(route).collect())
     }
 

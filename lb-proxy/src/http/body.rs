@@ -18,13 +18,15 @@ use hyper::body::Incoming;
 use lb_core::Outcome;
 
 use super::{
+    attempts::Attempts,
     client::{BodyFailure, Client},
     driver::Driver,
     flight::Flight,
+    headers::Named,
     status::Trouble,
     trailers,
 };
-use crate::{observe::record::end, upstream::UpstreamConnection};
+use crate::{observe::record::end, runtime::timers::Timer, upstream::UpstreamConnection};
 
 /// Why a body ended early. It is told to hyper, which then breaks the connection.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,8 @@ pub(crate) enum BodyError {
     TooLarge,
     #[error("the backend stopped sending")]
     BackendStalled,
+    #[error("the request has taken longer than it may")]
+    OutOfTime,
     #[error("the backend closed the connection")]
     BackendGone,
     #[error(transparent)]
@@ -47,17 +51,23 @@ pub(crate) struct RequestBody {
     incoming: Option<Incoming>,
     client: Rc<Client>,
     left: u64,
+    not_in_trailers: Named,
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, client: Rc<Client>) -> Self {
+    pub(super) fn new(incoming: Incoming, client: Rc<Client>, not_in_trailers: Named) -> Self {
         let left = client.settings().limits.body.unwrap_or(u64::MAX);
-        Self { incoming: (!incoming.is_end_stream()).then_some(incoming), client, left }
+        Self {
+            incoming: (!incoming.is_end_stream()).then_some(incoming),
+            client,
+            left,
+            not_in_trailers,
+        }
     }
 
     /// The body of a request that has none.
     pub(super) fn none(client: Rc<Client>) -> Self {
-        Self { incoming: None, client, left: 0 }
+        Self { incoming: None, client, left: 0, not_in_trailers: None }
     }
 
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), BodyError> {
@@ -87,7 +97,9 @@ impl Body for RequestBody {
         let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
         match Pin::new(&mut *incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
-                frame.trailers_mut().map(trailers::clean);
+                if let Some(trailers) = frame.trailers_mut() {
+                    trailers::clean(trailers, &this.not_in_trailers);
+                }
                 // hyper asks for nothing after trailers.
                 this.client.body_came(frame.is_trailers() || incoming.is_end_stream());
                 Poll::Ready(Some(this.count(&frame).map(|()| frame)))
@@ -123,6 +135,7 @@ impl Body for RequestBody {
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
     source: Source,
+    not_in_trailers: Named,
     /// Tells the connection, when dropped, that the answer is handed over.
     request: Option<RequestGuard>,
 }
@@ -153,21 +166,37 @@ struct Live {
     waiting: bool,
     /// What went wrong, while the client has not got what came before.
     failed: Option<BodyError>,
+    /// Limits all of it.
+    total: Option<Timer>,
 }
 
 /// Ends the present request of a client connection when dropped.
 #[derive(Debug)]
-pub(super) struct RequestGuard(pub(super) Rc<Client>);
+pub(super) struct RequestGuard {
+    client: Rc<Client>,
+    attempts: Option<Rc<Attempts>>,
+}
+
+impl RequestGuard {
+    pub(super) fn new(client: Rc<Client>, attempts: Option<Rc<Attempts>>) -> Self {
+        Self { client, attempts }
+    }
+}
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        self.0.request_ends();
+        if let Some(attempts) = &self.attempts
+            && attempts.list().len() > 1
+        {
+            tracing::debug!(%attempts, "request took several tries");
+        }
+        self.client.request_ends();
     }
 }
 
 impl ResponseBody {
     pub(super) fn own(text: Bytes) -> Self {
-        Self { source: Source::Own(Some(text)), request: None }
+        Self { source: Source::Own(Some(text)), not_in_trailers: None, request: None }
     }
 
     /// The body that follows an answer's head on `connection`.
@@ -177,12 +206,14 @@ impl ResponseBody {
         flight: Flight,
         client: &Rc<Client>,
         status: u16,
+        not_in_trailers: Named,
     ) -> Self {
         let outcome = Outcome::Status(status);
         // A small answer came together with its head.
         if connection.is_ready() || incoming.is_end_stream() {
             let flight = Driver::Inline(connection).end(flight, outcome, client);
-            return Self { source: Source::Read { incoming, _flight: flight }, request: None };
+            let source = Source::Read { incoming, _flight: flight };
+            return Self { source, not_in_trailers, request: None };
         }
         let live = Live {
             incoming,
@@ -193,8 +224,26 @@ impl ResponseBody {
             outcome,
             waiting: false,
             failed: None,
+            total: None,
         };
-        Self { source: Source::Live(Box::new(live)), request: None }
+        Self { source: Source::Live(Box::new(live)), not_in_trailers, request: None }
+    }
+
+    /// What comes from the backend after this is cut off.
+    pub(super) fn limit(&mut self, total: Timer) {
+        if let Source::Live(live) = &mut self.source {
+            live.total = Some(total);
+        }
+    }
+
+    /// Nobody wants it: what is still to come is let go of with its connection. The
+    /// backend has answered all the same.
+    pub(super) fn discard(self) {
+        if let Source::Live(live) = self.source
+            && let Some(mut flight) = live.flight
+        {
+            flight.backend_done(live.outcome);
+        }
     }
 
     /// Has the present request of the connection end with this body.
@@ -210,6 +259,12 @@ impl Live {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if self.failed.is_some() {
             return self.poll_failure();
+        }
+        if let Some(total) = &self.total
+            && total.poll_expired(cx).is_ready()
+        {
+            self.fail(BodyError::OutOfTime, cx);
+            return Poll::Pending;
         }
         match self.driver.poll_frame(cx, &mut self.incoming) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -275,7 +330,9 @@ impl Live {
     fn fail(&mut self, error: BodyError, cx: &Context<'_>) {
         let outcome = match error {
             _ if self.client.body_failure().is_some() => Outcome::ClientGone,
-            BodyError::BackendStalled => Outcome::Timeout,
+            // It may be the client who has taken the time.
+            BodyError::OutOfTime if !self.waiting => Outcome::Abandoned,
+            BodyError::OutOfTime | BodyError::BackendStalled => Outcome::Timeout,
             _ => Outcome::Reset,
         };
         self.driver = Driver::Nobody;
@@ -283,7 +340,7 @@ impl Live {
             tracing::debug!(backend = flight.backend(), %error, "answer broke off");
             flight.backend_done(outcome);
         }
-        self.client.records.note(|record| record.ends(end_of(outcome, self.client.body_failure())));
+        self.client.records.note(|record| record.ends(end_of(&error, self.client.body_failure())));
         self.client.answer_broke_off();
         self.failed = Some(error);
         cx.waker().wake_by_ref();
@@ -291,12 +348,13 @@ impl Live {
 }
 
 /// Why an answer broke off, in a word.
-fn end_of(outcome: Outcome, failure: Option<BodyFailure>) -> &'static str {
-    match (failure, outcome) {
+fn end_of(error: &BodyError, failure: Option<BodyFailure>) -> &'static str {
+    match (failure, error) {
         (Some(BodyFailure::Stalled), _) => end::CLIENT_TIMEOUT,
         (Some(BodyFailure::TooLarge), _) => Trouble::BodyTooLarge.verdict().word,
         (Some(BodyFailure::Broken), _) => end::CLIENT_ABORT,
-        (None, Outcome::Timeout) => Trouble::FirstByteTimeout.verdict().word,
+        (None, BodyError::OutOfTime) => Trouble::TotalTimeout.verdict().word,
+        (None, BodyError::BackendStalled) => Trouble::FirstByteTimeout.verdict().word,
         (None, _) => Trouble::Reset.verdict().word,
     }
 }
@@ -317,8 +375,10 @@ impl Body for ResponseBody {
             Source::Live(live) => live.poll_frame(cx),
         };
         if let Poll::Ready(Some(Ok(frame))) = &mut frame {
-            frame.trailers_mut().map(trailers::clean);
-            if let Some(RequestGuard(client)) = &self.request {
+            if let Some(trailers) = frame.trailers_mut() {
+                trailers::clean(trailers, &self.not_in_trailers);
+            }
+            if let Some(RequestGuard { client, .. }) = &self.request {
                 client.records.note(|record| record.bytes_out += length(frame));
             }
         }

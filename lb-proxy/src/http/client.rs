@@ -74,6 +74,8 @@ pub(crate) struct Client {
     pub(crate) listener: Rc<Listener>,
     /// Those of the listener, as they were when the present request began.
     settings: RefCell<Rc<ListenerSettings>>,
+    /// The neighbour's address.
+    pub(crate) peer: IpAddr,
     pub(crate) origin: Origin,
     phase: Cell<Phase>,
     /// Of the present request.
@@ -103,6 +105,7 @@ impl Client {
             worker,
             listener,
             settings: RefCell::new(settings),
+            peer,
             origin: Origin {
                 address: address.expect("an IP address is visible ASCII"),
                 scheme: HeaderValue::from_static("http"),
@@ -143,9 +146,11 @@ impl Client {
 
     // ── seen by the socket ──
 
-    /// Bytes came.
-    pub(super) fn received(&self) {
-        if self.phase.get() == Phase::Idle {
+    /// Bytes came. Empty lines before a request are none of it (RFC 9112, section
+    /// 2.2): some clients send one after a body.
+    pub(super) fn received(&self, bytes: &[u8]) {
+        let is_empty = || bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
+        if self.phase.get() == Phase::Idle && !is_empty() {
             self.phase.set(Phase::Head);
             self.receiving.arm(self.settings().timeouts.header);
         }

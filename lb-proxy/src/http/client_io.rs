@@ -68,7 +68,7 @@ impl AsyncRead for ClientIo {
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
-            self.client.received();
+            self.client.received(&buffer.filled()[before..]);
         } else if matches!(result, Poll::Ready(Ok(()))) && buffer.remaining() > 0 {
             self.ended = true;
         }

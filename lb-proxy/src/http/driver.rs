@@ -16,7 +16,11 @@ use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use lb_core::Outcome;
 
-use super::{client::Client, flight::Flight, upload::Upload};
+use super::{
+    client::Client,
+    flight::Flight,
+    upload::{Upload, after_the_answer},
+};
 use crate::upstream::{UpstreamConnection, poll_driven};
 
 #[derive(Debug)]
@@ -94,7 +98,11 @@ impl Driver {
             Self::Inline(connection) if !connection.is_over() => {
                 return Upload::begin(connection, client).answered(flight, outcome);
             }
-            Self::Inline(_) | Self::Nobody => flight.backend_done(outcome),
+            Self::Inline(_) => {
+                let end = after_the_answer(&flight, outcome, Outcome::Reset, client);
+                flight.backend_done(end);
+            }
+            Self::Nobody => flight.backend_done(outcome),
         }
         Some(flight)
     }

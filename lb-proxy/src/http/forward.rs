@@ -6,40 +6,32 @@
 //! let go.
 //!
 //! The one hard decision is where a request may go after a failure; it is made
-//! in [`replay`](super::replay). Two kinds of second try exist. A connection that
-//! could not be made sends any request to another backend, as no byte of it was
-//! sent. A kept connection that turns out to be closed is replaced once by a
-//! fresh one to the same backend, and to no other: it may have the request.
+//! in [`replay`](super::replay). Each try beyond the first takes a token from the
+//! budget of the cluster, so that a cluster in trouble is not asked twice as much.
+//! An answer that is on the list of those to retry is kept until there is a better
+//! one, and passed on if there is none.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    rc::Rc,
-    task::{Poll, ready},
-};
+use std::{future::Future, rc::Rc};
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, request, response};
+use http::{HeaderValue, Request, Response, Uri, Version, header, request};
 use http_body::Body;
 use hyper::body::Incoming;
-use lb_core::{Outcome, PickError, Tried};
+use lb_core::{PickError, Tried};
 
 use super::{
+    attempts::Attempts,
     body::{RequestBody, RequestGuard, ResponseBody},
-    check::{check, has_known_coding},
-    client::{BodyFailure, Client},
-    flight::Flight,
+    check::check,
+    client::Client,
+    deadlines::Deadlines,
+    exchange::{End, attempt},
     head::{RequestHead, Target},
-    headers::{request_changes, response_changes},
-    replay::{Attempt, Decision, decide},
+    headers::{Named, request_changes},
+    outgoing::Outgoing,
+    route::{RequestFacts, Route, Unrouted},
     status::{self, Form, Trouble},
 };
-use crate::{
-    runtime::site::Site,
-    upstream::{ConnectError, UpstreamConnection, connect, poll_driven},
-};
-
-/// Backends that are tried for one request, in total.
-const ATTEMPTS: usize = 2;
+use crate::{observe::RetryReason, runtime::site::Site};
 
 /// Answers a request: with what a backend says, or with why none could.
 ///
@@ -58,12 +50,19 @@ pub(super) fn answer(
             Ok(outgoing) => forward(&client, outgoing).await,
             Err(trouble) => Err(*trouble),
         };
+        let (total, attempts) = match &mut outgoing {
+            Ok(outgoing) => (outgoing.deadlines.take_total(), outgoing.attempts.take()),
+            Err(_) => (None, None),
+        };
         let mut response = answer.unwrap_or_else(|trouble| {
             let form = Form::accepted(accept.as_ref().map(HeaderValue::as_bytes));
             refuse(&client, trouble, form)
         });
         client.records.note(|record| record.status = response.status().as_u16());
-        response.body_mut().ends(RequestGuard(client));
+        if let Some(total) = total {
+            response.body_mut().limit(total);
+        }
+        response.body_mut().ends(RequestGuard::new(client, attempts));
         response
     }
 }
@@ -81,286 +80,156 @@ fn refuse(client: &Client, trouble: Trouble, form: Form) -> Response<ResponseBod
     response
 }
 
-/// A request on its way to a backend.
-struct Outgoing {
-    /// What routed it; holds for it until its answer begins.
-    site: Rc<Site>,
-    /// Position in the site.
-    cluster: usize,
-    /// `None` while it is with a connection.
-    request: Option<Request<RequestBody>>,
-    /// The same again, where it may have to be repeated.
-    spare: Option<Request<RequestBody>>,
-    /// Idempotent and without a body.
-    is_repeatable: bool,
-    /// A backend may have it, whatever became of that attempt.
-    went_out: bool,
-    /// An HTTP/1.0 request may lack a host; what a backend gets may not.
-    lacks_host: bool,
-}
-
 fn prepare(client: &Rc<Client>, request: Request<Incoming>) -> Result<Outgoing, Trouble> {
     let (mut head, body) = request.into_parts();
     check(&head, &client.settings().limits)?;
     let site = client.worker.site();
-    let route = site.routes.lookup(head.uri.path()).ok_or(Trouble::NoRoute)?;
+    let route = route_of(&head, client, &site)?;
     let cluster = route.cluster;
-    client.records.note(|record| record.cluster = Some(Rc::clone(&site.clusters[cluster].name)));
-    let is_repeatable = head.method.is_idempotent() && body.is_end_stream();
-    let lacks_host = rewrite(&mut head, client);
-    let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client)));
-    let (request, spare, went_out) = (Some(request), None, false);
-    Ok(Outgoing { site, cluster, request, spare, is_repeatable, went_out, lacks_host })
+    let of = &site.clusters[cluster];
+    let attempts = Attempts::begin(client.records.is_open());
+    client.records.note(|record| {
+        record.route = Some(Rc::from(&*route.name));
+        record.cluster = Some(Rc::clone(&of.name));
+        record.attempts.clone_from(&attempts);
+    });
+    let retry = &of.settings.retry;
+    let is_harmless = retry.any_method || head.method.is_idempotent();
+    let is_repeatable = is_harmless && body.is_end_stream();
+    let now = || client.worker.clock.unix();
+    let bound =
+        of.binder.as_ref().and_then(|binder| binder.take(&head.uri, &mut head.headers, now()));
+    let (lacks_host, named) = rewrite(&mut head, client)?;
+    let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client), named));
+    Ok(Outgoing {
+        cluster,
+        request: Some(request),
+        spare: None,
+        is_repeatable,
+        went_out: false,
+        was_replayed: false,
+        lacks_host,
+        tries: 0,
+        tries_left: usize::from(retry.attempts),
+        bound,
+        deadlines: Deadlines::begin(client, &of.settings.timeouts),
+        attempts,
+        site,
+    })
+}
+
+fn route_of<'a>(
+    head: &request::Parts,
+    client: &Client,
+    site: &'a Site,
+) -> Result<&'a Route, Trouble> {
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let facts = RequestFacts::new(&head.method, host_of(head), target, &head.headers, client.peer);
+    let route = facts.map_err(Unrouted::Path).and_then(|facts| site.routes.decide(&facts));
+    route.map_err(|unrouted| match unrouted {
+        Unrouted::NoRoute => Trouble::NoRoute,
+        Unrouted::ForeignHost => Trouble::ForeignHost,
+        Unrouted::Path(_) => Trouble::Target,
+    })
+}
+
+/// Whom a request is for. What stands in an absolute target counts, whatever the
+/// header says (RFC 9112, section 3.2.2).
+fn host_of(head: &request::Parts) -> &str {
+    let header = || head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    match head.target() {
+        // A name and a password are not part of it.
+        Target::Absolute { authority, .. } => {
+            authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+        }
+        _ => header().unwrap_or_default(),
+    }
 }
 
 async fn forward(
     client: &Rc<Client>,
     outgoing: &mut Outgoing,
 ) -> Result<Response<ResponseBody>, Trouble> {
+    if outgoing.tries_left > 1 {
+        outgoing.cluster().budget.borrow_mut().first_attempt(client.worker.clock.coarse());
+    }
     let mut tried = Tried::default();
-    let mut last = None;
-    for _ in 0..ATTEMPTS {
-        let cluster = &outgoing.site.clusters[outgoing.cluster];
-        let flight = Flight::begin(&client.worker, cluster, &tried)
-            .map_err(|error| last.unwrap_or_else(|| nobody(error)))?;
+    // What the client gets if nobody has anything better.
+    let mut best: Option<Kept> = None;
+    loop {
+        let flight = match outgoing.pick(client, &tried) {
+            Ok(flight) => flight,
+            Err(error) => return best.unwrap_or_else(|| Err(nobody(error))).map(|answer| *answer),
+        };
         tried.add(flight.incarnation());
-        match attempt(client, flight, outgoing).await {
-            Ok(response) => return Ok(response),
-            Err(End::Failed(trouble)) => return Err(trouble),
-            // The replay was not sent, but the backend may have what was sent before.
-            Err(End::Unsent(_)) if outgoing.went_out => return Err(Trouble::Reset),
-            Err(End::Unsent(trouble)) => last = Some(trouble),
+        if let Some(last) = &best {
+            outgoing.cluster().kept.tally.retries(reason(last)).add();
+        }
+        let end = match attempt(client, flight, outgoing).await {
+            Ok(response) => {
+                discard(best);
+                return Ok(response);
+            }
+            Err(end) => end,
+        };
+        let (next, may_go_on) = match end {
+            End::Failed(trouble) => (Err(trouble), false),
+            End::Again(trouble) => (Err(trouble), true),
+            End::Listed(answer) => (Ok(answer), true),
+        };
+        // An answer is better than none, while there is time to pass it on.
+        if !matches!((&best, &next), (Some(Ok(_)), Err(trouble)) if *trouble != Trouble::TotalTimeout)
+        {
+            discard(best.replace(next));
+        }
+        if !(may_go_on && outgoing.take_token(client)) {
+            let answer = best.unwrap_or(Err(Trouble::NoBackend));
+            return answer.map(|answer| *answer);
         }
     }
-    Err(last.unwrap_or(Trouble::NoBackend))
 }
 
-/// Makes the head what a backend is to see. Returns whether it lacks a host.
-fn rewrite(head: &mut request::Parts, client: &Client) -> bool {
-    if let Target::Absolute { authority, .. } = head.target() {
-        // The target's host counts, whatever the header says (RFC 9112, 3.2.2);
-        // a name and password in it are not for the backend.
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        let host = HeaderValue::from_str(host).ok();
+/// What a try came to, when there was perhaps more to come.
+type Kept = Result<Box<Response<ResponseBody>>, Trouble>;
+
+fn reason(last: &Kept) -> RetryReason {
+    match last {
+        Ok(_) => RetryReason::Status,
+        Err(Trouble::FirstByteTimeout) => RetryReason::Timeout,
+        Err(Trouble::Reset) => RetryReason::Reset,
+        Err(_) => RetryReason::Connect,
+    }
+}
+
+fn discard(answer: Option<Kept>) {
+    if let Some(Ok(answer)) = answer {
+        answer.into_body().discard();
+    }
+}
+
+/// Makes the head what a backend is to see. Returns whether it lacks a host, and
+/// what may not be in its trailers.
+fn rewrite(head: &mut request::Parts, client: &Client) -> Result<(bool, Named), Trouble> {
+    if let Target::Absolute { .. } = head.target() {
+        let host = HeaderValue::from_str(host_of(head)).ok();
         if let Some(host) = host {
             head.headers.insert(header::HOST, host);
         }
         head.uri = head.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
     }
-    request_changes(head).apply_to_request(&mut head.headers, &client.origin, head.version);
+    let changes = request_changes(head);
+    if changes.names_too_much() {
+        return Err(Trouble::HeadTooLarge);
+    }
+    let named = changes.apply_to_request(&mut head.headers, &client.origin, head.version);
     let lacks_host = head.version == Version::HTTP_10 && !head.headers.contains_key(header::HOST);
     head.version = Version::HTTP_11;
     // An offer to upgrade, for instance, which holds on to the connection.
     head.extensions.clear();
-    lacks_host
+    Ok((lacks_host, named))
 }
 
 fn nobody(error: PickError) -> Trouble {
     tracing::debug!(%error, "nobody to pick");
     if error.is_overload() { Trouble::Overload } else { Trouble::NoBackend }
-}
-
-/// How an attempt with one backend ended, if not with an answer.
-enum End {
-    /// The backend saw nothing of this attempt: if it is the only one, the request
-    /// can go elsewhere.
-    Unsent(Trouble),
-    Failed(Trouble),
-}
-
-async fn attempt(
-    client: &Rc<Client>,
-    mut flight: Flight,
-    outgoing: &mut Outgoing,
-) -> Result<Response<ResponseBody>, End> {
-    let mut pooled = flight.pooled();
-    loop {
-        let mut connection = match pooled.take() {
-            Some(connection) => connection,
-            // Boxed: rare, and larger than all the rest of this future.
-            None => Box::pin(open(client, &mut flight)).await?,
-        };
-        let request = outgoing.hand_over(&connection, &flight, client);
-        match exchange(&mut connection, request, client, &flight).await {
-            Ok(response) => return pass_on(client, flight, connection, response),
-            Err(failure) => recover(client, &mut flight, &connection, outgoing, failure)?,
-        }
-    }
-}
-
-impl Outgoing {
-    fn hand_over(
-        &mut self,
-        connection: &UpstreamConnection,
-        flight: &Flight,
-        client: &Rc<Client>,
-    ) -> Request<RequestBody> {
-        let request = self.request.take().or_else(|| self.spare.take());
-        let mut request = request.expect("an attempt begins with the request at hand");
-        if self.lacks_host
-            && let Ok(host) = HeaderValue::from_str(flight.lease().backend().address())
-        {
-            request.headers_mut().insert(header::HOST, host);
-        }
-        // Only a kept connection can be stale; only then is a copy needed.
-        if connection.is_reused() && self.is_repeatable {
-            self.spare = Some(copy(&request, client));
-        }
-        request
-    }
-}
-
-/// Decides what follows a failed exchange: `Ok` is another one, on a fresh
-/// connection to the same backend.
-fn recover(
-    client: &Client,
-    flight: &mut Flight,
-    connection: &UpstreamConnection,
-    outgoing: &mut Outgoing,
-    failure: Failure,
-) -> Result<(), End> {
-    if let Some(failure) = client.body_failure() {
-        flight.backend_done(Outcome::ClientGone);
-        return Err(End::Failed(client_trouble(failure)));
-    }
-    let decision = decide(Attempt {
-        reused: connection.is_reused(),
-        unsent: failure.unsent.is_some(),
-        answered: connection.has_read(),
-        repeatable: outgoing.is_repeatable,
-        timed_out: failure.trouble == Trouble::FirstByteTimeout,
-        age: connection.age(),
-    });
-    tracing::debug!(backend = flight.backend(), error = ?failure, ?decision, "attempt failed");
-    outgoing.went_out |= failure.unsent.is_none();
-    outgoing.request = failure.unsent.map(|request| *request);
-    match decision {
-        Decision::Replay => {
-            flight.purge();
-            Ok(())
-        }
-        Decision::Elsewhere => {
-            flight.backend_done(Outcome::Connect);
-            Err(End::Unsent(failure.trouble))
-        }
-        Decision::GiveUp => {
-            flight.backend_done(match failure.trouble {
-                Trouble::FirstByteTimeout => Outcome::Timeout,
-                _ => Outcome::Reset,
-            });
-            Err(End::Failed(failure.trouble))
-        }
-    }
-}
-
-fn client_trouble(failure: BodyFailure) -> Trouble {
-    match failure {
-        BodyFailure::Stalled => Trouble::BodyStalled,
-        BodyFailure::TooLarge => Trouble::BodyTooLarge,
-        BodyFailure::Broken => Trouble::BodyBroken,
-    }
-}
-
-async fn open(client: &Client, flight: &mut Flight) -> Result<Box<UpstreamConnection>, End> {
-    let address = flight.lease().backend().address();
-    let timer = client.worker.timers.timer();
-    let error = match connect(address, &client.worker.names, timer, flight.timeouts().connect).await
-    {
-        Ok(connection) => return Ok(connection),
-        Err(error) => error,
-    };
-    tracing::debug!(backend = flight.backend(), %error, "no connection");
-    if error.is_ours() {
-        flight.backend_done(Outcome::Abandoned);
-        return Err(End::Failed(Trouble::OutOfResources));
-    }
-    flight.backend_done(Outcome::Connect);
-    Err(End::Unsent(match error {
-        ConnectError::Timeout => Trouble::ConnectTimeout,
-        _ => Trouble::Refused,
-    }))
-}
-
-/// The same request again. It has no body, or it would not be repeatable.
-fn copy(request: &Request<RequestBody>, client: &Rc<Client>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::none(Rc::clone(client)));
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    copy
-}
-
-/// Why no head of an answer came.
-#[derive(Debug)]
-struct Failure {
-    trouble: Trouble,
-    /// hyper's, for the log.
-    #[expect(dead_code, reason = "read by Debug")]
-    error: Option<hyper::Error>,
-    unsent: Option<Box<Request<RequestBody>>>,
-}
-
-/// Sends a request and waits for the head of its answer.
-fn exchange(
-    connection: &mut UpstreamConnection,
-    request: Request<RequestBody>,
-    client: &Client,
-    flight: &Flight,
-) -> impl Future<Output = Result<Response<Incoming>, Failure>> {
-    let limit = flight.timeouts().first_byte;
-    let response = connection.send(request);
-    connection.timer.arm(limit);
-    async move {
-        let mut response = pin!(response);
-        poll_fn(|cx| {
-            connection.drive(cx);
-            if let Poll::Ready(result) = poll_driven(cx, |cx| response.as_mut().poll(cx)) {
-                return Poll::Ready(result.map_err(|mut error| Failure {
-                    unsent: error.take_message().map(Box::new),
-                    trouble: trouble_of(error.error()),
-                    error: Some(error.into_error()),
-                }));
-            }
-            ready!(connection.poll_overdue(cx, limit, client.owes_body()));
-            let trouble = Trouble::FirstByteTimeout;
-            Poll::Ready(Err(Failure { trouble, error: None, unsent: None }))
-        })
-        .await
-    }
-}
-
-fn trouble_of(error: &hyper::Error) -> Trouble {
-    if error.is_parse() { Trouble::Malformed } else { Trouble::Reset }
-}
-
-/// Begins the answer to the client.
-fn pass_on(
-    client: &Rc<Client>,
-    mut flight: Flight,
-    connection: Box<UpstreamConnection>,
-    response: Response<Incoming>,
-) -> Result<Response<ResponseBody>, End> {
-    flight.first_byte();
-    let (mut head, body) = response.into_parts();
-    if !is_understood(&head) {
-        flight.backend_done(Outcome::Reset);
-        return Err(End::Failed(Trouble::Malformed));
-    }
-    let changes = response_changes(&head, head.status == StatusCode::NO_CONTENT);
-    let date = || client.worker.clock.date();
-    changes.apply_to_response(&mut head.headers, date, head.version);
-    if !client.body_is_done() {
-        // The backend may never take what is left.
-        head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    // hyper answers in the version the client speaks.
-    head.version = Version::HTTP_11;
-    let body = ResponseBody::of_backend(body, connection, flight, client, head.status.as_u16());
-    Ok(Response::from_parts(head, body))
-}
-
-/// Whether an answer is one we asked for: no upgrade, and no transfer coding
-/// but `chunked`.
-fn is_understood(head: &response::Parts) -> bool {
-    head.status != StatusCode::SWITCHING_PROTOCOLS && has_known_coding(head)
 }

@@ -48,6 +48,9 @@ const NOT_REMOVED_BY_NAME: [&[u8]; 8] = [
     b"content-length",
 ];
 
+/// How many names `Connection` may list; a browser lists two. Each is looked up.
+const MOST_NAMED: usize = 32;
+
 /// What has to change in the headers of a message.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
@@ -58,6 +61,10 @@ pub(crate) struct Changes {
     chunked: bool,
     /// How many lengths are claimed; one that is not a number counts as several.
     lengths: usize,
+    /// A length is not the way we write numbers: `007`.
+    odd_length: bool,
+    /// How many names `Connection` lists.
+    named: usize,
     has_date: bool,
 }
 
@@ -69,6 +76,9 @@ pub(crate) struct Origin {
     /// The scheme it used.
     pub(crate) scheme: HeaderValue,
 }
+
+/// Names that only `Connection`, or the list of claims, gave a meaning.
+pub(crate) type Named = Option<Box<[HeaderName]>>;
 
 /// What has to change in a request before a backend sees it.
 pub(crate) fn request_changes(head: &impl Head) -> Changes {
@@ -130,6 +140,7 @@ fn scan(head: &impl Head) -> Changes {
             "content-length" => {
                 changes.removed |= LENGTH;
                 changes.lengths += if is_number(value) { 1 } else { 2 };
+                changes.odd_length |= value.len() > 1 && value[0] == b'0';
             }
             "date" => changes.has_date = true,
             name if is_claim(name) => {
@@ -142,18 +153,33 @@ fn scan(head: &impl Head) -> Changes {
 }
 
 impl Changes {
+    /// Whether `Connection` lists more than anybody has a use for.
+    pub(crate) fn names_too_much(&self) -> bool {
+        self.named > MOST_NAMED
+    }
+
     /// Adds what a `Connection` header names.
     fn name_by_connection(&mut self, value: &[u8]) {
         for token in tokens(value) {
+            self.named += 1;
+            if self.named > MOST_NAMED {
+                return;
+            }
             if !NOT_REMOVED_BY_NAME.iter().any(|known| token.eq_ignore_ascii_case(known)) {
                 self.also_removed.extend(HeaderName::from_bytes(token).ok());
             }
         }
     }
 
-    /// Makes a request's headers those the backend is to see.
-    pub(crate) fn apply_to_request(self, headers: &mut HeaderMap, from: &Origin, version: Version) {
-        self.remove(headers);
+    /// Makes a request's headers those the backend is to see. Returns what may not
+    /// come back as a trailer.
+    pub(crate) fn apply_to_request(
+        self,
+        headers: &mut HeaderMap,
+        from: &Origin,
+        version: Version,
+    ) -> Named {
+        self.clean(headers);
         if self.chunked {
             headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
@@ -167,20 +193,39 @@ impl Changes {
         headers.insert(X_FORWARDED_FOR, from.address.clone());
         headers.insert(X_FORWARDED_PROTO, from.scheme.clone());
         headers.append(header::VIA, via(version));
+        self.named()
     }
 
-    /// Makes an answer's headers those the client is to see.
+    /// Makes an answer's headers those the client is to see. Returns what may not
+    /// come back as a trailer.
     pub(crate) fn apply_to_response(
         self,
         headers: &mut HeaderMap,
         date: impl FnOnce() -> HeaderValue,
         version: Version,
-    ) {
-        self.remove(headers);
+    ) -> Named {
+        self.clean(headers);
         if !self.has_date {
             headers.insert(header::DATE, date());
         }
         headers.append(header::VIA, via(version));
+        self.named()
+    }
+
+    fn named(self) -> Named {
+        (!self.also_removed.is_empty()).then(|| self.also_removed.into())
+    }
+
+    /// Removes what has to go, and has a length said the one way that everybody
+    /// reads alike: to some, a number that begins with 0 is octal.
+    fn clean(&self, headers: &mut HeaderMap) {
+        self.remove(headers);
+        if self.odd_length
+            && let Some(length) = headers.get(header::CONTENT_LENGTH)
+            && let Some(length) = length.to_str().ok().and_then(|text| text.parse::<u64>().ok())
+        {
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
     }
 
     fn remove(&self, headers: &mut HeaderMap) {
@@ -204,7 +249,8 @@ fn via(version: Version) -> HeaderValue {
     })
 }
 
-fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The members of a list in a header.
+pub(super) fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }
 

@@ -6,22 +6,30 @@
 //! | `head` | how the pure steps read a message |
 //! | `check`, `route` | may it be forwarded, and where to |
 //! | `headers`, `trailers` | what is taken away and set on the way |
-//! | `forward`, `flight`, `replay` | an attempt with a backend, and what follows a failed one |
+//! | `binder`, `key` | whom the client is bound to, and what a strategy may pick by |
+//! | `forward`, `outgoing`, `deadlines` | a request from the first try to the last |
+//! | `exchange`, `flight`, `replay` | a try with a backend, and what follows a failed one |
+//! | `attempts` | what is remembered of the tries |
 //! | `body`, `driver`, `upload` | bytes in both directions |
 //! | `status` | answers of our own |
 //! | `records` | what is logged of it |
 
+pub(crate) mod attempts;
+pub(crate) mod binder;
 pub(crate) mod body;
 mod check;
 mod client;
 mod client_io;
+mod deadlines;
 mod driver;
+mod exchange;
 pub(crate) mod flat_write;
 mod flight;
 mod forward;
 mod head;
 mod headers;
 pub(crate) mod key;
+mod outgoing;
 mod records;
 mod replay;
 pub(crate) mod retry;
@@ -43,6 +51,9 @@ pub(crate) mod fuzzing {
 
 pub use key::KeyRule;
 pub use retry::{RetryOn, RetrySettings};
-pub use route::{Route, RouteTable};
+pub use route::{
+    Condition, Explained, HostPattern, PathError, PathPattern, RequestFacts, Route, RouteTable,
+    Unrouted, ValuePattern, Verdict,
+};
 pub(crate) use serve::serve;
 pub use sticky::{SameSite, StickySettings, StickyValue};

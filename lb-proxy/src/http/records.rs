@@ -66,6 +66,11 @@ impl Records {
         }
     }
 
+    /// Whether the present request is logged.
+    pub(super) fn is_open(&self) -> bool {
+        self.present.borrow().is_some()
+    }
+
     /// Adds to the present request.
     pub(super) fn note(&self, add: impl FnOnce(&mut Record)) {
         if let Some(entry) = &mut *self.present.borrow_mut() {

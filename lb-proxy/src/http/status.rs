@@ -28,14 +28,19 @@ pub(crate) enum Trouble {
     BodyTooLarge,
     BodyBroken,
     NoRoute,
+    ForeignHost,
     NoBackend,
     Overload,
     OutOfResources,
     Refused,
+    /// The backend's name stands for no address.
+    Unresolved,
     ConnectTimeout,
     Reset,
     Malformed,
     FirstByteTimeout,
+    /// Of all tries together.
+    TotalTimeout,
 }
 
 /// Who was at fault.
@@ -76,16 +81,19 @@ impl Trouble {
             Self::BodyTooLarge => (Client, StatusCode::PAYLOAD_TOO_LARGE, "body-too-large"),
             Self::BodyBroken => (Client, StatusCode::BAD_REQUEST, "bad-body"),
             Self::NoRoute => (Us, StatusCode::NOT_FOUND, "no-route"),
+            Self::ForeignHost => (Client, StatusCode::MISDIRECTED_REQUEST, "unknown-host"),
             Self::NoBackend => (Us, StatusCode::SERVICE_UNAVAILABLE, "no-backend"),
             Self::Overload => (Us, StatusCode::SERVICE_UNAVAILABLE, "at-capacity"),
             Self::OutOfResources => (Us, StatusCode::SERVICE_UNAVAILABLE, "out-of-resources"),
             Self::Refused => (Backend, StatusCode::BAD_GATEWAY, "backend-refused"),
+            Self::Unresolved => (Backend, StatusCode::BAD_GATEWAY, "backend-unresolved"),
             Self::ConnectTimeout => {
                 (Backend, StatusCode::GATEWAY_TIMEOUT, "backend-connect-timeout")
             }
             Self::Reset => (Backend, StatusCode::BAD_GATEWAY, "backend-reset"),
             Self::Malformed => (Backend, StatusCode::BAD_GATEWAY, "backend-malformed"),
             Self::FirstByteTimeout => (Backend, StatusCode::GATEWAY_TIMEOUT, "backend-timeout"),
+            Self::TotalTimeout => (Backend, StatusCode::GATEWAY_TIMEOUT, "total-timeout"),
         };
         Verdict { side, status, word }
     }

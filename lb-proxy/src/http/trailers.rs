@@ -3,12 +3,12 @@
 //! A recipient may merge trailers into the headers. So none of the fields comes back
 //! behind the body that mean something only before it (RFC 9110, section 6.5.1):
 //! framing, routing, request modifiers, authentication, response control, and
-//! claims about where a request came from. It is a list of names: fields that only a
-//! `Connection` header called hop-by-hop are not on it.
+//! claims about where a request came from; nor one that the `Connection` header of
+//! the same message called hop-by-hop.
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::headers::is_claim;
+use super::headers::{Named, is_claim};
 
 const NOT_IN_TRAILERS: [HeaderName; 39] = [
     // About the connection, and about how the message is read.
@@ -56,10 +56,12 @@ const NOT_IN_TRAILERS: [HeaderName; 39] = [
     header::REFRESH,
 ];
 
-/// Takes away what may not be in trailers.
-pub(super) fn clean(trailers: &mut HeaderMap) {
-    let is_forbidden =
-        |name: &HeaderName| NOT_IN_TRAILERS.contains(name) || is_claim(name.as_str());
+/// Takes away what may not be in trailers, and what was `named` hop-by-hop.
+pub(super) fn clean(trailers: &mut HeaderMap, named: &Named) {
+    let is_named = |name: &HeaderName| named.as_ref().is_some_and(|named| named.contains(name));
+    let is_forbidden = |name: &HeaderName| {
+        NOT_IN_TRAILERS.contains(name) || is_claim(name.as_str()) || is_named(name)
+    };
     let forbidden: Vec<_> = trailers.keys().filter(|name| is_forbidden(name)).cloned().collect();
     for name in forbidden {
         trailers.remove(name);
@@ -93,8 +95,19 @@ mod tests {
             trailers.append(&name, HeaderValue::from_static("1"));
             trailers.append(&name, HeaderValue::from_static("2"));
         }
-        clean(&mut trailers);
+        clean(&mut trailers, &None);
         let left: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["x-sum", "digest"]);
+    }
+
+    #[test]
+    fn what_was_hop_by_hop_before_a_body_is_so_behind_it() {
+        let mut trailers = HeaderMap::new();
+        let name = HeaderName::from_static("x-hop");
+        trailers.append(&name, HeaderValue::from_static("1"));
+        trailers.append("x-sum", HeaderValue::from_static("2"));
+        clean(&mut trailers, &Some([name].into()));
+        let left: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-sum"]);
     }
 }

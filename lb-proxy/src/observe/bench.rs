@@ -1,16 +1,23 @@
 //! What the benches measure: a request of a browser that met a backend that refused,
 //! and then one that answered.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use http::{HeaderValue, Request};
+use lb_core::strategy::Reason;
 
 use super::{
     LogFormat,
-    record::{Asked, Attempt, AttemptResult, Record},
+    record::{Asked, Record},
     render::{Renderer, When},
 };
-use crate::runtime::clock::Clock;
+use crate::{
+    http::{
+        attempts::{Attempt, Attempts},
+        binder::Stickiness,
+    },
+    runtime::clock::Clock,
+};
 
 /// Lines of one format.
 #[derive(Debug)]
@@ -21,6 +28,7 @@ pub struct Lines {
     client: HeaderValue,
     listener: Rc<str>,
     cluster: Rc<str>,
+    backends: [Arc<str>; 2],
     out: Vec<u8>,
 }
 
@@ -43,6 +51,7 @@ impl Lines {
             client: HeaderValue::from_static("192.0.2.117"),
             listener: "0.0.0.0:80".into(),
             cluster: "dynamic".into(),
+            backends: ["10.0.0.3:3000".into(), "10.0.0.1:3000".into()],
             out: Vec::with_capacity(16 * 1024),
         }
     }
@@ -58,18 +67,23 @@ impl Lines {
         record.status = 200;
         record.bytes_out = 4711;
         let took = self.clock.now().since(started);
-        let attempt = |address: &str, result| Attempt {
-            backend: address.into(),
-            address: address.into(),
-            result,
+        let attempt = |address: &Arc<str>, status, error| Attempt {
+            backend: Arc::clone(address),
+            address: Arc::clone(address),
+            reason: Reason::Idle,
+            started,
             connect: Some(took),
             first_byte: Some(took),
-            total: took,
+            total: Some(took),
+            status,
+            error,
+            replayed: false,
         };
-        record.attempts = vec![
-            attempt("10.0.0.3:3000", AttemptResult::Failed("backend-refused")),
-            attempt("10.0.0.1:3000", AttemptResult::Status(200)),
+        let attempts = vec![
+            attempt(&self.backends[0], None, Some("backend-refused")),
+            attempt(&self.backends[1], Some(200), None),
         ];
+        record.attempts = Some(Attempts::of(attempts, Stickiness::None));
         self.out.clear();
         let when = When { started: self.clock.wall(started), took };
         self.renderer.line(&mut self.out, &record, when);

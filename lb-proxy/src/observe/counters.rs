@@ -10,7 +10,7 @@ use std::sync::{
 };
 
 use super::AccessLog;
-use crate::runtime::clock;
+use crate::{http::binder::Stickiness, runtime::clock};
 
 /// What a proxy has counted since it was started. A snapshot: plain values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,15 +85,37 @@ pub struct StickyCounters {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Tally {
-    pub(crate) retries_connect: Count,
-    pub(crate) retries_reset: Count,
-    pub(crate) retries_timeout: Count,
-    pub(crate) retries_status: Count,
+    retries: [Count; 4],
     pub(crate) replays: Count,
     pub(crate) retry_budget_exhausted: Count,
-    pub(crate) sticky_kept: Count,
-    pub(crate) sticky_new: Count,
-    pub(crate) sticky_moved: Count,
+    kept: Count,
+    new: Count,
+    moved: Count,
+}
+
+/// Why a request goes to another backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RetryReason {
+    Connect,
+    Reset,
+    Timeout,
+    Status,
+}
+
+impl Tally {
+    pub(crate) fn retries(&self, reason: RetryReason) -> &Count {
+        &self.retries[reason as usize]
+    }
+
+    /// A sticky cluster has answered.
+    pub(crate) fn bound(&self, stickiness: Stickiness) {
+        match stickiness {
+            Stickiness::Kept => self.kept.add(),
+            Stickiness::New => self.new.add(),
+            Stickiness::Moved => self.moved.add(),
+            Stickiness::None => {}
+        }
+    }
 }
 
 /// A number that one thread adds to.
@@ -203,15 +225,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl ClusterCounters {
     fn add(&mut self, tally: &Tally) {
-        self.retries_total.connect += tally.retries_connect.read();
-        self.retries_total.reset += tally.retries_reset.read();
-        self.retries_total.timeout += tally.retries_timeout.read();
-        self.retries_total.status += tally.retries_status.read();
+        self.retries_total.connect += tally.retries(RetryReason::Connect).read();
+        self.retries_total.reset += tally.retries(RetryReason::Reset).read();
+        self.retries_total.timeout += tally.retries(RetryReason::Timeout).read();
+        self.retries_total.status += tally.retries(RetryReason::Status).read();
         self.replays_total += tally.replays.read();
         self.retry_budget_exhausted_total += tally.retry_budget_exhausted.read();
-        self.sticky_total.kept += tally.sticky_kept.read();
-        self.sticky_total.new += tally.sticky_new.read();
-        self.sticky_total.moved += tally.sticky_moved.read();
+        self.sticky_total.kept += tally.kept.read();
+        self.sticky_total.new += tally.new.read();
+        self.sticky_total.moved += tally.moved.read();
     }
 }
 
@@ -225,8 +247,8 @@ mod tests {
         let workers = [board.tally("web"), board.tally("web"), board.tally("api")];
         for (tally, times) in workers.iter().zip([1, 2, 4]) {
             for _ in 0..times {
-                tally.retries_connect.add();
-                tally.sticky_moved.add();
+                tally.retries(RetryReason::Connect).add();
+                tally.bound(Stickiness::Moved);
             }
         }
         let read = board.read().clusters;

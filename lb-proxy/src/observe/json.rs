@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use super::{
     escape,
-    record::{Asked, Attempt, AttemptResult, Record},
+    record::{Asked, Record},
     render::{When, level, number},
     stamp::{Stamp, padded},
 };
+use crate::http::{attempts::Attempt, binder::Stickiness};
 
 /// Appends the object, without the end of the line.
 pub(super) fn object(out: &mut Vec<u8>, record: &Record, when: When, query: bool) {
@@ -39,13 +40,15 @@ pub(super) fn object(out: &mut Vec<u8>, record: &Record, when: When, query: bool
     text(out, br#","listener":"#, Some(record.listener.as_bytes()));
     text(out, br#","route":"#, record.route.as_deref());
     text(out, br#","cluster":"#, record.cluster.as_deref());
-    if let Some(last) = record.attempts.last() {
+    let tries = record.attempts();
+    let tries = tries.as_deref().unwrap_or_default();
+    if let Some(last) = tries.last() {
         text(out, br#","backend":"#, Some(&*last.backend));
         text(out, br#","upstream_addr":"#, Some(&*last.address));
     }
-    attempts(out, &record.attempts);
-    text(out, br#","picked_by":"#, record.picked_by.map(|by| by.word()));
-    text(out, br#","sticky":"#, record.sticky.map(|sticky| sticky.word()));
+    attempts(out, tries);
+    text(out, br#","picked_by":"#, record.picked_by());
+    text(out, br#","sticky":"#, record.sticky().map(Stickiness::word));
     let asked = record.request.as_ref();
     text(out, br#","user_agent":"#, asked.and_then(|asked: &Asked| asked.user_agent.as_ref()));
     text(out, br#","referer":"#, asked.and_then(|asked| asked.referer.as_ref()));
@@ -60,16 +63,14 @@ fn attempts(out: &mut Vec<u8>, attempts: &[Attempt]) {
         out.extend_from_slice(if index > 0 { br#",{"backend":"# } else { br#"{"backend":"# });
         escape::json(out, attempt.backend.as_bytes());
         text(out, br#","addr":"#, Some(&*attempt.address));
-        match attempt.result {
-            AttemptResult::Status(status) => {
-                out.extend_from_slice(br#","status":"#);
-                number(out, status);
-            }
-            AttemptResult::Failed(word) => text(out, br#","error":"#, Some(word)),
+        if let Some(status) = attempt.status {
+            out.extend_from_slice(br#","status":"#);
+            number(out, status);
         }
+        text(out, br#","error":"#, attempt.error);
         time(out, br#","connect":"#, attempt.connect);
         time(out, br#","first_byte":"#, attempt.first_byte);
-        time(out, br#","total":"#, Some(attempt.total));
+        time(out, br#","total":"#, attempt.total);
         out.push(b'}');
     }
     out.push(b']');

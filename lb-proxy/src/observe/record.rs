@@ -3,10 +3,15 @@
 //! A record holds on to what the request came with (a count each, no copies), and
 //! only to what the format of the log asks for.
 
-use std::{rc::Rc, time::Duration};
+use std::{cell::Ref, rc::Rc};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
-use lb_core::Tick;
+use lb_core::{Tick, strategy::Reason};
+
+use crate::http::{
+    attempts::{Attempt, Attempts},
+    binder::Stickiness,
+};
 
 /// Why a request ended, where it is not for an answer of ours: those end with the
 /// word in the answer.
@@ -34,9 +39,7 @@ pub(crate) struct Record {
     pub(crate) id: Option<HeaderValue>,
     pub(crate) route: Option<Rc<str>>,
     pub(crate) cluster: Option<Rc<str>>,
-    pub(crate) attempts: Vec<Attempt>,
-    pub(crate) picked_by: Option<PickedBy>,
-    pub(crate) sticky: Option<Stickiness>,
+    pub(crate) attempts: Option<Rc<Attempts>>,
     /// 0: nothing was answered.
     pub(crate) status: u16,
     /// Bytes of the request's body.
@@ -56,46 +59,6 @@ pub(crate) struct Asked {
     pub(crate) host: Option<HeaderValue>,
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) referer: Option<HeaderValue>,
-}
-
-/// One backend that was tried.
-#[derive(Debug, Clone)]
-pub(crate) struct Attempt {
-    pub(crate) backend: Box<str>,
-    pub(crate) address: Box<str>,
-    pub(crate) result: AttemptResult,
-    /// Until there was a connection; `None` where one was at hand.
-    pub(crate) connect: Option<Duration>,
-    /// From the pick until the first byte of an answer.
-    pub(crate) first_byte: Option<Duration>,
-    /// From the pick until the backend was done.
-    pub(crate) total: Duration,
-}
-
-/// What became of an attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum AttemptResult {
-    /// The backend answered.
-    Status(u16),
-    /// It did not, in one word.
-    Failed(&'static str),
-}
-
-/// Who chose the backend that was tried last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PickedBy {
-    Strategy,
-    Sticky,
-    Retry,
-    Panic,
-}
-
-/// What became of a client's binding to a backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stickiness {
-    Kept,
-    New,
-    Moved,
 }
 
 /// Which headers a format asks for.
@@ -157,9 +120,7 @@ impl Record {
             id: None,
             route: None,
             cluster: None,
-            attempts: Vec::new(),
-            picked_by: None,
-            sticky: None,
+            attempts: None,
             status: 0,
             bytes_in: 0,
             bytes_out: 0,
@@ -172,6 +133,29 @@ impl Record {
         self.end.get_or_insert(why);
     }
 
+    /// The tries, in order.
+    pub(super) fn attempts(&self) -> Option<Ref<'_, [Attempt]>> {
+        self.attempts.as_ref().map(|attempts| attempts.list())
+    }
+
+    /// Who chose the backend that was tried last, in a word.
+    pub(super) fn picked_by(&self) -> Option<&'static str> {
+        let attempts = self.attempts()?;
+        let word = match (attempts.last()?.reason, attempts.len()) {
+            (Reason::LastResort, _) => "panic",
+            (_, 2..) => "retry",
+            (Reason::Preferred, _) => "sticky",
+            _ => "strategy",
+        };
+        Some(word)
+    }
+
+    /// What became of the client's binding to a backend.
+    pub(super) fn sticky(&self) -> Option<Stickiness> {
+        let stickiness = self.attempts.as_ref()?.stickiness();
+        (stickiness != Stickiness::None).then_some(stickiness)
+    }
+
     pub(super) fn end(&self) -> &'static str {
         self.end.unwrap_or(end::DONE)
     }
@@ -179,26 +163,5 @@ impl Record {
     /// Whether it is logged whatever the sample is.
     pub(super) fn is_failure(&self) -> bool {
         self.status >= 500 || self.end() != end::DONE
-    }
-}
-
-impl PickedBy {
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Strategy => "strategy",
-            Self::Sticky => "sticky",
-            Self::Retry => "retry",
-            Self::Panic => "panic",
-        }
-    }
-}
-
-impl Stickiness {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Kept => "kept",
-            Self::New => "new",
-            Self::Moved => "moved",
-        }
     }
 }

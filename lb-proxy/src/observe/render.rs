@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use super::{
     escape, json,
-    record::{Asked, Attempt, AttemptResult, Record, Wanted},
+    record::{Asked, Record, Wanted},
     settings::LogFormat,
     stamp::{Stamp, padded},
     template::{Part, Template},
     variable::Variable,
 };
+use crate::http::{attempts::Attempt, binder::Stickiness};
 
 /// Apache's `common`, which is also nginx's but for the rest of `combined`.
 const COMMON: &str = r#"$client - - [$time] "$request" $status $bytes_out"#;
@@ -86,7 +87,6 @@ impl Renderer {
 
     fn variable(&self, out: &mut Vec<u8>, variable: Variable, record: &Record, when: When) {
         let asked = record.request.as_ref();
-        let last = record.attempts.last();
         match variable {
             Variable::Time => Stamp::new(when.started).common(out),
             Variable::Ts => Stamp::new(when.started).rfc3339(out),
@@ -107,17 +107,22 @@ impl Renderer {
             Variable::Duration => seconds(out, when.took),
             Variable::Route => text(out, record.route.as_deref()),
             Variable::Cluster => text(out, record.cluster.as_deref()),
-            Variable::Backend => text(out, last.map(|last| &*last.backend)),
+            Variable::Backend => match record.attempts() {
+                Some(attempts) => text(out, attempts.last().map(|last| &*last.backend)),
+                None => out.push(b'-'),
+            },
             Variable::UpstreamAddr => {
                 list(out, record, |out, attempt| text(out, Some(&*attempt.address)));
             }
             Variable::UpstreamStatus => list(out, record, status),
             Variable::UpstreamTime => {
-                list(out, record, |out, attempt| seconds(out, attempt.total));
+                list(out, record, total);
             }
-            Variable::Attempts => number(out, record.attempts.len()),
-            Variable::PickedBy => text(out, record.picked_by.map(|by| by.word())),
-            Variable::Sticky => text(out, record.sticky.map(|sticky| sticky.word())),
+            Variable::Attempts => {
+                number(out, record.attempts().map_or(0, |attempts| attempts.len()));
+            }
+            Variable::PickedBy => text(out, record.picked_by()),
+            Variable::Sticky => text(out, record.sticky().map(Stickiness::word)),
             Variable::End => text(out, Some(record.end())),
         }
     }
@@ -165,21 +170,31 @@ fn text<T: AsRef<[u8]> + ?Sized>(out: &mut Vec<u8>, text: Option<&T>) {
 }
 
 fn status(out: &mut Vec<u8>, attempt: &Attempt) {
-    match attempt.result {
-        AttemptResult::Status(status) => number(out, status),
-        AttemptResult::Failed(_) => out.push(b'-'),
+    match attempt.status {
+        Some(status) => number(out, status),
+        None => out.push(b'-'),
+    }
+}
+
+fn total(out: &mut Vec<u8>, attempt: &Attempt) {
+    match attempt.total {
+        Some(total) => seconds(out, total),
+        // It is still taking the rest of the request.
+        None => out.push(b'-'),
     }
 }
 
 /// One value per attempt.
 fn list(out: &mut Vec<u8>, record: &Record, write: fn(&mut Vec<u8>, &Attempt)) {
-    for (index, attempt) in record.attempts.iter().enumerate() {
+    let attempts = record.attempts();
+    let attempts = attempts.as_deref().unwrap_or_default();
+    for (index, attempt) in attempts.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
         write(out, attempt);
     }
-    if record.attempts.is_empty() {
+    if attempts.is_empty() {
         out.push(b'-');
     }
 }

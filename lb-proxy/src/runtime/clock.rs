@@ -5,8 +5,9 @@
 //! precise reading refresh, so that arming a limit costs a load. Coarse time is
 //! never ahead of the truth and at most one tick (100 ms) behind it.
 //!
-//! Wall-clock time exists as the text of the `Date` header, and as the difference
-//! to ticks, for what people read: it is set with every tick, and may jump.
+//! Wall-clock time exists as the text of the `Date` header, as the second that values
+//! in cookies are made in, and as the difference to ticks, for what people read. It is
+//! set with every tick, and may jump.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,7 +16,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use lb_core::Tick;
+use lb_core::{Tick, UnixTime};
 
 /// Where ticks start: the first reading in this process. Shared by all threads,
 /// so that ticks of workers, builder and control can be compared.
@@ -85,6 +86,11 @@ impl Clock {
     /// What the clock on the wall said then, since the first second of 1970.
     pub(crate) fn wall(&self, at: Tick) -> Duration {
         self.start.get() + at.since(Tick::ZERO)
+    }
+
+    /// The seconds since 1970, at most one tick late.
+    pub(crate) fn unix(&self) -> UnixTime {
+        UnixTime::from_secs(self.date_second.get())
     }
 
     /// The value of a `Date` header, at most one tick old.

@@ -23,6 +23,8 @@ pub(super) struct Plan {
     pub(super) listeners: Arc<[ListenerId]>,
     /// Sockets that are new.
     pub(super) opened: Vec<OpenedListener>,
+    /// How many workers there are.
+    pub(super) workers: u32,
     /// Where it counts.
     pub(super) board: Arc<Board>,
 }

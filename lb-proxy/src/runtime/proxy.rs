@@ -120,9 +120,10 @@ impl Present {
             self.listeners.commit(listeners, self.version);
         self.board.logs_to(service.access_log.as_ref());
         let (version, service) = (self.version, Arc::new(service));
+        let workers = u32::try_from(opened.len()).unwrap_or(u32::MAX);
         let plan = |opened| {
             let (service, listeners) = (Arc::clone(&service), Arc::clone(&listeners));
-            Plan { version, service, listeners, opened, board: Arc::clone(&self.board) }
+            Plan { version, service, listeners, opened, workers, board: Arc::clone(&self.board) }
         };
         (opened.into_iter().map(plan).collect(), changes)
     }
@@ -286,8 +287,8 @@ fn check_routes(service: &Service) -> Result<(), StartError> {
     match service.routes.routes().iter().find(|route| route.cluster >= count) {
         None => Ok(()),
         Some(route) => {
-            let (prefix, cluster) = (route.prefix.clone(), route.cluster);
-            Err(StartError::Route { prefix, cluster, count })
+            let (name, cluster) = (route.name.clone(), route.cluster);
+            Err(StartError::Route { name, cluster, count })
         }
     }
 }

@@ -61,7 +61,8 @@ impl ClusterSettings {
 /// 100 ms: it ends up to 200 ms late, never early.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterTimeouts {
-    /// For a connection; then another backend, or 504.
+    /// For a connection, to each address a name stands for, and for finding those;
+    /// then another backend, or 504.
     pub connect: Duration,
     /// From the last byte of the request that the backend took until the head
     /// of its answer; then 504.

@@ -14,18 +14,23 @@ use std::{
     sync::Arc,
 };
 
-use lb_core::{Cluster, ClusterHandle};
+use lb_core::{Cluster, ClusterHandle, retry::RetryBudget};
 
 use super::{
     clock::Clock,
     control::Control,
+    plan::Plan,
     service::{ClusterSettings, Service},
 };
 use crate::{
-    http::RouteTable,
+    http::{RouteTable, binder::Binder},
     observe::{Board, Tally, WorkerLog, WorkerLogs},
     upstream::Pool,
 };
+
+/// How many retries a cluster may have in ten seconds however few its requests are,
+/// over all workers.
+const RETRIES: u32 = 10;
 
 /// Where requests go.
 #[derive(Debug)]
@@ -41,6 +46,10 @@ pub(crate) struct Site {
 pub(crate) struct WorkerCluster {
     pub(crate) name: Rc<str>,
     pub(crate) settings: ClusterSettings,
+    /// This worker's share of the retries.
+    pub(crate) budget: RefCell<RetryBudget>,
+    /// Of a sticky cluster.
+    pub(crate) binder: Option<Binder>,
     pub(crate) kept: Rc<Kept>,
 }
 
@@ -58,6 +67,8 @@ pub(super) struct Sites {
     clock: Rc<Clock>,
     control: Arc<Control>,
     board: Arc<Board>,
+    /// How many workers there are.
+    workers: u32,
     /// Idle connections, over all clusters.
     idle: Rc<Cell<usize>>,
     /// The clusters of this site, and those of earlier ones that requests still use.
@@ -66,9 +77,10 @@ pub(super) struct Sites {
 }
 
 impl Sites {
-    pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>, board: Arc<Board>) -> Self {
+    pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>, plan: &Plan) -> Self {
         let (idle, known) = (Rc::default(), RefCell::default());
-        Self { clock, control, board, idle, known, logs: WorkerLogs::default() }
+        let (workers, board) = (plan.workers, Arc::clone(&plan.board));
+        Self { clock, control, board, workers, idle, known, logs: WorkerLogs::default() }
     }
 
     /// The site of a service. Takes over what it has in common with those before.
@@ -76,8 +88,15 @@ impl Sites {
         let clusters = service.clusters.iter().map(|settings| {
             let kept = self.kept(&settings.cluster);
             kept.pool.keep_for(settings.timeouts.pool_idle);
-            let name = settings.cluster.name().into();
-            Rc::new(WorkerCluster { name, settings: settings.clone(), kept })
+            let floor = (RETRIES / self.workers).max(1);
+            let name = settings.cluster.name();
+            Rc::new(WorkerCluster {
+                name: name.into(),
+                budget: RefCell::new(RetryBudget::new(settings.retry.budget, floor)),
+                binder: settings.sticky.as_ref().map(|sticky| Binder::new(sticky, name)),
+                settings: settings.clone(),
+                kept,
+            })
         });
         Rc::new(Site {
             clusters: clusters.collect(),

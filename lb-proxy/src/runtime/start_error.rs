@@ -25,10 +25,10 @@ pub enum StartError {
         holder: Option<Box<str>>,
     },
     /// A route leads to a cluster that is not in the list.
-    #[error("route {prefix} leads to cluster number {cluster}, and there are {count}")]
+    #[error("route {name} leads to cluster number {cluster}, and there are {count}")]
     Route {
-        /// The route's prefix.
-        prefix: Box<str>,
+        /// The route's name.
+        name: Box<str>,
         /// Where it leads.
         cluster: usize,
         /// How many clusters there are.

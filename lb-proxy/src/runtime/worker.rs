@@ -68,7 +68,7 @@ struct WorkerListener {
 impl Worker {
     fn new(plan: &Plan, control: &Arc<Control>) -> Self {
         let clock = Rc::new(Clock::new());
-        let sites = Sites::new(Rc::clone(&clock), Arc::clone(control), Arc::clone(&plan.board));
+        let sites = Sites::new(Rc::clone(&clock), Arc::clone(control), plan);
         Self {
             site: RefCell::new(sites.make(&plan.service)),
             sites,

@@ -3,6 +3,7 @@
 use std::{
     future::{Future, poll_fn},
     io,
+    net::SocketAddr,
     pin::pin,
     task::Poll,
     time::Duration,
@@ -23,6 +24,8 @@ use crate::runtime::timers::Timer;
 pub(crate) enum ConnectError {
     #[error("no connection within the time limit")]
     Timeout,
+    #[error("its name stands for no address: {0}")]
+    Lookup(#[source] io::Error),
     #[error(transparent)]
     Address(#[from] AddressError),
     #[error(transparent)]
@@ -41,7 +44,8 @@ impl ConnectError {
     }
 }
 
-/// Connects within `limit`. Not cancel-safe in that a connection being made is
+/// Connects, within `limit` to each address that a name stands for; finding those
+/// may take as long once more. Not cancel-safe in that a connection being made is
 /// dropped with the future.
 pub(crate) async fn connect(
     address: &str,
@@ -49,25 +53,53 @@ pub(crate) async fn connect(
     timer: Timer,
     limit: Duration,
 ) -> Result<Box<UpstreamConnection>, ConnectError> {
-    let address: Address = address.parse()?;
-    timer.arm(limit);
-    let mut stream = pin!(open(&address, names));
-    let stream = poll_fn(|cx| match stream.as_mut().poll(cx) {
-        Poll::Ready(result) => Poll::Ready(result.map_err(ConnectError::Io)),
-        Poll::Pending => timer.poll_expired(cx).map(|()| Err(ConnectError::Timeout)),
-    })
-    .await?;
+    let stream = match address.parse()? {
+        Address::Socket(address) => open(address, &timer, limit).await?,
+        Address::Name { host, port } => {
+            let found = within(&timer, limit, names.resolve(&host, port)).await?;
+            let addresses = found.map_err(ConnectError::Lookup)?;
+            open_any(&addresses, &timer, limit).await?
+        }
+    };
     timer.disarm();
     stream.set_nodelay(true)?;
     Ok(Box::new(UpstreamConnection::handshake(stream, timer).await?))
 }
 
-async fn open(address: &Address, names: &Names) -> io::Result<TcpStream> {
-    match address {
-        Address::Socket(address) => TcpStream::connect(address).await,
-        // Tries what the name resolves to, in order.
-        Address::Name { host, port } => {
-            TcpStream::connect(&*names.resolve(host, *port).await?).await
+/// Tries addresses in order.
+async fn open_any(
+    addresses: &[SocketAddr],
+    timer: &Timer,
+    limit: Duration,
+) -> Result<TcpStream, ConnectError> {
+    let mut last = None;
+    for address in addresses {
+        match open(*address, timer, limit).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some(error),
         }
     }
+    Err(last.unwrap_or_else(|| ConnectError::Lookup(io::ErrorKind::NotFound.into())))
+}
+
+async fn open(
+    address: SocketAddr,
+    timer: &Timer,
+    limit: Duration,
+) -> Result<TcpStream, ConnectError> {
+    Ok(within(timer, limit, TcpStream::connect(address)).await??)
+}
+
+async fn within<T>(
+    timer: &Timer,
+    limit: Duration,
+    wait: impl Future<Output = T>,
+) -> Result<T, ConnectError> {
+    timer.arm(limit);
+    let mut wait = pin!(wait);
+    poll_fn(|cx| match wait.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(Ok(result)),
+        Poll::Pending => timer.poll_expired(cx).map(|()| Err(ConnectError::Timeout)),
+    })
+    .await
 }

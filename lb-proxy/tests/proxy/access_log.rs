@@ -16,7 +16,7 @@ use std::{
 use lb_core::Cluster;
 use lb_proxy::{
     AccessLog, AccessLogSettings, ClusterSettings, ListenerSettings, LogFormat, LogTarget, Proxy,
-    Route, RouteTable, Service,
+    Route, RouteTable, Service, StickySettings, StickyValue,
 };
 use serde_json::Value;
 
@@ -398,4 +398,104 @@ fn reloads_are_counted() {
     assert_eq!(counters.access_log_dropped_total, 0);
     let names: Vec<_> = counters.clusters.iter().map(|cluster| &*cluster.cluster).collect();
     assert_eq!(names, ["test"]);
+}
+
+/// What a retry looks like: refused, then an answer that is retried, then a good one.
+#[test]
+fn all_tries_are_in_the_line_of_a_request() {
+    let refusing = Origin::refusing();
+    let failing = Origin::answering("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
+    let good = Origin::ok();
+    let backends = [refusing, failing.address, good.address];
+    let change = |service: &mut Service| {
+        service.clusters[0].retry.attempts = 3;
+        service.clusters[0].retry.on.statuses = [502].into();
+    };
+    let json = Logged::with(&backends, LogFormat::Json, change);
+    assert_eq!(json.proxied.get().text(), "ok");
+    let line = json.line();
+    assert_eq!((outcome(&line), &line["picked_by"]), ((200, "done"), &"retry".into()));
+    assert_eq!(line["upstream_addr"], good.address.to_string());
+    assert_eq!((&line["route"], &line["cluster"]), (&"/".into(), &"test".into()));
+    let tries = line["attempts"].as_array().unwrap();
+    let results: Vec<_> = tries.iter().map(|one| (&one["error"], &one["status"])).collect();
+    let (none, refused) = (Value::Null, Value::from("backend-refused"));
+    assert_eq!(results, [(&refused, &none), (&none, &502.into()), (&none, &200.into())]);
+    for (one, address) in tries.iter().zip(backends) {
+        assert_eq!(one["addr"], address.to_string());
+        assert_eq!(one["backend"], address.to_string());
+        assert!(one["total"].as_f64() >= one["connect"].as_f64(), "{one}");
+        assert!(one["total"].as_f64() <= line["duration"].as_f64(), "{line}");
+    }
+    let retries = json.proxied.running.counters().clusters[0].retries_total;
+    assert_eq!((retries.connect, retries.status, retries.timeout), (1, 1, 0));
+
+    let lb = Logged::with(&backends, LogFormat::Lb, change);
+    lb.proxied.get();
+    eventually("the line is written", || lb.text().ends_with('\n'));
+    let text = lb.text();
+    let list = backends.map(|address| address.to_string()).join(",");
+    assert!(text.contains(&format!(" ua={list} us=-,502,200 tries=3 id=")), "{text}");
+    assert!(text.ends_with(" end=done\n"), "{text}");
+}
+
+#[test]
+fn a_stale_connection_is_counted_as_a_replay_and_no_retry() {
+    let origin = Origin::new(|peer| {
+        if peer.request().is_some() {
+            peer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+        // The next one finds the connection closed, and asks again.
+        if peer.number == 0 {
+            peer.request();
+        }
+    });
+    let logged = Logged::new(&[origin.address]);
+    let mut client = logged.proxied.client();
+    for _ in 0..2 {
+        assert_eq!(client.ask(GET).text(), "ok");
+    }
+    let counters = logged.proxied.running.counters();
+    assert_eq!(counters.clusters[0].replays_total, 1);
+    assert_eq!(counters.clusters[0].retries_total, Default::default());
+    assert!(logged.lines(2).iter().all(|line| line["attempts"].as_array().unwrap().len() == 1));
+}
+
+#[test]
+fn bindings_are_in_the_line_and_counted() {
+    let (one, other) = (Origin::ok(), Origin::ok());
+    let logged = Logged::with(&[one.address, other.address], LogFormat::Json, |service| {
+        let value = StickyValue::Name;
+        service.clusters[0].sticky = Some(StickySettings { value, ..StickySettings::new("lb") });
+    });
+    let first = logged.proxied.get();
+    let cookie = first.header("set-cookie").unwrap().split(';').next().unwrap();
+    for cookie in [cookie, "lb=.gone"] {
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\n\r\n");
+        logged.proxied.ask(&request);
+    }
+    let lines = logged.lines(3);
+    let words: Vec<_> = lines.iter().map(|line| (&line["sticky"], &line["picked_by"])).collect();
+    let word = |word: &str| Value::from(word);
+    assert_eq!(words[0], (&word("new"), &word("strategy")));
+    assert_eq!(words[1], (&word("kept"), &word("sticky")));
+    assert_eq!(words[2], (&word("moved"), &word("strategy")));
+    let sticky = logged.proxied.running.counters().clusters[0].sticky_total;
+    assert_eq!((sticky.new, sticky.kept, sticky.moved), (1, 1, 1));
+}
+
+#[test]
+fn a_backend_that_takes_too_long_is_the_end_and_its_try_says_why() {
+    let origin = Origin::new(|peer| {
+        peer.request();
+        peer.wait_for_end();
+    });
+    let logged = Logged::with(&[origin.address], LogFormat::Json, |service| {
+        service.clusters[0].timeouts.first_byte = Duration::from_millis(50);
+    });
+    assert_eq!(logged.proxied.get().status(), 504);
+    let line = logged.line();
+    assert_eq!(outcome(&line), (504, "backend-timeout"));
+    assert_eq!(line["attempts"][0]["error"], "backend-timeout");
+    assert!(line["attempts"][0]["total"].as_f64().unwrap() >= 0.05, "{line}");
 }

@@ -193,6 +193,47 @@ fn an_answer_that_comes_before_the_body_is_passed_on() {
 }
 
 #[test]
+fn a_backend_that_does_not_take_what_it_has_accepted_has_failed() {
+    for (head, failed) in [
+        ("200 OK\r\n", true),
+        ("200 OK\r\nConnection: close\r\n", false),
+        ("413 Content Too Large\r\n", false),
+    ] {
+        let (answered, was_answered) = mpsc::channel();
+        let was_answered = Mutex::new(was_answered);
+        let origin = Origin::new(move |peer| {
+            peer.head();
+            peer.send(format!("HTTP/1.1 {head}Content-Length: 0\r\n\r\n"));
+            let _ = was_answered.lock().unwrap().recv_timeout(PATIENCE);
+            peer.reset();
+        });
+        let (proxied, mut client) = proxy(&[origin.address]).into_client();
+        client.send("PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nabc");
+        client.answer("PUT");
+        answered.send(()).unwrap();
+        eventually("the lease ends", || proxied.load() == (0, 0));
+        let snapshot = proxied.cluster.snapshot();
+        let view = snapshot.view();
+        let failures: Vec<_> = view.slots().filter_map(|slot| view.failures(slot)).collect();
+        assert_eq!(!failures.is_empty(), failed, "{head}");
+    }
+}
+
+#[test]
+fn a_field_that_was_hop_by_hop_does_not_come_back_as_a_trailer() {
+    let message = "Connection: x-hop\r\nTransfer-Encoding: chunked\r\nTrailer: x-hop, x-sum\r\n\r\n\
+         2\r\nok\r\n0\r\nx-hop: 1\r\nx-sum: 2\r\n\r\n";
+    let origin = Origin::answering(format!("HTTP/1.1 200 OK\r\n{message}"));
+    let proxied = proxy(&[origin.address]);
+    let mut client = proxied.client();
+    client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n{message}"));
+    let answer = client.answer("POST");
+    let kept = [("x-sum".to_owned(), "2".to_owned())];
+    assert_eq!(answer.trailers, kept);
+    assert_eq!(origin.last().trailers, kept);
+}
+
+#[test]
 fn both_directions_move_at_a_time() {
     let length = 24 << 20;
     let body = noise(length);

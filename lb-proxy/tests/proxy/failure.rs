@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use lb_core::{Backend, Cluster, Membership};
+use lb_proxy::ClusterSettings;
 use socket2::{Domain, Socket, Type};
 
 use crate::support::{GET, Origin, eventually, proxy, proxy_with};
@@ -16,7 +18,9 @@ use crate::support::{GET, Origin, eventually, proxy, proxy_with};
 #[test]
 fn a_backend_that_refuses_costs_no_request() {
     let origin = Origin::ok();
-    let proxied = proxy(&[Origin::refusing(), origin.address]);
+    let proxied = proxy_with(&[Origin::refusing(), origin.address], |service| {
+        service.clusters[0].retry.budget = 100;
+    });
     let mut client = proxied.client();
     for _ in 0..50 {
         assert_eq!(
@@ -34,6 +38,20 @@ fn when_all_refuse_the_answer_is_502() {
     assert_eq!(answer.status(), 502);
     assert!(answer.text().contains("backend-refused"), "{answer:?}");
     assert_eq!(proxied.load(), (0, 0));
+}
+
+#[test]
+fn a_name_that_stands_for_nothing_has_its_own_word() {
+    let cluster = Cluster::builder("test")
+        .membership(Membership::new([Backend::new("does-not-exist.invalid:80")]).unwrap())
+        .build();
+    let proxied = proxy_with(&[], |service| {
+        service.clusters[0] = ClusterSettings::new(cluster);
+        service.clusters[0].timeouts.connect = Duration::from_secs(20);
+    });
+    let answer = proxied.get();
+    assert_eq!(answer.status(), 502);
+    assert!(answer.text().contains("backend-unresolved"), "{answer:?}");
 }
 
 #[test]

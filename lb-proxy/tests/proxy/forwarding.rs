@@ -69,7 +69,7 @@ fn an_asterisk_goes_where_the_root_goes() {
 fn a_path_without_a_route_is_not_found() {
     let origin = Origin::ok();
     let proxied = proxy_with(&[origin.address], |service| {
-        let api = Route { prefix: "/api".into(), cluster: 0 };
+        let api = Route::prefix("/api", 0);
         service.routes = RouteTable::new(vec![api]).into();
     });
     let mut client = proxied.client();

@@ -137,3 +137,18 @@ fn connections_beyond_the_limit_are_refused() {
         client.rest_is_some()
     });
 }
+
+#[test]
+fn a_flood_of_connection_options_is_431_or_502() {
+    let flood = "x,".repeat(100);
+    let origin = Origin::answering(format!(
+        "HTTP/1.1 200 OK\r\nConnection: {flood}\r\nContent-Length: 0\r\n\r\n"
+    ));
+    let proxied = proxy(&[origin.address]);
+    let request = format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {flood}\r\n\r\n");
+    assert_eq!(proxied.ask(&request).status(), 431);
+    assert_eq!(origin.requests().len(), 0);
+    let answer = proxied.get();
+    assert_eq!(answer.status(), 502);
+    assert!(answer.text().contains("backend-malformed"), "{answer:?}");
+}

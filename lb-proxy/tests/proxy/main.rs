@@ -10,6 +10,8 @@ mod forwarding;
 mod keep_alive;
 mod limits;
 mod reload;
+mod retries;
 mod shutdown;
+mod sticky;
 mod support;
 mod timeouts;

@@ -221,7 +221,7 @@ fn what_is_in_flight_on_a_listener_that_is_gone_has_its_time_and_no_more() {
     let mut first = service(&[ANY.into(), ANY.into()], &[&a, &b]);
     let limit = Duration::from_millis(300);
     first.listeners[1].timeouts.shutdown = limit;
-    let to_b = Route { prefix: "/b".into(), cluster: 1 };
+    let to_b = Route::prefix("/b", 1);
     first.routes = Arc::new(RouteTable::new(vec![Route::everything(0), to_b]));
     let running = start(1, first);
     let addresses = running.addresses();

@@ -30,6 +30,21 @@ fn a_head_that_does_not_end_is_408() {
 }
 
 #[test]
+fn an_empty_line_between_requests_is_no_head() {
+    let origin = Origin::ok();
+    let proxied = proxy_with(&[origin.address], |service| {
+        service.listeners[0].timeouts.header = SHORT;
+        service.listeners[0].timeouts.keep_alive = SHORT * 3;
+    });
+    let mut client = proxied.client();
+    for _ in 0..2 {
+        assert_eq!(client.ask(GET).text(), "ok");
+        client.send("\r\n");
+    }
+    client.is_closed();
+}
+
+#[test]
 fn a_head_that_trickles_in_is_408_all_the_same() {
     let proxied = proxy_with(&[], |service| service.listeners[0].timeouts.header = SHORT);
     let mut client = proxied.client();

@@ -158,3 +158,27 @@ fn a_length_stays_unless_it_is_ambiguous() {
     assert_eq!(length(200, &[("content-length", "5"), ("transfer-encoding", "chunked")]), None);
     assert_eq!(length(204, &[("content-length", "0")]), None);
 }
+
+#[test]
+fn a_length_is_said_the_one_way_everybody_reads_alike() {
+    for (said, passed_on) in [("0003", "3"), ("00", "0"), ("0", "0"), ("30", "30")] {
+        let line = ("content-length".to_owned(), passed_on.to_owned());
+        assert!(forwarded(&[("content-length", said)]).contains(&line), "{said}");
+        assert!(returned(200, &[("content-length", said)]).contains(&line), "{said}");
+    }
+}
+
+#[test]
+fn a_connection_header_names_no_more_than_anybody_needs() {
+    let names_too_much = |count: usize| {
+        let names: Vec<_> = (0..count).map(|number| format!("x-{number}")).collect();
+        let mut request = Request::builder();
+        for names in names.chunks(10) {
+            request = request.header("connection", names.join(", "));
+        }
+        request_changes(&request.body(()).unwrap().into_parts().0).names_too_much()
+    };
+    assert!(!names_too_much(MOST_NAMED));
+    assert!(names_too_much(MOST_NAMED + 1));
+    assert!(names_too_much(MOST_NAMED * 10));
+}

@@ -1,9 +1,9 @@
 use http::{HeaderValue, Request};
-use lb_core::Tick;
+use lb_core::{Tick, strategy::Reason};
 use proptest::prelude::*;
 
 use super::*;
-use crate::observe::record::{PickedBy, Stickiness, end};
+use crate::{http::attempts::Attempts, observe::record::end};
 
 const WHEN: When =
     When { started: Duration::from_millis(971_186_136_042), took: Duration::from_micros(14_322) };
@@ -32,25 +32,27 @@ fn plain() -> Record {
 
 fn retried() -> Record {
     let mut record = plain();
-    let attempt = |backend: &str, address: &str, result, first_byte, total| Attempt {
+    let attempt = |backend: &str, address: &str, status, error, total| Attempt {
         backend: backend.into(),
         address: address.into(),
-        result,
+        reason: Reason::Turn,
+        started: Tick::ZERO,
         connect: Some(Duration::from_micros(150)),
-        first_byte,
-        total: Duration::from_millis(total),
+        first_byte: Option::map(status, |_| Duration::ZERO),
+        total: Some(Duration::from_millis(total)),
+        status,
+        error,
+        replayed: false,
     };
-    let refused = AttemptResult::Failed("backend-refused");
-    record.attempts = vec![
-        attempt("a", "10.0.0.2:3000", refused, None, 1),
-        attempt("b", "10.0.0.3:3000", AttemptResult::Status(502), Some(Duration::ZERO), 2),
-        attempt("c", "10.0.0.1:3000", AttemptResult::Status(200), Some(Duration::ZERO), 9),
+    let attempts = vec![
+        attempt("a", "10.0.0.2:3000", None, Some("backend-refused"), 1),
+        attempt("b", "10.0.0.3:3000", Some(502), None, 2),
+        attempt("c", "10.0.0.1:3000", Some(200), None, 9),
     ];
+    record.attempts = Some(Attempts::of(attempts, Stickiness::Moved));
     record.id = Some(HeaderValue::from_static("0192"));
     record.route = Some("api".into());
     record.cluster = Some("dynamic".into());
-    record.picked_by = Some(PickedBy::Retry);
-    record.sticky = Some(Stickiness::Moved);
     record
 }
 

@@ -27,6 +27,14 @@ impl Entropy {
         self.0[pick as usize % Self::LENGTH]
     }
 
+    /// The client's address for the pick of that number.
+    #[inline]
+    #[must_use]
+    pub fn address(&self, pick: u64) -> [u8; 4] {
+        let [a, b, c, d, ..] = self.of(pick).to_le_bytes();
+        [a, b, c, d]
+    }
+
     /// A time for picks; benches have no clock either.
     pub const NOW: Tick = Tick::from_millis(1);
 }

@@ -106,7 +106,8 @@ impl Subject {
         move |iterations| {
             let mut without = 0;
             for pick in 0..iterations {
-                let cx = PickCx::new(Entropy::NOW, entropy.of(pick));
+                let key = entropy.address(pick);
+                let cx = PickCx::new(Entropy::NOW, entropy.of(pick)).keyed(&key);
                 handle.refresh();
                 let view = handle.snapshot().view();
                 let choice = picker.pick(view, black_box(&cx));
@@ -125,7 +126,8 @@ impl Subject {
         move |iterations| {
             let mut without = 0;
             for pick in 0..iterations {
-                let cx = PickCx::new(Entropy::NOW, entropy.of(pick));
+                let key = entropy.address(pick);
+                let cx = PickCx::new(Entropy::NOW, entropy.of(pick)).keyed(&key);
                 match handle.acquire(black_box(&cx)) {
                     Ok(lease) => {
                         black_box(&lease);

@@ -44,8 +44,8 @@ impl Secret {
         sip::SipHasher24::new_with_key(&self.0).hash(bytes)
     }
 
-    /// SipHash-2-4 with 128 bits of both parts one after the other, so that the
-    /// value can't be made by others. The first must say where it ends.
+    /// SipHash-2-4 with 128 bits of both parts one after the other. The first says
+    /// what it is for; none is the beginning of another.
     pub(crate) fn mac(self, parts: [&[u8]; 2]) -> [u8; 16] {
         use std::hash::Hasher;
         let mut hasher = sip128::SipHasher24::new_with_key(&self.0);

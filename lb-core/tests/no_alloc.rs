@@ -11,8 +11,13 @@ use std::{
 };
 
 use lb_core::{
-    Backend, Cluster, Membership, Outcome, PickCx, Tick, Tried, Weight, sample::mix,
-    strategy::StrategyKind,
+    AdminState, Backend, Binding, Cause, Change, Cluster, Membership, Outcome, PickCx, Tick, Tried,
+    UnixTime, Weight,
+    cluster::CauseKind,
+    retry::RetryBudget,
+    sample::mix,
+    sticky::{self, Format, Ring, Sticky},
+    strategy::{Reason, StrategyKind},
 };
 
 struct Counting;
@@ -75,7 +80,8 @@ fn acquire_and_complete_allocate_nothing() {
             let mut held = Vec::with_capacity(64);
             let count = allocations(|| {
                 for request in 0..PICKS {
-                    let cx = PickCx::new(Tick::ZERO, mix(request));
+                    let key = mix(request).to_be_bytes();
+                    let cx = PickCx::new(Tick::ZERO, mix(request)).keyed(&key);
                     let bound = request.is_multiple_of(4);
                     let cx = if bound { cx.preferring(preferred) } else { cx };
                     let mut lease = handle.acquire(&cx).unwrap();
@@ -102,7 +108,9 @@ fn retries_refusals_and_errors_allocate_nothing() {
             let mut held = Vec::with_capacity(size);
             let count = allocations(|| {
                 for request in 0..size as u64 {
-                    held.push(handle.acquire(&PickCx::new(Tick::ZERO, mix(request))).unwrap());
+                    let key = mix(request).to_be_bytes();
+                    let cx = PickCx::new(Tick::ZERO, mix(request)).keyed(&key);
+                    held.push(handle.acquire(&cx).unwrap());
                 }
                 assert!(handle.acquire(&PickCx::new(Tick::ZERO, 1)).is_err(), "all are full");
                 held.clear();
@@ -114,5 +122,60 @@ fn retries_refusals_and_errors_allocate_nothing() {
             });
             assert_eq!(count, 0, "{kind} of {size}");
         }
+    }
+}
+
+#[test]
+fn hashing_past_those_who_cant_allocates_nothing() {
+    for kind in [StrategyKind::IpHash, StrategyKind::Maglev] {
+        let cluster = cluster(kind, 50, None);
+        for index in 1..50 {
+            let backend = format!("10.0.0.{index}:80").as_str().into();
+            let change = Change::Admin { backend, state: AdminState::Disabled };
+            cluster.apply(change, Cause::new(CauseKind::Person, "test")).unwrap();
+        }
+        cluster.drive(&|| Tick::from_millis(1_000));
+        let mut handle = cluster.handle();
+        let count = allocations(|| {
+            for request in 0..1_000_u32 {
+                let key = request.to_be_bytes();
+                let cx = PickCx::new(Tick::ZERO, mix(request.into())).keyed(&key);
+                assert_eq!(handle.acquire(&cx).unwrap().backend().name(), "10.0.0.0:80");
+            }
+        });
+        assert_eq!(count, 0, "{kind}");
+    }
+}
+
+#[test]
+fn following_a_cookie_allocates_nothing() {
+    let cluster = cluster(StrategyKind::LeastConn, 100, None);
+    let ring = Ring::new([[1; 16], [2; 16]]).unwrap();
+    cluster.apply(Change::Ring(Some(ring.clone())), Cause::new(CauseKind::Person, "test")).unwrap();
+    cluster.drive(&|| Tick::from_millis(1_000));
+    let mut handle = cluster.handle();
+    let (now, mut budget) = (UnixTime::from_secs(1), RetryBudget::new(20, 10));
+    for format in [Format::Derived, Format::Sealed { ttl: None }, Format::Name] {
+        let sticky = Sticky::new(format, ring.clone());
+        let stranger = Sticky::new(format, Ring::derived_from("stranger"));
+        let value = sticky.value("10.0.0.7:80", now);
+        let field = format!("a=1; ROUTE={value}.x, b=2");
+        let count = allocations(|| {
+            for request in 0..1_000 {
+                let entropy = mix(request);
+                let binding = sticky.read(value.as_bytes(), now).unwrap();
+                let cx = PickCx::new(Tick::ZERO, entropy).bound_to(binding);
+                let lease = handle.acquire(&cx).unwrap();
+                assert_eq!(lease.backend().name(), "10.0.0.7:80");
+                assert_eq!(lease.reason(), Reason::Preferred);
+                let foreign = stranger.read(value.as_bytes(), now);
+                let cx = PickCx::new(Tick::ZERO, entropy);
+                drop(handle.acquire(&cx.bound_to(foreign.unwrap_or(Binding::Key(b"x")))).unwrap());
+                assert!(sticky::apache::route("/;x=1", [field.as_bytes()], "ROUTE|y").is_some());
+                budget.first_attempt(Tick::from_millis(request));
+                budget.try_retry(Tick::from_millis(request));
+            }
+        });
+        assert_eq!(count, 0, "{format:?}");
     }
 }

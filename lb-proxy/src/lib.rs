@@ -2,7 +2,8 @@
 //!
 //! [`Proxy::start`] takes a [`Service`]: where to listen, which path goes to which
 //! cluster, and the clusters, which come from [`lb_core`]. The proxy brings its
-//! own threads; its example shows all there is to embedding it.
+//! own threads; its example shows all there is to embedding it. [`Running::reload`] takes
+//! another service up while it serves.
 //!
 //! # How it works
 //!
@@ -13,7 +14,7 @@
 //!
 //! * `config`: the configuration file, which nothing else here knows of (feature `config`)
 //! * `demo`: a backend to try things against (feature `demo`)
-//! * `runtime`: threads, time limits, starting and ending
+//! * `runtime`: threads, time limits, starting, reloading and ending
 //! * `listen`: listening sockets
 //! * `http`: a request's way through
 //! * `upstream`: connections to backends

@@ -219,7 +219,7 @@ impl Builder {
             backend: Arc::clone(&life.backend),
             incarnation: life.incarnation,
             standing: *standing,
-            weight: inputs.weight(&life.backend).get(),
+            base_weight: inputs.weight(&life.backend).get(),
         });
         let mut by_name: Box<[Slot]> = (0..lives.len()).map(Slot::new).collect();
         let mut by_incarnation = by_name.clone();

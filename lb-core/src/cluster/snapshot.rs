@@ -56,8 +56,7 @@ pub(super) struct Member {
     pub(super) backend: Arc<Backend>,
     pub(super) incarnation: IncarnationId,
     pub(super) standing: Standing,
-    /// The weight that was configured or set, whatever part of it is in force.
-    pub(super) weight: u32,
+    pub(super) base_weight: u32,
 }
 
 impl Snapshot {

@@ -82,11 +82,11 @@ impl<'a> View<'a> {
         self.roster.hot[slot.index()].weight
     }
 
-    /// The weight that was configured or set, of which a backend that comes or
-    /// returns may have only a part in force.
+    /// The weight that was decided, whatever slow start makes of it for now. For
+    /// strategies whose tables should not change with every step.
     #[must_use]
     pub fn base_weight(self, slot: Slot) -> u32 {
-        self.roster.members[slot.index()].weight
+        self.roster.members[slot.index()].base_weight
     }
 
     /// Requests it is working on.

@@ -2,9 +2,9 @@
 //!
 //! For whoever comes from `stickysession=`: the applications there append the
 //! route to their own session ids, in a cookie or in the URL. The rules are those
-//! of `mod_proxy_balancer` 2.4 to the letter, surprises included: a parameter is
-//! found at the end of a longer name as well, the first cookie of the name decides even
-//! if it is empty, and the *first* dot of the value begins the route.
+//! of `mod_proxy_balancer` 2.4, surprises included: a parameter is found at the end
+//! of a longer name as well, the first cookie of the name decides even if it is
+//! empty, and the *first* dot of the value begins the route.
 
 /// The route that a request asks for.
 ///
@@ -62,4 +62,40 @@ fn occurrences<'a>(text: &'a [u8], name: &[u8]) -> impl Iterator<Item = (&'a [u8
     (0..last)
         .filter(move |at| text[*at..].starts_with(name))
         .map(move |at| (&text[..at], &text[at + name.len()..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found<'a>(url: &'a str, cookies: &[&'a str]) -> Option<&'a str> {
+        let cookies = cookies.iter().map(|field| field.as_bytes());
+        route(url, cookies, "R|r").map(|route| std::str::from_utf8(route).unwrap())
+    }
+
+    #[test]
+    fn the_url_comes_before_the_cookies_unless_it_has_no_value() {
+        assert_eq!(found("/;r=.a", &["R=.b"]), Some("a"));
+        assert_eq!(found("/?x=1&r=.a#f", &[]), Some("a#f"));
+        assert_eq!(found("/;r=a", &["R=.b"]), None, "a value without a route decides, too");
+        assert_eq!(found("/;r=", &["R=.b"]), Some("b"));
+        assert_eq!(found("/;r=&x=1.a", &["R=.b"]), Some("a"), "delimiters before a value go");
+        assert_eq!(found("/?bar=.a", &[]), Some("a"), "the end of a longer name");
+    }
+
+    #[test]
+    fn a_cookie_begins_after_a_separator_and_ends_at_one() {
+        assert_eq!(found("/", &["xR=.a; R=.b"]), Some("b"));
+        assert_eq!(found("/", &["x=1,R\t=.b,c"]), Some("b"));
+        assert_eq!(found("/", &["x=1", "R=.b"]), Some("b"), "in the second field");
+        assert_eq!(found("/", &["R", "R="]), None);
+        assert_eq!(found("/", &["R=\".b\""]), Some("b\""), "quotes stay");
+        assert_eq!(found("/", &["R=x."]), None, "an empty route");
+    }
+
+    #[test]
+    fn without_a_name_nothing_is_found() {
+        assert_eq!(route("/=.a", [&b"=.a"[..]], ""), None);
+        assert_eq!(route("", [&b""[..]], "long|longer"), None);
+    }
 }

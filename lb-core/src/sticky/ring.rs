@@ -82,14 +82,23 @@ pub(crate) type Collision<T> = Option<(T, T)>;
 impl Routes {
     /// The routes of all backends under all keys, and who shares one. O(n log n).
     pub(crate) fn of(ring: Option<&Ring>, membership: &Membership) -> (Self, Collision<Arc<str>>) {
-        let backends: Vec<_> = membership.iter().collect();
         let keys = ring.map_or(&[][..], |ring| &ring.keys);
-        let routes = keys.iter().flat_map(|key| {
-            let routes = backends.iter().map(|backend| key.route(backend.name().as_bytes()));
-            routes.enumerate().map(|(index, route)| (route, Slot::new(index)))
-        });
-        let (routes, collision) = Self::new(routes);
-        let name = |slot: Slot| Arc::clone(backends[slot.index()].shared_name());
+        Self::by(keys, membership, |key, name| key.route(name.as_bytes()))
+    }
+
+    /// By any hash, as pairs with the same route are not to be found for the real one.
+    fn by<K>(
+        keys: &[K],
+        membership: &Membership,
+        hash: impl Fn(&K, &str) -> u64,
+    ) -> (Self, Collision<Arc<str>>) {
+        let names: Vec<&Arc<str>> = membership.iter().map(|member| member.shared_name()).collect();
+        let of_key = |key| {
+            let slots = (0..names.len()).map(Slot::new);
+            names.iter().map(|name| hash(key, name)).zip(slots).collect::<Vec<_>>()
+        };
+        let (routes, collision) = Self::new(keys.iter().flat_map(of_key));
+        let name = |slot: Slot| Arc::clone(names[slot.index()]);
         (routes, collision.map(|(one, other)| (name(one), name(other))))
     }
 
@@ -122,6 +131,7 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Backend;
 
     #[test]
     fn backends_that_share_a_route_are_told_and_neither_is_found() {
@@ -130,6 +140,20 @@ mod tests {
             Routes::new([(5, slot(0)), (9, slot(1)), (5, slot(2)), (9, slot(1))].into_iter());
         assert_eq!(collision, Some((slot(0), slot(2))));
         assert_eq!((routes.find(5), routes.find(9), routes.find(7)), (None, Some(slot(1)), None));
+    }
+
+    #[test]
+    fn backends_that_share_a_route_under_any_two_keys_are_named() {
+        let set = |names: &[&str]| Membership::new(names.iter().map(Backend::new)).unwrap();
+        let by = |names: &[&str]| {
+            let (_, collision) =
+                Routes::by(&[1, 2], &set(names), |key, name| key * name.len() as u64);
+            collision.map(|(one, other)| [one.to_string(), other.to_string()])
+        };
+        assert_eq!(by(&["a", "bbb", "ccccc"]), None);
+        assert_eq!(by(&["a", "bbb", "ccc"]), Some(["bbb".into(), "ccc".into()]));
+        assert_eq!(by(&["a", "bb"]), Some(["a".into(), "bb".into()]), "2 × 1 = 1 × 2");
+        assert_eq!(Routes::of(None, &set(&["a"])).1, None);
     }
 
     #[test]

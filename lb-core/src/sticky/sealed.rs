@@ -55,7 +55,7 @@ pub(super) fn open<'v>(ring: &Ring, value: &'v [u8], now: UnixTime) -> Option<Bi
 
 /// Tells keys apart without telling anything of them.
 fn key_id(key: Secret) -> [u8; 3] {
-    let [a, b, c, ..] = key.mac([b"name", b""]);
+    let [a, b, c, ..] = key.mac([b"key id", b""]);
     [a, b, c]
 }
 

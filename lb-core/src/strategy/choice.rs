@@ -45,12 +45,23 @@ pub enum Reason {
     LeastLoaded,
     /// It is the first that can take the request.
     First,
+    /// Its key belongs there.
+    Key,
+    /// Its key belongs to somebody who can't take it, and was hashed again.
+    Rehash,
     /// The request asked for it.
     Preferred,
     /// Everything the strategy chose was closed or full.
     LastResort,
     /// A strategy of somebody else's, in its own word.
     Custom(&'static str),
+}
+
+impl Reason {
+    /// Of a key that was hashed for the first time, or once more.
+    pub(super) fn of_attempt(attempt: usize) -> Self {
+        if attempt == 0 { Self::Key } else { Self::Rehash }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -61,6 +72,8 @@ impl fmt::Display for Reason {
             Self::Idle => "idle",
             Self::LeastLoaded => "least-loaded",
             Self::First => "first",
+            Self::Key => "key",
+            Self::Rehash => "rehash",
             Self::Preferred => "preferred",
             Self::LastResort => "last-resort",
             Self::Custom(word) => word,

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{First, LeastConn, P2c, Random, RoundRobin, Strategy};
+use super::{First, IpHash, LeastConn, Maglev, P2c, Random, RoundRobin, Strategy, StrategyOptions};
 
 /// A strategy by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub enum StrategyKind {
     P2c,
     /// [`First`]
     First,
+    /// [`IpHash`]
+    IpHash,
+    /// [`Maglev`]
+    Maglev,
 }
 
 /// No strategy is called that.
@@ -31,8 +35,15 @@ pub struct UnknownStrategy {
 
 impl StrategyKind {
     /// All of them.
-    pub const ALL: &[Self] =
-        &[Self::RoundRobin, Self::Random, Self::LeastConn, Self::P2c, Self::First];
+    pub const ALL: &[Self] = &[
+        Self::RoundRobin,
+        Self::Random,
+        Self::LeastConn,
+        Self::P2c,
+        Self::First,
+        Self::IpHash,
+        Self::Maglev,
+    ];
 
     /// Its name.
     #[must_use]
@@ -43,6 +54,8 @@ impl StrategyKind {
             Self::LeastConn => "least-conn",
             Self::P2c => "p2c",
             Self::First => "first",
+            Self::IpHash => "ip-hash",
+            Self::Maglev => "maglev",
         }
     }
 
@@ -55,6 +68,7 @@ impl StrategyKind {
                 Some(Self::LeastConn)
             }
             "power-of-two" | "random-two" | "two-choices" => Some(Self::P2c),
+            "ip_hash" => Some(Self::IpHash),
             _ => None,
         }
     }
@@ -62,12 +76,23 @@ impl StrategyKind {
     /// A strategy of this kind with default options.
     #[must_use]
     pub fn build(self) -> Box<dyn Strategy> {
+        self.build_with(&StrategyOptions::default())
+    }
+
+    /// A strategy of this kind with these options.
+    #[must_use]
+    pub fn build_with(self, options: &StrategyOptions) -> Box<dyn Strategy> {
         match self {
             Self::RoundRobin => Box::new(RoundRobin::default()),
             Self::Random => Box::new(Random),
             Self::LeastConn => Box::new(LeastConn::default()),
             Self::P2c => Box::new(P2c),
             Self::First => Box::new(First),
+            Self::IpHash => Box::new(IpHash::default()),
+            Self::Maglev => {
+                let maglev = options.secret.map_or_else(Maglev::default, Maglev::new);
+                Box::new(maglev.bounded(options.bounded_load))
+            }
         }
     }
 }

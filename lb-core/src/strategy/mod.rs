@@ -51,8 +51,11 @@ mod binding;
 mod choice;
 mod draws;
 mod first;
+mod ip_hash;
 mod kind;
 mod least_conn;
+mod maglev;
+mod options;
 mod p2c;
 mod pick_cx;
 mod random;
@@ -67,15 +70,21 @@ use std::fmt::Debug;
 pub use binding::Binding;
 pub use choice::{Choice, Reason};
 pub use first::First;
+pub use ip_hash::IpHash;
 pub use kind::{StrategyKind, UnknownStrategy};
 pub use least_conn::LeastConn;
+pub use maglev::Maglev;
+pub use options::StrategyOptions;
 pub use p2c::P2c;
 pub use pick_cx::PickCx;
 pub use random::Random;
 pub use round_robin::RoundRobin;
 pub use tried::Tried;
 
-use crate::{cluster::View, hash::Secret};
+use crate::{
+    cluster::{Slot, View},
+    hash::Secret,
+};
 
 /// A recipe for pickers. Lives on the write side, one per cluster; what must
 /// survive a rebuild (a cursor) it keeps itself.
@@ -144,4 +153,13 @@ impl BuildCx {
     pub(crate) fn new(entropy: u64, cluster: &str) -> Self {
         Self { entropy, secret: Secret::derived_from(cluster) }
     }
+}
+
+/// All backends of the tier that is used, in order, whether they can be or not:
+/// what tables are built over that a backend's coming and going must not change.
+/// Nobody when nobody can be used.
+fn tier_in_use(view: View<'_>) -> impl Iterator<Item = Slot> {
+    let first = view.new_set().as_slice().first();
+    let tier = first.map(|slot| view.backend(*slot).tier());
+    view.slots().filter(move |slot| Some(view.backend(*slot).tier()) == tier)
 }

@@ -9,7 +9,7 @@ use lb_core::{
     strategy::{First, RoundRobin, StrategyKind},
 };
 
-use crate::support::{cluster, equal, pick, position, settle, weighted};
+use crate::support::{acquire, cluster, equal, pick, position, settle, weighted};
 
 fn counts(cluster: &Cluster, backends: usize, picks: u64) -> Vec<u64> {
     let mut handle = cluster.handle();
@@ -133,14 +133,12 @@ fn every_strategy_finds_the_one_that_was_not_tried() {
             // `Tried` remembers eight: enough to leave one of nine.
             let steps = size.min(8);
             for step in 0..steps {
-                let cx = PickCx::new(Tick::ZERO, mix(step as u64));
-                let lease = handle.acquire(&cx.avoiding(&tried)).unwrap();
+                let lease = acquire(&mut handle, mix(step as u64), &tried).unwrap();
                 assert!(!tried.contains(lease.incarnation()), "{kind} of {size}");
                 tried.add(lease.incarnation());
             }
             if size <= 8 {
-                let cx = PickCx::new(Tick::ZERO, 3);
-                let error = handle.acquire(&cx.avoiding(&tried)).unwrap_err();
+                let error = acquire(&mut handle, 3, &tried).unwrap_err();
                 assert_eq!(error.tried, size, "{kind}");
             }
         }
@@ -173,7 +171,7 @@ fn the_same_inputs_give_the_same_decisions() {
             let mut held = std::collections::VecDeque::new();
             let mut names = Vec::new();
             for request in 0..2_000 {
-                let lease = handle.acquire(&PickCx::new(Tick::ZERO, mix(request))).unwrap();
+                let lease = acquire(&mut handle, mix(request), &Tried::default()).unwrap();
                 names.push((lease.backend().name().to_owned(), lease.reason()));
                 held.push_back(lease);
                 if held.len() > 15 {

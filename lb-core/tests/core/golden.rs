@@ -1,9 +1,16 @@
 //! Sequences that other programs play, row by row.
 
-use lb_core::{AdminState, Cause, Change, Cluster, cluster::CauseKind, strategy::StrategyKind};
+use std::net::IpAddr;
+
+use lb_core::{
+    AdminState, Cause, Change, Cluster, ClusterHandle, PickCx, Tick, Tried, UnixTime,
+    cluster::CauseKind,
+    sticky::{Format, Ring, Sticky, apache},
+    strategy::{Reason, StrategyKind},
+};
 use serde_json::Value;
 
-use crate::support::{cluster, pick, settle, weighted};
+use crate::support::{cluster, pick, position, settle, weighted};
 
 fn section<'a>(file: &'a Value, name: &str) -> &'a Vec<Value> {
     file["data"][name].as_array().unwrap()
@@ -33,6 +40,12 @@ fn assert_plays(cluster: &Cluster, row: &Value, expected: &[usize]) {
     let mut handle = cluster.handle();
     let played: Vec<usize> = expected.iter().map(|_| pick(&mut handle, 0)).collect();
     assert_eq!(played, expected, "{row}");
+}
+
+fn disable(cluster: &Cluster, backend: &str) {
+    let change = Change::Admin { backend: backend.into(), state: AdminState::Disabled };
+    cluster.apply(change, Cause::new(CauseKind::Person, "disabled")).unwrap();
+    settle(cluster);
 }
 
 #[test]
@@ -77,11 +90,117 @@ fn round_robin_plays_apache_byrequests_with_a_member_disabled() {
     let rows = section(&file, "byrequests_worker1_disabled");
     for row in rows {
         let cluster = of_row(StrategyKind::RoundRobin, row, "lbfactors");
-        let change = Change::Admin { backend: "b1".into(), state: AdminState::Disabled };
-        cluster.apply(change, Cause::new(CauseKind::Person, "disabled")).unwrap();
-        settle(&cluster);
+        disable(&cluster, "b1");
         assert_plays(&cluster, row, &numbers(row, "picks"));
     }
     println!("apache byrequests_worker1_disabled: {} rows exact", rows.len());
     assert_eq!(rows.len(), 5);
+}
+
+/// The rows of one table of `ip_hash`: a client's address and what was seen.
+fn clients<'a>(row: &'a Value, key: &str) -> impl Iterator<Item = (Vec<u8>, &'a Value)> {
+    let octets = |address: &str| match address.parse().unwrap() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    row[key].as_object().unwrap().iter().map(move |(address, seen)| (octets(address), seen))
+}
+
+/// Where a client is sent that has tried these, if its address decides it.
+fn of_address(handle: &mut ClusterHandle, octets: &[u8], tried: &mut Tried) -> Option<usize> {
+    let cx = PickCx::new(Tick::ZERO, 0).keyed(octets);
+    let lease = handle.acquire(&cx.avoiding(tried)).unwrap();
+    tried.add(lease.incarnation());
+    let decided = matches!(lease.reason(), Reason::Key | Reason::Rehash);
+    decided.then(|| position(lease.backend().name()))
+}
+
+#[test]
+fn ip_hash_sends_every_address_where_nginx_does() {
+    let file = nginx();
+    let mut rows = 0;
+    for row in section(&file, "ip_hash") {
+        let cluster = of_row(StrategyKind::IpHash, row, "weights");
+        let mut handle = cluster.handle();
+        for (octets, seen) in clients(row, "v4").chain(clients(row, "v6")) {
+            let got = of_address(&mut handle, &octets, &mut Tried::default());
+            assert_eq!(got.map(|got| got as u64), seen.as_u64(), "{octets:?} {}", row["weights"]);
+            rows += 1;
+        }
+    }
+    assert_eq!(rows, 5 * (125 + 44), "{rows} rows exact");
+}
+
+#[test]
+fn ip_hash_sends_past_a_server_that_is_down_as_nginx_does() {
+    let file = nginx();
+    let mut rows = 0;
+    for row in section(&file, "ip_hash") {
+        let cluster = of_row(StrategyKind::IpHash, row, "weights");
+        disable(&cluster, "b0");
+        let mut handle = cluster.handle();
+        for (octets, seen) in clients(row, "server0_down_v4") {
+            let got = of_address(&mut handle, &octets, &mut Tried::default());
+            assert_eq!(got.map(|got| got as u64), seen.as_u64(), "{octets:?} {}", row["weights"]);
+            rows += 1;
+        }
+    }
+    assert_eq!(rows, 5 * 60, "{rows} rows exact");
+}
+
+#[test]
+fn ip_hash_retries_in_the_order_of_nginx_until_twenty_rehashes_missed() {
+    let file = nginx();
+    let (mut rows, mut decided) = (0, 0);
+    for row in section(&file, "ip_hash") {
+        let cluster = of_row(StrategyKind::IpHash, row, "weights");
+        let mut handle = cluster.handle();
+        for (octets, seen) in clients(row, "all_refused_retry_order_v4") {
+            let mut tried = Tried::default();
+            for seen in seen.as_array().unwrap() {
+                // What comes after is round robin, whose state nginx shares.
+                let Some(got) = of_address(&mut handle, &octets, &mut tried) else { break };
+                assert_eq!(Some(got as u64), seen.as_u64(), "{octets:?} {}", row["weights"]);
+                decided += 1;
+            }
+            rows += 1;
+        }
+    }
+    // Of five, one has servers so unequal that 6 of 30 requests end by turns.
+    assert_eq!((rows, decided), (5 * 30, 60 + 90 + 120 + 84 + 90), "rows, tries exact");
+}
+
+#[test]
+fn ip_hash_sends_clients_without_an_address_where_zeros_go() {
+    let cluster = cluster(StrategyKind::IpHash, weighted(&[3, 1, 5, 2]));
+    let mut handle = cluster.handle();
+    let zeros = of_address(&mut handle, &[0; 4], &mut Tried::default());
+    for entropy in 0..10 {
+        let lease = handle.acquire(&PickCx::new(Tick::ZERO, entropy)).unwrap();
+        assert_eq!(Some(position(lease.backend().name())), zeros);
+    }
+}
+
+#[test]
+fn sticky_routes_are_found_where_apache_finds_them() {
+    let file = apache();
+    let section = &file["data"]["sticky_route"];
+    let name = section["stickysession"].as_str().unwrap();
+    let routes = section["routes"].as_array().unwrap();
+    let sticky = Sticky::new(Format::Name, Ring::derived_from("test"));
+    let rows = section["rows"].as_array().unwrap();
+    for row in rows {
+        let headers = row["headers"].as_array().unwrap().iter();
+        let cookies: Vec<&[u8]> =
+            headers.map(|header| header[1].as_str().unwrap().as_bytes()).collect();
+        let route = apache::route(row["url"].as_str().unwrap(), cookies.iter().copied(), name);
+        let route = route.map(|route| std::str::from_utf8(route).unwrap());
+        assert_eq!(route, row["parsed_route"].as_str(), "{row}");
+        let stuck = routes.iter().filter_map(Value::as_str).find(|known| Some(*known) == route);
+        assert_eq!(stuck, row["stuck_to"].as_str(), "{row}");
+        if let Some(known) = stuck {
+            assert_eq!(sticky.value(known, UnixTime::default()), format!(".{known}"));
+        }
+    }
+    assert_eq!(rows.len(), 13, "{} rows exact", rows.len());
 }

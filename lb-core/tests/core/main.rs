@@ -7,7 +7,9 @@
 mod changes;
 mod distribution;
 mod golden;
+mod keys;
 mod leases;
 mod properties;
+mod sticky;
 mod stress;
 mod support;

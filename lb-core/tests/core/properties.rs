@@ -184,7 +184,8 @@ impl Model {
 
     fn acquire(&mut self, entropy: u64, prefer: Option<u8>) {
         let prefer = prefer.map(|name| format!("b{name}"));
-        let mut cx = PickCx::new(Tick::ZERO, entropy);
+        let key = entropy.to_be_bytes();
+        let mut cx = PickCx::new(Tick::ZERO, entropy).keyed(&key);
         if let Some(name) = &prefer {
             cx = cx.preferring(name);
         }

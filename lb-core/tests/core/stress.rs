@@ -9,13 +9,13 @@ use std::{
 };
 
 use lb_core::{
-    AdminState, Cause, Change, Cluster, Outcome, PickCx, Tick,
+    AdminState, Cause, Change, Cluster, Outcome, PickCx, Tick, Tried,
     cluster::CauseKind,
     sample::{index, mix},
     strategy::StrategyKind,
 };
 
-use crate::support::{cluster, equal, settle};
+use crate::support::{acquire, cluster, equal, settle};
 
 const SEED: u64 = 20;
 
@@ -25,7 +25,7 @@ fn requests(cluster: &Cluster, worker: u64, stop: &AtomicBool) -> u64 {
     let mut served = 0;
     for request in 0.. {
         let entropy = mix(SEED ^ worker << 48 ^ request);
-        match handle.acquire(&PickCx::new(Tick::ZERO, entropy)) {
+        match acquire(&mut handle, entropy, &Tried::default()) {
             Ok(mut lease) if entropy.is_multiple_of(3) => {
                 lease.backend_done(Outcome::Status(200), Tick::ZERO);
                 held.push(lease);

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use lb_core::{
-    Backend, Cluster, ClusterHandle, Membership, Outcome, PickCx, Tick, Weight,
+    Backend, Cluster, ClusterHandle, Lease, Membership, Outcome, PickCx, PickError, Tick, Tried,
+    Weight,
     strategy::{Strategy, StrategyKind},
 };
 
@@ -37,10 +38,20 @@ pub(crate) fn settle(cluster: &Cluster) {
     cluster.drive(&|| now);
 }
 
+/// A request with this entropy, of a client of its own.
+pub(crate) fn acquire(
+    handle: &mut ClusterHandle,
+    entropy: u64,
+    tried: &Tried,
+) -> Result<Lease, PickError> {
+    let key = entropy.to_be_bytes();
+    handle.acquire(&PickCx::new(Tick::ZERO, entropy).keyed(&key).avoiding(tried))
+}
+
 /// The position of the backend that one request with this entropy gets and
 /// finishes on.
 pub(crate) fn pick(handle: &mut ClusterHandle, entropy: u64) -> usize {
-    let lease = handle.acquire(&PickCx::new(Tick::ZERO, entropy)).unwrap();
+    let lease = acquire(handle, entropy, &Tried::default()).unwrap();
     let position = position(lease.backend().name());
     lease.complete(Outcome::Status(200), Tick::ZERO);
     position

@@ -37,7 +37,7 @@ pub(super) struct RunArgs {
     listen: Option<Bind>,
 
     /// How to choose a backend, in every cluster: round-robin, random, least-conn
-    /// (the default), p2c, first.
+    /// (the default), p2c, first, ip-hash, maglev.
     #[arg(long, short, value_name = "NAME", value_parser = find_strategy)]
     strategy: Option<StrategyKind>,
 

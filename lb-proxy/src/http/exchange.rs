@@ -207,7 +207,8 @@ fn recover(
         age: connection.age(),
     };
     let decision = decide(attempt, outgoing.retries());
-    tracing::debug!(backend = flight.backend(), error = ?failure, ?decision, "attempt failed");
+    let (backend, client_ip) = (flight.backend(), outgoing.client_ip);
+    tracing::debug!(%client_ip, backend, error = ?failure, ?decision, "attempt failed");
     let trouble = failure.trouble;
     outgoing.went_out |= failure.unsent.is_none();
     outgoing.request = failure.unsent.map(|request| *request);
@@ -282,7 +283,11 @@ fn pass_on(
         flight.announces_end();
     }
     let date = || client.worker.clock.date();
+    let names_places = changes.names_places();
     let named = changes.apply_to_response(&mut head.headers, date, head.version);
+    if names_places {
+        outgoing.public.apply(&mut head.headers, flight.lease().backend().address());
+    }
     if !client.body_is_done() {
         // The backend may never take what is left.
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

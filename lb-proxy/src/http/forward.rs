@@ -13,7 +13,7 @@
 
 use std::{future::Future, rc::Rc};
 
-use http::{HeaderValue, Request, Response, Uri, Version, header, request};
+use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
 use hyper::body::Incoming;
 use lb_core::{PickError, Tried};
@@ -25,13 +25,12 @@ use super::{
     client::Client,
     deadlines::Deadlines,
     exchange::{End, attempt},
-    head::{RequestHead, Target},
-    headers::{Named, request_changes},
     outgoing::Outgoing,
-    route::{RequestFacts, Route, Unrouted},
+    request_id::{self, X_REQUEST_ID},
+    rewrite::{Rewritten, rewrite},
     status::{self, Form, Trouble},
 };
-use crate::{observe::RetryReason, runtime::site::Site};
+use crate::observe::RetryReason;
 
 /// Answers a request: with what a backend says, or with why none could.
 ///
@@ -44,7 +43,8 @@ pub(super) fn answer(
     client.request_begins(&request);
     // Read only if it comes to an answer of our own.
     let accept = request.headers().get(header::ACCEPT).cloned();
-    let mut outgoing = prepare(&client, request);
+    let id = request_id::of(request.headers(), &client);
+    let mut outgoing = prepare(&client, request, id.as_ref());
     async move {
         let answer = match &mut outgoing {
             Ok(outgoing) => forward(&client, outgoing).await,
@@ -56,9 +56,15 @@ pub(super) fn answer(
         };
         let mut response = answer.unwrap_or_else(|trouble| {
             let form = Form::accepted(accept.as_ref().map(HeaderValue::as_bytes));
-            refuse(&client, trouble, form)
+            refuse(&client, trouble, form, id.as_ref())
         });
-        client.records.note(|record| record.status = response.status().as_u16());
+        client.records.note(|record| {
+            record.status = response.status().as_u16();
+            record.id.clone_from(&id);
+        });
+        if let Some(id) = id {
+            response.headers_mut().insert(X_REQUEST_ID, id);
+        }
         if let Some(total) = total {
             response.body_mut().limit(total);
         }
@@ -67,10 +73,15 @@ pub(super) fn answer(
     }
 }
 
-fn refuse(client: &Client, trouble: Trouble, form: Form) -> Response<ResponseBody> {
+fn refuse(
+    client: &Client,
+    trouble: Trouble,
+    form: Form,
+    id: Option<&HeaderValue>,
+) -> Response<ResponseBody> {
     trouble.log();
     client.records.note(|record| record.ends(trouble.verdict().word));
-    let mut response = status::answer(trouble, form);
+    let mut response = status::answer(trouble, form, id);
     response.headers_mut().insert(header::DATE, client.worker.clock.date());
     if !client.body_is_done() || trouble == Trouble::Method {
         // What is left of the body, or comes through a tunnel that the client
@@ -80,16 +91,19 @@ fn refuse(client: &Client, trouble: Trouble, form: Form) -> Response<ResponseBod
     response
 }
 
-fn prepare(client: &Rc<Client>, request: Request<Incoming>) -> Result<Outgoing, Trouble> {
+fn prepare(
+    client: &Rc<Client>,
+    request: Request<Incoming>,
+    id: Option<&HeaderValue>,
+) -> Result<Outgoing, Trouble> {
     let (mut head, body) = request.into_parts();
     check(&head, &client.settings().limits)?;
     let site = client.worker.site();
-    let route = route_of(&head, client, &site)?;
-    let cluster = route.cluster;
+    let Rewritten { cluster, client_ip, public, lacks_host, named } =
+        rewrite(&mut head, client, &site.routes, id)?;
     let of = &site.clusters[cluster];
     let attempts = Attempts::begin(client.records.is_open());
     client.records.note(|record| {
-        record.route = Some(Rc::from(&*route.name));
         record.cluster = Some(Rc::clone(&of.name));
         record.attempts.clone_from(&attempts);
     });
@@ -99,10 +113,11 @@ fn prepare(client: &Rc<Client>, request: Request<Incoming>) -> Result<Outgoing, 
     let now = || client.worker.clock.unix();
     let bound =
         of.binder.as_ref().and_then(|binder| binder.take(&head.uri, &mut head.headers, now()));
-    let (lacks_host, named) = rewrite(&mut head, client)?;
     let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client), named));
     Ok(Outgoing {
         cluster,
+        client_ip,
+        public,
         request: Some(request),
         spare: None,
         is_repeatable,
@@ -116,34 +131,6 @@ fn prepare(client: &Rc<Client>, request: Request<Incoming>) -> Result<Outgoing, 
         attempts,
         site,
     })
-}
-
-fn route_of<'a>(
-    head: &request::Parts,
-    client: &Client,
-    site: &'a Site,
-) -> Result<&'a Route, Trouble> {
-    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    let facts = RequestFacts::new(&head.method, host_of(head), target, &head.headers, client.peer);
-    let route = facts.map_err(Unrouted::Path).and_then(|facts| site.routes.decide(&facts));
-    route.map_err(|unrouted| match unrouted {
-        Unrouted::NoRoute => Trouble::NoRoute,
-        Unrouted::ForeignHost => Trouble::ForeignHost,
-        Unrouted::Path(_) => Trouble::Target,
-    })
-}
-
-/// Whom a request is for. What stands in an absolute target counts, whatever the
-/// header says (RFC 9112, section 3.2.2).
-fn host_of(head: &request::Parts) -> &str {
-    let header = || head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    match head.target() {
-        // A name and a password are not part of it.
-        Target::Absolute { authority, .. } => {
-            authority.rsplit_once('@').map_or(authority, |(_, host)| host)
-        }
-        _ => header().unwrap_or_default(),
-    }
 }
 
 async fn forward(
@@ -205,28 +192,6 @@ fn discard(answer: Option<Kept>) {
     if let Some(Ok(answer)) = answer {
         answer.into_body().discard();
     }
-}
-
-/// Makes the head what a backend is to see. Returns whether it lacks a host, and
-/// what may not be in its trailers.
-fn rewrite(head: &mut request::Parts, client: &Client) -> Result<(bool, Named), Trouble> {
-    if let Target::Absolute { .. } = head.target() {
-        let host = HeaderValue::from_str(host_of(head)).ok();
-        if let Some(host) = host {
-            head.headers.insert(header::HOST, host);
-        }
-        head.uri = head.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
-    }
-    let changes = request_changes(head);
-    if changes.names_too_much() {
-        return Err(Trouble::HeadTooLarge);
-    }
-    let named = changes.apply_to_request(&mut head.headers, &client.origin, head.version);
-    let lacks_host = head.version == Version::HTTP_10 && !head.headers.contains_key(header::HOST);
-    head.version = Version::HTTP_11;
-    // An offer to upgrade, for instance, which holds on to the connection.
-    head.extensions.clear();
-    Ok((lacks_host, named))
 }
 
 fn nobody(error: PickError) -> Trouble {

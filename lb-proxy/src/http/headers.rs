@@ -2,19 +2,26 @@
 //! directions.
 //!
 //! Taken away is what concerns one connection only (RFC 9110, section 7.6.1),
-//! and what a client says about where it came from: a client is not a trusted
-//! proxy. A head is read once, front to back, and the answer is a set of bits;
+//! and what a client says about where it came from, unless it is a
+//! [trusted proxy](super::forwarded). A head is read once, front to back, and the answer is a set of bits;
 //! only what is there is then looked up and removed.
+
+use std::{net::IpAddr, rc::Rc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 
-use super::head::Head;
+use super::{
+    forwarded::{Believed, is_kept, say_on},
+    head::Head,
+    via::{self, Via},
+};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Names that are removed wherever they stand, each with its bit.
 const REMOVED: [(u16, HeaderName); 9] = [
@@ -66,15 +73,36 @@ pub(crate) struct Changes {
     /// How many names `Connection` lists.
     named: usize,
     has_date: bool,
+    /// It came through a proxy.
+    has_via: bool,
+    /// There is a header that [`PublicForm`](super::public::PublicForm) may change.
+    names_places: bool,
 }
 
-/// What is known about the client a request came from.
+/// What is known about the way a request came, and the neighbour it came from.
 #[derive(Debug)]
 pub(crate) struct Origin {
+    /// What we add to the proxies it came through.
+    pub(crate) via: Rc<Via>,
     /// Its address.
-    pub(crate) address: HeaderValue,
+    pub(crate) neighbour: IpAddr,
+    /// The same as text.
+    pub(super) address: HeaderValue,
     /// The scheme it used.
-    pub(crate) scheme: HeaderValue,
+    pub(super) scheme: HeaderValue,
+}
+
+impl Origin {
+    pub(crate) fn new(neighbour: IpAddr, via: Rc<Via>) -> Self {
+        let neighbour = neighbour.to_canonical();
+        let address = HeaderValue::from_str(&neighbour.to_string());
+        Self {
+            via,
+            neighbour,
+            address: address.expect("an IP address is visible ASCII"),
+            scheme: HeaderValue::from_static("http"),
+        }
+    }
 }
 
 /// Names that only `Connection`, or the list of claims, gave a meaning.
@@ -105,15 +133,19 @@ pub(crate) fn response_changes(head: &impl Head, no_content: bool) -> Changes {
     changes
 }
 
-/// Whether a header says where a request came from. `_` counts as `-`: backends
-/// that get headers as variables cannot tell them apart.
+/// Whether a header says where a request came from, or is another spelling of its
+/// name. `_` counts as `-`: backends that get headers as variables cannot tell them
+/// apart.
 pub(super) fn is_claim(name: &str) -> bool {
     let begins = |with: &[u8]| {
         let is_same =
             |(byte, wanted): (u8, &u8)| byte == *wanted || (byte, *wanted) == (b'_', b'-');
         name.len() >= with.len() && name.bytes().zip(with).all(is_same)
     };
-    name.starts_with('x') && (begins(b"x-forwarded-") || name.len() == 9 && begins(b"x-real-ip"))
+    name.starts_with('x')
+        && (begins(b"x-forwarded-")
+            || name.len() == 9 && begins(b"x-real-ip")
+            || name.len() == 12 && begins(b"x-request-id") && name != "x-request-id")
 }
 
 fn scan(head: &impl Head) -> Changes {
@@ -143,6 +175,10 @@ fn scan(head: &impl Head) -> Changes {
                 changes.odd_length |= value.len() > 1 && value[0] == b'0';
             }
             "date" => changes.has_date = true,
+            "via" => changes.has_via = true,
+            "location" | "content-location" | "refresh" | "set-cookie" => {
+                changes.names_places = true;
+            }
             name if is_claim(name) => {
                 changes.also_removed.extend(HeaderName::from_bytes(name.as_bytes()).ok());
             }
@@ -156,6 +192,16 @@ impl Changes {
     /// Whether `Connection` lists more than anybody has a use for.
     pub(crate) fn names_too_much(&self) -> bool {
         self.named > MOST_NAMED
+    }
+
+    /// Whether a request has been here.
+    pub(crate) fn is_loop(&self, headers: &HeaderMap, via: &Via) -> bool {
+        self.has_via && via.is_in(headers)
+    }
+
+    /// Whether a backend may have said where something is.
+    pub(crate) fn names_places(&self) -> bool {
+        self.names_places
     }
 
     /// Adds what a `Connection` header names.
@@ -172,13 +218,17 @@ impl Changes {
     }
 
     /// Makes a request's headers those the backend is to see. Returns what may not
-    /// come back as a trailer.
+    /// come back as a trailer. `believed` is what a trusted neighbour has said.
     pub(crate) fn apply_to_request(
-        self,
+        mut self,
         headers: &mut HeaderMap,
         from: &Origin,
+        believed: Option<Believed>,
         version: Version,
     ) -> Named {
+        if believed.is_some() {
+            self.also_removed.retain(|name| !is_kept(name.as_str()));
+        }
         self.clean(headers);
         if self.chunked {
             headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -187,12 +237,17 @@ impl Changes {
             headers.insert(header::TE, HeaderValue::from_static("trailers"));
             headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
         }
-        if let Some(host) = headers.get(header::HOST).cloned() {
-            headers.insert(X_FORWARDED_HOST, host);
+        match believed {
+            Some(believed) => say_on(headers, from, believed),
+            None => {
+                if let Some(host) = headers.get(header::HOST).cloned() {
+                    headers.insert(X_FORWARDED_HOST, host);
+                }
+                headers.insert(X_FORWARDED_FOR, from.address.clone());
+                headers.insert(X_FORWARDED_PROTO, from.scheme.clone());
+            }
         }
-        headers.insert(X_FORWARDED_FOR, from.address.clone());
-        headers.insert(X_FORWARDED_PROTO, from.scheme.clone());
-        headers.append(header::VIA, via(version));
+        headers.append(header::VIA, from.via.of_request(version));
         self.named()
     }
 
@@ -208,7 +263,7 @@ impl Changes {
         if !self.has_date {
             headers.insert(header::DATE, date());
         }
-        headers.append(header::VIA, via(version));
+        headers.append(header::VIA, via::of_answer(version));
         self.named()
     }
 
@@ -240,13 +295,6 @@ impl Changes {
             headers.remove(name);
         }
     }
-}
-
-fn via(version: Version) -> HeaderValue {
-    HeaderValue::from_static(match version {
-        Version::HTTP_10 => "1.0 lb",
-        _ => "1.1 lb",
-    })
 }
 
 /// The members of a list in a header.

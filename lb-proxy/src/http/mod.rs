@@ -5,7 +5,9 @@
 //! | `serve`, `client_io`, `client` | one client connection, its phases and limits |
 //! | `head` | how the pure steps read a message |
 //! | `check`, `route` | may it be forwarded, and where to |
-//! | `headers`, `trailers` | what is taken away and set on the way |
+//! | `rewrite` | what a backend sees of it |
+//! | `headers`, `trailers`, `forwarded`, `via`, `request_id` | what is taken away and set on the way |
+//! | `public` | what a backend says about itself, put right on the way back |
 //! | `binder`, `key` | whom the client is bound to, and what a strategy may pick by |
 //! | `forward`, `outgoing`, `deadlines` | a request from the first try to the last |
 //! | `exchange`, `flight`, `replay` | a try with a backend, and what follows a failed one |
@@ -26,30 +28,38 @@ mod exchange;
 pub(crate) mod flat_write;
 mod flight;
 mod forward;
+mod forwarded;
 mod head;
 mod headers;
 pub(crate) mod key;
 mod outgoing;
+mod public;
 mod records;
 mod replay;
+mod request_id;
 pub(crate) mod retry;
+mod rewrite;
 pub(crate) mod route;
 mod serve;
 mod status;
 pub(crate) mod sticky;
 mod trailers;
 mod upload;
+pub(crate) mod via;
 
 /// The pure steps, for fuzzers.
 #[cfg(any(all(test, feature = "config"), feature = "fuzz"))]
 pub(crate) mod fuzzing {
     pub(crate) use super::{
         check::check,
+        forwarded::believed,
         headers::{Origin, request_changes},
+        via::Via,
     };
 }
 
 pub use key::KeyRule;
+pub(crate) use request_id::RequestIds;
 pub use retry::{RetryOn, RetrySettings};
 pub use route::{
     Condition, Explained, HostPattern, PathError, PathPattern, RequestFacts, Route, RouteTable,

@@ -1,13 +1,13 @@
 //! A request on its way to a backend, with all it takes to send it again.
 
-use std::{mem, rc::Rc};
+use std::{mem, net::IpAddr, rc::Rc};
 
 use http::{HeaderValue, Request, header};
 use lb_core::{PickCx, PickError, Tried};
 
 use super::{
     attempts::Attempts, binder::Bound, body::RequestBody, client::Client, deadlines::Deadlines,
-    flight::Flight, key::ClientKey, retry::RetryOn,
+    flight::Flight, key::ClientKey, public::PublicForm, retry::RetryOn,
 };
 use crate::{
     runtime::site::{Site, WorkerCluster},
@@ -19,6 +19,10 @@ pub(super) struct Outgoing {
     pub(super) site: Rc<Site>,
     /// Position in the site.
     pub(super) cluster: usize,
+    /// Where it came from, as far as trusted proxies tell it.
+    pub(super) client_ip: IpAddr,
+    /// How its client sees what it asks for.
+    pub(super) public: PublicForm,
     /// `None` while it is with a connection.
     pub(super) request: Option<Request<RequestBody>>,
     /// The same again, where it may have to be repeated. hyper gives back only
@@ -58,7 +62,7 @@ impl Outgoing {
     /// Picks a backend, none of those that were tried. This is a try.
     pub(super) fn pick(&mut self, client: &Client, tried: &Tried) -> Result<Flight, PickError> {
         let (worker, cluster) = (&client.worker, self.cluster());
-        let key = cluster.settings.key.map(|rule| ClientKey::new(rule, client.peer));
+        let key = cluster.settings.key.map(|rule| ClientKey::new(rule, self.client_ip));
         let mut cx = PickCx::new(worker.clock.now(), worker.entropy.next()).avoiding(tried);
         if let Some(key) = &key {
             cx = cx.keyed(key.as_bytes());

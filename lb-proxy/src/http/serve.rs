@@ -80,11 +80,15 @@ where
             self.end(overdue);
             return Poll::Ready(());
         }
+        if self.client.is_draining() { self.poll_drain(cx) } else { Poll::Pending }
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.client.listener.is_cut_off() {
             self.connection = None;
             return Poll::Ready(());
         }
-        if self.client.is_draining() && !self.drains && self.client.may_be_told_to_end() {
+        if !self.drains && self.client.may_be_told_to_end() {
             self.drains = true;
             if let Some(connection) = &mut self.connection {
                 Pin::new(connection).graceful_shutdown();

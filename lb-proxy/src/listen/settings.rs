@@ -19,6 +19,8 @@ pub struct ListenerSettings {
     pub limits: ListenerLimits,
     /// Whose `X-Forwarded-*` is believed; nobody's unless set.
     pub trusted_proxies: TrustedProxies,
+    /// Whether each request gets a name, `X-Request-Id`, for its backend and its client.
+    pub request_id: bool,
 }
 
 impl ListenerSettings {
@@ -33,6 +35,7 @@ impl ListenerSettings {
             timeouts: ListenerTimeouts::default(),
             limits: ListenerLimits::default(),
             trusted_proxies: TrustedProxies::default(),
+            request_id: true,
         }
     }
 }
@@ -50,7 +53,8 @@ pub struct ListenerTimeouts {
     pub keep_alive: Duration,
     /// While a client takes nothing of what waits for it; then a reset.
     pub send_stall: Duration,
-    /// For requests in flight when the proxy drains; then they are cut off.
+    /// For requests in flight when the proxy drains, or goes on without this listener;
+    /// then they are cut off.
     pub shutdown: Duration,
 }
 

@@ -3,7 +3,7 @@
 //! A record holds on to what the request came with (a count each, no copies), and
 //! only to what the format of the log asks for.
 
-use std::{cell::Ref, rc::Rc};
+use std::{cell::Ref, net::IpAddr, rc::Rc};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
 use lb_core::{Tick, strategy::Reason};
@@ -125,6 +125,13 @@ impl Record {
             bytes_in: 0,
             bytes_out: 0,
             end: None,
+        }
+    }
+
+    /// A trusted neighbour says where it came from.
+    pub(crate) fn came_from(&mut self, client: IpAddr) {
+        if let Ok(text) = HeaderValue::from_str(&client.to_string()) {
+            self.client = text;
         }
     }
 

@@ -6,8 +6,8 @@
 //! never ahead of the truth and at most one tick (100 ms) behind it.
 //!
 //! Wall-clock time exists as the text of the `Date` header, as the second that values
-//! in cookies are made in, and as the difference to ticks, for what people read. It is
-//! set with every tick, and may jump.
+//! in cookies are made in, and as the difference to ticks, for the names of requests
+//! and for what people read. It is set with every tick, and may jump.
 
 use std::{
     cell::{Cell, RefCell},
@@ -88,6 +88,12 @@ impl Clock {
         self.start.get() + at.since(Tick::ZERO)
     }
 
+    /// Milliseconds since 1970, as of the last reading or tick. For names and logs: the
+    /// wall clock may be set back.
+    pub(crate) fn unix_millis(&self) -> u64 {
+        u64::try_from(self.wall(self.coarse()).as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// The seconds since 1970, at most one tick late.
     pub(crate) fn unix(&self) -> UnixTime {
         UnixTime::from_secs(self.date_second.get())
@@ -123,6 +129,17 @@ mod tests {
             clock.wall(clock.coarse() + Duration::from_secs(5)),
             wall + Duration::from_secs(5)
         );
+    }
+
+    #[test]
+    fn wall_clock_time_goes_on_between_ticks() {
+        let clock = Clock::new();
+        let millis = clock.unix_millis();
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        assert!(u128::from(millis) <= wall + 1 && wall < u128::from(millis) + 10_000);
+        while clock.unix_millis() == millis {
+            clock.now();
+        }
     }
 
     #[test]

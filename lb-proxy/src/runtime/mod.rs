@@ -5,6 +5,7 @@ mod builder;
 pub(crate) mod clock;
 mod control;
 pub(crate) mod entropy;
+mod instance;
 mod listeners;
 pub(crate) mod open_count;
 mod plan;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{progress::Version, service::Service};
+use super::{instance::Instance, progress::Version, service::Service};
 use crate::{listen::ListenerSettings, observe::Board};
 
 /// Tells the listeners of a proxy apart, also after a reload.
@@ -18,13 +18,12 @@ pub(super) struct ListenerId(pub(super) u64);
 pub(super) struct Plan {
     pub(super) version: Version,
     pub(super) service: Arc<Service>,
+    pub(super) instance: Instance,
     /// Which ones the listeners of the service are, in their order. A worker closes
     /// all others.
     pub(super) listeners: Arc<[ListenerId]>,
     /// Sockets that are new.
     pub(super) opened: Vec<OpenedListener>,
-    /// How many workers there are.
-    pub(super) workers: u32,
     /// Where it counts.
     pub(super) board: Arc<Board>,
 }

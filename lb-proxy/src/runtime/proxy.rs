@@ -13,6 +13,7 @@ use lb_core::Cluster;
 use super::{
     builder::Builder,
     control::{Control, Stage},
+    instance::Instance,
     listeners::{Committed, ListenerChanges, Listeners, NextListeners},
     plan::Plan,
     progress::{Progress, Version},
@@ -64,7 +65,7 @@ impl Proxy {
     pub fn start(service: Service, workers: NonZeroUsize) -> Result<Running, StartError> {
         check_routes(&service)?;
         let progress = Progress::new(workers.get());
-        let mut present = Present::default();
+        let mut present = Present::new(Instance::new(workers));
         let listeners = present.listeners.prepare(&service.listeners, workers, &progress)?;
         let builder = Builder::start().map_err(StartError::Thread)?;
         builder.drive_only(clusters(&service));
@@ -100,14 +101,20 @@ pub struct Running {
 }
 
 /// The service in force, as far as the next one has to know it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Present {
+    instance: Instance,
     version: Version,
     listeners: Listeners,
     board: Arc<Board>,
 }
 
 impl Present {
+    fn new(instance: Instance) -> Self {
+        let (version, listeners, board) = Default::default();
+        Self { instance, version, listeners, board }
+    }
+
     /// Makes this the present service. Returns a plan for each worker that `listeners`
     /// were prepared for.
     fn replace(
@@ -119,11 +126,11 @@ impl Present {
         let Committed { listeners, changes, opened } =
             self.listeners.commit(listeners, self.version);
         self.board.logs_to(service.access_log.as_ref());
-        let (version, service) = (self.version, Arc::new(service));
-        let workers = u32::try_from(opened.len()).unwrap_or(u32::MAX);
+        let (instance, version, service) = (self.instance, self.version, Arc::new(service));
         let plan = |opened| {
             let (service, listeners) = (Arc::clone(&service), Arc::clone(&listeners));
-            Plan { version, service, listeners, opened, workers, board: Arc::clone(&self.board) }
+            let board = Arc::clone(&self.board);
+            Plan { version, service, instance, listeners, opened, board }
         };
         (opened.into_iter().map(plan).collect(), changes)
     }

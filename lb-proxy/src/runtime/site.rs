@@ -10,6 +10,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    num::NonZeroUsize,
     rc::{Rc, Weak},
     sync::Arc,
 };
@@ -68,7 +69,7 @@ pub(super) struct Sites {
     control: Arc<Control>,
     board: Arc<Board>,
     /// How many workers there are.
-    workers: u32,
+    workers: NonZeroUsize,
     /// Idle connections, over all clusters.
     idle: Rc<Cell<usize>>,
     /// The clusters of this site, and those of earlier ones that requests still use.
@@ -79,7 +80,7 @@ pub(super) struct Sites {
 impl Sites {
     pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>, plan: &Plan) -> Self {
         let (idle, known) = (Rc::default(), RefCell::default());
-        let (workers, board) = (plan.workers, Arc::clone(&plan.board));
+        let (workers, board) = (plan.instance.workers, Arc::clone(&plan.board));
         Self { clock, control, board, workers, idle, known, logs: WorkerLogs::default() }
     }
 
@@ -88,7 +89,8 @@ impl Sites {
         let clusters = service.clusters.iter().map(|settings| {
             let kept = self.kept(&settings.cluster);
             kept.pool.keep_for(settings.timeouts.pool_idle);
-            let floor = (RETRIES / self.workers).max(1);
+            let workers = u32::try_from(self.workers.get()).unwrap_or(u32::MAX);
+            let floor = (RETRIES / workers).max(1);
             let name = settings.cluster.name();
             Rc::new(WorkerCluster {
                 name: name.into(),

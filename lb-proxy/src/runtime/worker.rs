@@ -31,6 +31,7 @@ use super::{
     timers::{TICK, Timers},
 };
 use crate::{
+    http::{RequestIds, via::Via},
     listen::{Listener, ListenerSettings, accept},
     observe::WorkerLog,
     upstream::Names,
@@ -45,7 +46,9 @@ pub(crate) struct Worker {
     pub(crate) clock: Rc<Clock>,
     pub(crate) timers: Timers,
     pub(crate) entropy: Entropy,
+    pub(crate) request_ids: RequestIds,
     pub(crate) names: Names,
+    pub(crate) via: Rc<Via>,
     sites: Sites,
     site: RefCell<Rc<Site>>,
     listeners: RefCell<Vec<WorkerListener>>,
@@ -76,7 +79,9 @@ impl Worker {
             names: Names::new(Rc::clone(&clock)),
             clock,
             entropy: Entropy::from_os(),
+            via: Rc::new(Via::new(plan.instance.id)),
             listeners: RefCell::default(),
+            request_ids: RequestIds::default(),
             draining: Cell::new(false),
             cut_off: Cell::new(false),
             open: Rc::default(),
@@ -298,5 +303,45 @@ async fn tick(worker: Rc<Worker>) {
         if count % SWEEP == 0 {
             worker.sites.sweep();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::runtime::{instance::Instance, service::Service};
+
+    #[test]
+    fn a_worker_ends_when_a_task_that_it_needs_panics() {
+        let service = Service {
+            listeners: Vec::new(),
+            routes: Arc::default(),
+            clusters: Vec::new(),
+            access_log: None,
+        };
+        let plan = Plan {
+            version: 1,
+            service: Arc::new(service),
+            instance: Instance::new(NonZeroUsize::MIN),
+            listeners: Arc::default(),
+            opened: Vec::new(),
+            board: Arc::default(),
+        };
+        let control = Arc::default();
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build_local(LocalOptions::default()).unwrap();
+        let worker = Rc::new(Worker::new(&plan, &control));
+        runtime.block_on(async {
+            let life = live(&worker, &control, Duration::ZERO, |_| {});
+            worker.spawn_vital("fine", async {});
+            let limit = Duration::from_millis(10);
+            assert!(tokio::time::timeout(limit, life).await.is_err(), "it lives until then");
+            worker.spawn_vital("broken", async { panic!("on purpose") });
+            let life = live(&worker, &control, Duration::ZERO, |_| {});
+            let limit = Duration::from_secs(20);
+            tokio::time::timeout(limit, life).await.expect("it ends");
+        });
     }
 }

@@ -16,7 +16,7 @@ use std::{
 use lb_core::Cluster;
 use lb_proxy::{
     AccessLog, AccessLogSettings, ClusterSettings, ListenerSettings, LogFormat, LogTarget, Proxy,
-    Route, RouteTable, Service, StickySettings, StickyValue,
+    Route, RouteTable, Service, StickySettings, StickyValue, TrustedProxies,
 };
 use serde_json::Value;
 
@@ -94,7 +94,7 @@ fn an_answer_becomes_a_line() {
     let origin = Origin::ok();
     let logged = Logged::new(&[origin.address]);
     let before = std::time::SystemTime::now();
-    logged.proxied.ask(
+    let answer = logged.proxied.ask(
         "POST /a/b?c=d HTTP/1.1\r\nHost: example.org\r\nUser-Agent: \"x\"\\\r\n\
          Referer: http://r/\u{e9}\r\nContent-Length: 3\r\n\r\nabc",
     );
@@ -117,6 +117,7 @@ fn an_answer_becomes_a_line() {
     for (key, value) in expected.as_object().unwrap() {
         assert_eq!(&line[key], value, "{key} in {line}");
     }
+    assert_eq!(line["id"].as_str(), answer.header("x-request-id"));
     assert!(line["ts"].as_str().unwrap().ends_with('Z'), "{line}");
     assert!(line["duration"].as_f64().unwrap() <= before.elapsed().unwrap().as_secs_f64());
 }
@@ -498,4 +499,15 @@ fn a_backend_that_takes_too_long_is_the_end_and_its_try_says_why() {
     assert_eq!(outcome(&line), (504, "backend-timeout"));
     assert_eq!(line["attempts"][0]["error"], "backend-timeout");
     assert!(line["attempts"][0]["total"].as_f64().unwrap() >= 0.05, "{line}");
+}
+
+#[test]
+fn a_trusted_neighbour_says_whose_request_it_is() {
+    let change = |service: &mut Service| {
+        service.listeners[0].trusted_proxies =
+            TrustedProxies::new(["127.0.0.0/8".parse().unwrap()]);
+    };
+    let logged = Logged::with(&[Origin::ok().address], LogFormat::Json, change);
+    logged.proxied.ask("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n");
+    assert_eq!(logged.line()["client"], "192.0.2.9");
 }

@@ -6,11 +6,14 @@
 mod access_log;
 mod bodies;
 mod failure;
+mod forwarded;
 mod forwarding;
 mod keep_alive;
 mod limits;
 mod reload;
 mod retries;
+mod rewriting;
+mod routes;
 mod shutdown;
 mod sticky;
 mod support;

@@ -1,7 +1,8 @@
 //! Another service under the same clients.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     num::NonZeroUsize,
     process::Command,
@@ -14,7 +15,11 @@ use std::{
     time::Duration,
 };
 
-use lb_core::{Cause, Change, Cluster, cluster::CauseKind, strategy::RoundRobin};
+use lb_core::{
+    Cause, Change, Cluster, PickCx,
+    cluster::{CauseKind, View},
+    strategy::{BuildCx, Choice, Picker, RoundRobin, Strategy},
+};
 use lb_proxy::{
     ClusterSettings, ListenerChanges, ListenerSettings, Proxy, Reloaded, Route, RouteTable,
     Running, Service, StartError,
@@ -174,6 +179,21 @@ fn connections_to_backends_stay_if_their_cluster_does() {
 }
 
 #[test]
+fn idle_connections_of_clusters_that_are_gone_take_no_room() {
+    // One more than a worker keeps in all.
+    const ROUNDS: usize = 1025;
+    let origin = Origin::ok();
+    let running = start(1, Service { routes: Arc::default(), ..service(&[ANY.into()], &[]) });
+    let mut client = Client::connect(running.addresses()[0]);
+    for _ in 0..ROUNDS {
+        reload(&running, service(&[ANY.into()], &[&cluster("a", &[origin.address])]));
+        assert_eq!(client.ask(GET).text(), "ok");
+    }
+    assert_eq!(client.ask(GET).text(), "ok");
+    assert_eq!(origin.connections(), ROUNDS, "the last one was kept");
+}
+
+#[test]
 fn limits_change_for_clients_that_stay_with_their_next_request() {
     let origin = Origin::ok();
     let a = cluster("a", &[origin.address]);
@@ -210,6 +230,74 @@ fn a_listener_that_is_gone_serves_who_has_connected_and_then_nobody() {
         }
         assert_eq!(loyal.ask(GET).header("connection"), None, "others stay");
         assert_eq!(running.addresses(), [stays]);
+    }
+}
+
+/// Holds up the worker that picks, until told to go on.
+#[derive(Debug)]
+struct Blocking(Arc<Mutex<(mpsc::Sender<()>, mpsc::Receiver<()>)>>);
+
+impl Strategy for Blocking {
+    fn name(&self) -> &'static str {
+        "blocking"
+    }
+
+    fn build(&mut self, _: View<'_>, _: &BuildCx) -> Box<dyn Picker> {
+        Box::new(Self(Arc::clone(&self.0)))
+    }
+}
+
+impl Picker for Blocking {
+    fn pick(&self, _: View<'_>, _: &PickCx<'_>) -> Option<Choice> {
+        let ends = self.0.lock().unwrap();
+        let _ = ends.0.send(());
+        let _ = ends.1.recv();
+        None
+    }
+}
+
+#[test]
+fn who_waits_to_be_accepted_is_served_when_the_listener_goes() {
+    const WAITING: usize = 300;
+    let (busy, is_busy) = mpsc::channel();
+    let (go, may_go) = mpsc::channel();
+    let blocks = Cluster::builder("blocks")
+        .strategy(Blocking(Arc::new(Mutex::new((busy, may_go)))))
+        .membership(membership(&[Origin::refusing()]))
+        .build();
+    let routed = |listeners: &[SocketAddr]| {
+        let route = Route::prefix("/block", 0);
+        let routes = Arc::new(RouteTable::new(vec![route]));
+        Service { routes, ..service(listeners, &[&blocks]) }
+    };
+    let running = start(1, routed(&[ANY.into(), ANY.into()]));
+    let goes = running.addresses()[1];
+    let mut blocker = Client::connect(running.addresses()[0]);
+    blocker.send("GET /block HTTP/1.1\r\nHost: a\r\n\r\n");
+    is_busy.recv().unwrap();
+    let request = |address| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        stream
+    };
+    let mut waiting: Vec<TcpStream> = (0..WAITING).map(|_| request(goes)).collect();
+    // This one is opened and closed again before the worker has seen it.
+    let came = running.reload(routed(&[ANY.into(), ANY.into(), ANY.into()])).unwrap();
+    let brief = came.listeners().opened[0];
+    waiting.extend((0..WAITING).map(|_| request(brief)));
+    let went = running.reload(routed(&[ANY.into()])).unwrap();
+    assert_eq!(went.listeners().closed, [goes, brief]);
+    drop(go);
+    wait(went);
+    wait(came);
+    for stream in &mut waiting {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer:?}");
+    }
+    for address in [goes, brief] {
+        assert!(TcpStream::connect(address).is_err());
     }
 }
 
@@ -306,7 +394,7 @@ fn reloads_that_follow_at_once_all_resolve_and_the_last_one_holds() {
     for _ in 0..20 {
         let both = |last: &Cluster| service(&[ANY.into(), free], &[last]);
         let only = |last: &Cluster| service(&[ANY.into()], &[last]);
-        let all = [both(&a), only(&a), both(&b), only(&a), both(&b)];
+        let all = [both(&a), only(&a), both(&b), only(&a), both(&a), both(&b)];
         let all: Vec<_> = all.map(|next| running.reload(next).unwrap()).into();
         all.into_iter().rev().for_each(|reloaded| drop(wait(reloaded)));
         for address in running.addresses() {

@@ -173,7 +173,7 @@ fn a_sealed_value_that_was_made_up_is_not_believed() {
     let proxied = sticky(&[("a", a.address), ("b", b.address)], settings(StickyValue::Sealed));
     let (_, cookie) = ask(&proxied, "/", None);
     let cookie = cookie.unwrap();
-    let mut forged = cookie.clone().into_bytes();
+    let mut forged = cookie.into_bytes();
     // Of the MAC; the version and the key stay.
     let last = forged.last_mut().unwrap();
     *last = if *last == b'A' { b'B' } else { b'A' };

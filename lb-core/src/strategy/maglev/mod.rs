@@ -1,0 +1,199 @@
+//! Keys to backends, with few moves and bounded loads.
+
+mod bound;
+mod table;
+
+use std::sync::Arc;
+
+use bound::Bound;
+use table::Table;
+
+use super::{BuildCx, Choice, Needs, PickCx, Picker, Reason, Strategy, rendezvous, tier_in_use};
+use crate::{
+    cluster::{Slot, View},
+    hash::Secret,
+    sample,
+};
+
+/// By key: the same key goes to the same backend, whichever balancer asks.
+///
+/// A Maglev table (Eisenbud et al.: *Maglev: A Fast and Reliable Software Network
+/// Load Balancer*, 2016) of at least 100 positions per backend is built over all
+/// backends of the tier by their configured weights, whether they can be used or not;
+/// health, drains and slow starts change nothing in it. A key whose backend can't
+/// be used is hashed again, up to eight times, and then given by rendezvous to one
+/// of those that can: so only its keys move, they spread over all others, and they
+/// return. When a backend leaves for good, about one in a hundred of the others'
+/// keys move as well (fewer in small clusters).
+///
+/// Loads are [bounded](Self::bounded): a key that brings more than a backend's
+/// share, such as the one address of a large office, spills over to others in an
+/// order of its own. Where hardly anything is in flight, the bound is one request
+/// each, and two at once with the same key may part. It goes by the weight in
+/// force, so that a slow start holds back what is new and leaves the table alone.
+///
+/// Keys are hashed with a secret (SipHash-1-3), so that nobody outside can choose
+/// keys that meet. A request without a key is drawn by weight.
+///
+/// One look-up per pick. With a bound, and where the backend is not idle, what is in
+/// flight is counted: O(backends), up to 256. O(backends) also where eight hashes
+/// met nobody.
+#[derive(Debug)]
+pub struct Maglev {
+    secret: Option<Secret>,
+    bound: Option<Bound>,
+    /// What the last table was built of, and the table.
+    built: Option<(Vec<Host>, Secret, Arc<Keys>)>,
+}
+
+/// A backend, as far as the table depends on it.
+type Host = (Arc<str>, u32);
+
+/// How often a key is hashed again.
+const REHASHES: usize = 8;
+
+impl Maglev {
+    /// The usual bound.
+    pub const BOUND: f64 = 1.25;
+
+    /// With the usual bound, and this secret instead of the one derived from the
+    /// cluster's name. Balancers that are to agree need the same.
+    #[must_use]
+    pub fn new(secret: Secret) -> Self {
+        Self { secret: Some(secret), ..Self::default() }
+    }
+
+    /// Lets a backend have at most this times its share, by weight, of what is in
+    /// flight, rounded up; `None`: any. At 1 all are kept equally busy and most
+    /// keys wander, at 2 few do; less than 1 is taken for 1.
+    #[must_use]
+    pub fn bounded(mut self, factor: Option<f64>) -> Self {
+        self.bound = factor.map(Bound::new);
+        self
+    }
+
+    /// The table of these backends: the last one if it was built of the same.
+    fn keys(&mut self, hosts: Vec<Host>, secret: Secret) -> Arc<Keys> {
+        match &self.built {
+            Some((of, with, keys)) if *of == hosts && *with == secret => Arc::clone(keys),
+            _ => {
+                let keys = Arc::new(Keys::new(&hosts, secret));
+                self.built = Some((hosts, secret, Arc::clone(&keys)));
+                keys
+            }
+        }
+    }
+}
+
+impl Default for Maglev {
+    fn default() -> Self {
+        Self { secret: None, bound: Some(Bound::new(Self::BOUND)), built: None }
+    }
+}
+
+impl Strategy for Maglev {
+    fn name(&self) -> &'static str {
+        "maglev"
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::key()
+    }
+
+    fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
+        let secret = self.secret.unwrap_or(cx.secret);
+        let mut slots: Vec<Slot> = tier_in_use(view).collect();
+        // By name: balancers that list them in another order must agree.
+        slots.sort_by_key(|slot| view.backend(*slot).name());
+        let host =
+            |slot: &Slot| (Arc::clone(view.backend(*slot).shared_name()), view.base_weight(*slot));
+        let hosts: Vec<Host> = slots.iter().map(host).collect();
+        // With nobody to pick there is nothing to build, but somebody may return.
+        let keys = if hosts.is_empty() { Arc::default() } else { self.keys(hosts, secret) };
+        Box::new(ByKey { keys, slots: slots.into(), secret, bound: self.bound })
+    }
+}
+
+/// What depends on names, weights and the secret only. By position in the list of
+/// names in order.
+#[derive(Debug, Default)]
+struct Keys {
+    table: Table,
+    marks: Box<[u64]>,
+    weights: Box<[u32]>,
+}
+
+impl Keys {
+    fn new(hosts: &[Host], secret: Secret) -> Self {
+        let marks: Box<[u64]> =
+            hosts.iter().map(|(name, _)| secret.spread(name.as_bytes())).collect();
+        let weights: Box<[u32]> = hosts.iter().map(|(_, weight)| *weight).collect();
+        Self { table: Table::new(&marks, &weights), marks, weights }
+    }
+}
+
+#[derive(Debug)]
+struct ByKey {
+    keys: Arc<Keys>,
+    /// Where each one is in this snapshot.
+    slots: Box<[Slot]>,
+    secret: Secret,
+    bound: Option<Bound>,
+}
+
+impl Picker for ByKey {
+    fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
+        let hash = cx.key().map_or_else(|| cx.entropy(), |key| self.secret.spread(key));
+        let judge = self.bound.map(|bound| bound.judge(view, cx));
+        let can = |slot: &Slot| view.is_candidate(*slot, cx) && !view.is_full(*slot);
+        let may = |slot: &Slot| can(slot) && judge.as_ref().is_none_or(|judge| judge.admits(*slot));
+        let reason = |attempt| match cx.key() {
+            Some(_) => Reason::of_attempt(attempt),
+            None => Reason::Draw,
+        };
+        for attempt in 0..=REHASHES {
+            let hash = if attempt == 0 { hash } else { sample::mix(hash ^ attempt as u64) };
+            let slot = self.slots[self.keys.table.owner(hash)?];
+            if may(&slot) {
+                return Some(Choice::new(slot, reason(attempt)));
+            }
+        }
+        // In the end also who is full: to say so is for the lease.
+        let slot = self
+            .highest(hash, may)
+            .or_else(|| self.highest(hash, can))
+            .or_else(|| self.highest(hash, |slot| view.is_candidate(*slot, cx)))?;
+        Some(Choice::new(slot, reason(REHASHES)))
+    }
+}
+
+impl ByKey {
+    /// Whom rendezvous hashing gives, of those who may.
+    #[cold]
+    fn highest(&self, hash: u64, may: impl Fn(&Slot) -> bool) -> Option<Slot> {
+        let marks = self.keys.marks.iter().zip(&self.keys.weights);
+        let all =
+            self.slots.iter().zip(marks).map(|(slot, (mark, weight))| (*slot, *mark, *weight));
+        rendezvous::highest(hash, all.filter(|(slot, ..)| may(slot)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(weights: [u32; 3]) -> Vec<Host> {
+        ["a", "b", "c"].map(Arc::from).into_iter().zip(weights).collect()
+    }
+
+    #[test]
+    fn a_table_is_built_again_only_for_other_names_weights_or_secrets() {
+        let (secret, other) = (Secret::derived_from("one"), Secret::derived_from("other"));
+        let mut maglev = Maglev::default();
+        let first = maglev.keys(hosts([1, 2, 3]), secret);
+        assert!(Arc::ptr_eq(&first, &maglev.keys(hosts([1, 2, 3]), secret)));
+        let second = maglev.keys(hosts([1, 2, 4]), secret);
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert!(!Arc::ptr_eq(&second, &maglev.keys(hosts([1, 2, 4]), other)));
+    }
+}

@@ -6,7 +6,7 @@
 //! future; each flight writes its own entry.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
     fmt,
     rc::Rc,
     sync::Arc,
@@ -51,13 +51,18 @@ pub(crate) struct Attempt {
 
 impl Attempts {
     /// A list for a request, if anybody is going to read it.
-    pub(super) fn begin() -> Option<Rc<Self>> {
-        tracing::enabled!(tracing::Level::DEBUG).then(Rc::default)
+    pub(super) fn begin(is_logged: bool) -> Option<Rc<Self>> {
+        (is_logged || tracing::enabled!(tracing::Level::DEBUG)).then(Rc::default)
+    }
+
+    #[cfg(any(test, feature = "bench"))]
+    pub(crate) fn of(list: Vec<Attempt>, stickiness: Stickiness) -> Rc<Self> {
+        Rc::new(Self { list: RefCell::new(list), stickiness: Cell::new(stickiness) })
     }
 
     /// The tries so far.
-    pub(crate) fn list(&self) -> Vec<Attempt> {
-        self.list.borrow().clone()
+    pub(crate) fn list(&self) -> Ref<'_, [Attempt]> {
+        Ref::map(self.list.borrow(), Vec::as_slice)
     }
 
     /// Whether the client stays with its backend.

@@ -47,14 +47,20 @@ pub(crate) enum Stickiness {
     None,
 }
 
-impl std::fmt::Display for Stickiness {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+impl Stickiness {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
             Self::Kept => "kept",
             Self::New => "new",
             Self::Moved => "moved",
             Self::None => "none",
-        })
+        }
+    }
+}
+
+impl std::fmt::Display for Stickiness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
     }
 }
 

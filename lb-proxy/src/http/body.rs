@@ -23,9 +23,10 @@ use super::{
     driver::Driver,
     flight::Flight,
     headers::Named,
+    status::Trouble,
     trailers,
 };
-use crate::{runtime::timers::Timer, upstream::UpstreamConnection};
+use crate::{observe::record::end, runtime::timers::Timer, upstream::UpstreamConnection};
 
 /// Why a body ended early. It is told to hyper, which then breaks the connection.
 #[derive(Debug, thiserror::Error)]
@@ -70,13 +71,18 @@ impl RequestBody {
     }
 
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), BodyError> {
-        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        let length = length(frame);
+        self.client.records.note(|record| record.bytes_in += length);
         self.left = self.left.checked_sub(length).ok_or_else(|| {
             self.client.body_failed(BodyFailure::TooLarge);
             BodyError::TooLarge
         })?;
         Ok(())
     }
+}
+
+fn length(frame: &Frame<Bytes>) -> u64 {
+    frame.data_ref().map_or(0, |data| data.len() as u64)
 }
 
 impl Body for RequestBody {
@@ -131,7 +137,7 @@ pub(crate) struct ResponseBody {
     source: Source,
     not_in_trailers: Named,
     /// Tells the connection, when dropped, that the answer is handed over.
-    _request: Option<RequestGuard>,
+    request: Option<RequestGuard>,
 }
 
 #[derive(Debug)]
@@ -190,7 +196,7 @@ impl Drop for RequestGuard {
 
 impl ResponseBody {
     pub(super) fn own(text: Bytes) -> Self {
-        Self { source: Source::Own(Some(text)), not_in_trailers: None, _request: None }
+        Self { source: Source::Own(Some(text)), not_in_trailers: None, request: None }
     }
 
     /// The body that follows an answer's head on `connection`.
@@ -207,7 +213,7 @@ impl ResponseBody {
         if connection.is_ready() || incoming.is_end_stream() {
             let flight = Driver::Inline(connection).end(flight, outcome, client);
             let source = Source::Read { incoming, _flight: flight };
-            return Self { source, not_in_trailers, _request: None };
+            return Self { source, not_in_trailers, request: None };
         }
         let live = Live {
             incoming,
@@ -220,7 +226,7 @@ impl ResponseBody {
             failed: None,
             total: None,
         };
-        Self { source: Source::Live(Box::new(live)), not_in_trailers, _request: None }
+        Self { source: Source::Live(Box::new(live)), not_in_trailers, request: None }
     }
 
     /// What comes from the backend after this is cut off.
@@ -242,7 +248,7 @@ impl ResponseBody {
 
     /// Has the present request of the connection end with this body.
     pub(super) fn ends(&mut self, request: RequestGuard) {
-        self._request = Some(request);
+        self.request = Some(request);
     }
 }
 
@@ -334,9 +340,22 @@ impl Live {
             tracing::debug!(backend = flight.backend(), %error, "answer broke off");
             flight.backend_done(outcome);
         }
+        self.client.records.note(|record| record.ends(end_of(&error, self.client.body_failure())));
         self.client.answer_broke_off();
         self.failed = Some(error);
         cx.waker().wake_by_ref();
+    }
+}
+
+/// Why an answer broke off, in a word.
+fn end_of(error: &BodyError, failure: Option<BodyFailure>) -> &'static str {
+    match (failure, error) {
+        (Some(BodyFailure::Stalled), _) => end::CLIENT_TIMEOUT,
+        (Some(BodyFailure::TooLarge), _) => Trouble::BodyTooLarge.verdict().word,
+        (Some(BodyFailure::Broken), _) => end::CLIENT_ABORT,
+        (None, BodyError::OutOfTime) => Trouble::TotalTimeout.verdict().word,
+        (None, BodyError::BackendStalled) => Trouble::FirstByteTimeout.verdict().word,
+        (None, _) => Trouble::Reset.verdict().word,
     }
 }
 
@@ -355,10 +374,13 @@ impl Body for ResponseBody {
             }
             Source::Live(live) => live.poll_frame(cx),
         };
-        if let Poll::Ready(Some(Ok(frame))) = &mut frame
-            && let Some(trailers) = frame.trailers_mut()
-        {
-            trailers::clean(trailers, &self.not_in_trailers);
+        if let Poll::Ready(Some(Ok(frame))) = &mut frame {
+            if let Some(trailers) = frame.trailers_mut() {
+                trailers::clean(trailers, &self.not_in_trailers);
+            }
+            if let Some(RequestGuard { client, .. }) = &self.request {
+                client.records.note(|record| record.bytes_out += length(frame));
+            }
         }
         frame
     }

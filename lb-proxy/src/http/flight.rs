@@ -79,13 +79,16 @@ impl Flight {
     pub(super) fn bind(&self, bound: Option<&Bound>, headers: &mut HeaderMap) {
         if let Some(binder) = &self.cluster.binder {
             let now = self.worker.clock.unix();
-            self.entry.binds(binder.bind(bound, &self.lease, headers, now));
+            let stickiness = binder.bind(bound, &self.lease, headers, now);
+            self.cluster.kept.tally.bound(stickiness);
+            self.entry.binds(stickiness);
         }
     }
 
     /// The request goes out once more, as the connection was stale; so are others.
     pub(super) fn replays(&self) {
         self.entry.note(|entry| entry.replayed = true);
+        self.cluster.kept.tally.replays.add();
         self.purge();
     }
 

@@ -30,6 +30,7 @@ use super::{
     rewrite::{Rewritten, rewrite},
     status::{self, Form, Trouble},
 };
+use crate::observe::RetryReason;
 
 /// Answers a request: with what a backend says, or with why none could.
 ///
@@ -39,7 +40,7 @@ pub(super) fn answer(
     client: Rc<Client>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Response<ResponseBody>> {
-    client.request_begins(request.version(), !request.body().is_end_stream());
+    client.request_begins(&request);
     // Read only if it comes to an answer of our own.
     let accept = request.headers().get(header::ACCEPT).cloned();
     let id = request_id::of(request.headers(), &client);
@@ -56,6 +57,10 @@ pub(super) fn answer(
         let mut response = answer.unwrap_or_else(|trouble| {
             let form = Form::accepted(accept.as_ref().map(HeaderValue::as_bytes));
             refuse(&client, trouble, form, id.as_ref())
+        });
+        client.records.note(|record| {
+            record.status = response.status().as_u16();
+            record.id.clone_from(&id);
         });
         if let Some(id) = id {
             response.headers_mut().insert(X_REQUEST_ID, id);
@@ -75,6 +80,7 @@ fn refuse(
     id: Option<&HeaderValue>,
 ) -> Response<ResponseBody> {
     trouble.log();
+    client.records.note(|record| record.ends(trouble.verdict().word));
     let mut response = status::answer(trouble, form, id);
     response.headers_mut().insert(header::DATE, client.worker.clock.date());
     if !client.body_is_done() || trouble == Trouble::Method {
@@ -96,6 +102,11 @@ fn prepare(
     let Rewritten { cluster, client_ip, public, lacks_host, named } =
         rewrite(&mut head, client, &site.routes, id)?;
     let of = &site.clusters[cluster];
+    let attempts = Attempts::begin(client.records.is_open());
+    client.records.note(|record| {
+        record.cluster = Some(Rc::clone(&of.name));
+        record.attempts.clone_from(&attempts);
+    });
     let retry = &of.settings.retry;
     let is_harmless = retry.any_method || head.method.is_idempotent();
     let is_repeatable = is_harmless && body.is_end_stream();
@@ -117,7 +128,7 @@ fn prepare(
         tries_left: usize::from(retry.attempts),
         bound,
         deadlines: Deadlines::begin(client, &of.settings.timeouts),
-        attempts: Attempts::begin(),
+        attempts,
         site,
     })
 }
@@ -138,6 +149,9 @@ async fn forward(
             Err(error) => return best.unwrap_or_else(|| Err(nobody(error))).map(|answer| *answer),
         };
         tried.add(flight.incarnation());
+        if let Some(last) = &best {
+            outgoing.cluster().kept.tally.retries(reason(last)).add();
+        }
         let end = match attempt(client, flight, outgoing).await {
             Ok(response) => {
                 discard(best);
@@ -164,6 +178,15 @@ async fn forward(
 
 /// What a try came to, when there was perhaps more to come.
 type Kept = Result<Box<Response<ResponseBody>>, Trouble>;
+
+fn reason(last: &Kept) -> RetryReason {
+    match last {
+        Ok(_) => RetryReason::Status,
+        Err(Trouble::FirstByteTimeout) => RetryReason::Timeout,
+        Err(Trouble::Reset) => RetryReason::Reset,
+        Err(_) => RetryReason::Connect,
+    }
+}
 
 fn discard(answer: Option<Kept>) {
     if let Some(Ok(answer)) = answer {

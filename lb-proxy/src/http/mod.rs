@@ -14,6 +14,7 @@
 //! | `attempts` | what is remembered of the tries |
 //! | `body`, `driver`, `upload` | bytes in both directions |
 //! | `status` | answers of our own |
+//! | `records` | what is logged of it |
 
 pub(crate) mod attempts;
 pub(crate) mod binder;
@@ -33,6 +34,7 @@ mod headers;
 pub(crate) mod key;
 mod outgoing;
 mod public;
+mod records;
 mod replay;
 mod request_id;
 pub(crate) mod retry;

@@ -80,7 +80,12 @@ impl Outgoing {
 
     /// Takes a token for one more try, of this cluster in this worker.
     pub(super) fn take_token(&self, client: &Client) -> bool {
-        self.cluster().budget.borrow_mut().try_retry(client.worker.clock.coarse())
+        let cluster = self.cluster();
+        let has_token = cluster.budget.borrow_mut().try_retry(client.worker.clock.coarse());
+        if !has_token {
+            cluster.kept.tally.retry_budget_exhausted.add();
+        }
+        has_token
     }
 
     /// Whether it may be replayed: once for free, then for a token.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{instance::Instance, progress::Version, service::Service};
-use crate::listen::ListenerSettings;
+use crate::{listen::ListenerSettings, observe::Board};
 
 /// Tells the listeners of a proxy apart, also after a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(super) struct Plan {
     pub(super) listeners: Arc<[ListenerId]>,
     /// Sockets that are new.
     pub(super) opened: Vec<OpenedListener>,
+    /// Where it counts.
+    pub(super) board: Arc<Board>,
 }
 
 /// A worker's own socket of a new listener.

@@ -22,6 +22,7 @@ use super::{
     start_error::StartError,
     worker,
 };
+use crate::observe::{Board, Counters};
 
 /// A reverse proxy in this process.
 ///
@@ -40,6 +41,7 @@ use super::{
 ///     listeners: vec![ListenerSettings::new("127.0.0.1:0".parse()?)],
 ///     routes: Arc::new(RouteTable::new(vec![Route::everything(0)])),
 ///     clusters: vec![ClusterSettings::new(cluster)],
+///     access_log: None,
 /// };
 /// let running = Proxy::start(service, NonZeroUsize::MIN)?;
 /// println!("http://{}/", running.addresses()[0]);
@@ -104,11 +106,13 @@ struct Present {
     instance: Instance,
     version: Version,
     listeners: Listeners,
+    board: Arc<Board>,
 }
 
 impl Present {
     fn new(instance: Instance) -> Self {
-        Self { instance, version: Version::default(), listeners: Listeners::default() }
+        let (version, listeners, board) = Default::default();
+        Self { instance, version, listeners, board }
     }
 
     /// Makes this the present service. Returns a plan for each worker that `listeners`
@@ -121,10 +125,12 @@ impl Present {
         self.version += 1;
         let Committed { listeners, changes, opened } =
             self.listeners.commit(listeners, self.version);
+        self.board.logs_to(service.access_log.as_ref());
         let (instance, version, service) = (self.instance, self.version, Arc::new(service));
         let plan = |opened| {
             let (service, listeners) = (Arc::clone(&service), Arc::clone(&listeners));
-            Plan { version, service, instance, listeners, opened }
+            let board = Arc::clone(&self.board);
+            Plan { version, service, instance, listeners, opened, board }
         };
         (opened.into_iter().map(plan).collect(), changes)
     }
@@ -169,6 +175,24 @@ impl Running {
     ///
     /// [`StartError`]; the service before is in force then, as if nothing had been.
     pub fn reload(&self, service: Service) -> Result<Reloaded, StartError> {
+        let reloaded = self.try_reload(service);
+        self.present().board.reloaded(reloaded.is_ok());
+        reloaded
+    }
+
+    /// Counts a reload that was given up before there was a service, because of a
+    /// mistake in a file, say.
+    pub fn reload_rejected(&self) {
+        self.present().board.reloaded(false);
+    }
+
+    /// What was counted since the start. The workers are not disturbed.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.present().board.read()
+    }
+
+    fn try_reload(&self, service: Service) -> Result<Reloaded, StartError> {
         check_routes(&service)?;
         let mut present = self.present();
         let is_served =
@@ -243,6 +267,10 @@ impl Drop for Running {
         for thread in mem::take(&mut self.threads) {
             // A panic has been reported by its thread.
             let _ = thread.join();
+        }
+        let log = self.present().board.log();
+        if let Some(log) = log {
+            log.flush();
         }
     }
 }

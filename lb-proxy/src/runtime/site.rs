@@ -20,10 +20,12 @@ use lb_core::{Cluster, ClusterHandle, retry::RetryBudget};
 use super::{
     clock::Clock,
     control::Control,
+    plan::Plan,
     service::{ClusterSettings, Service},
 };
 use crate::{
     http::{RouteTable, binder::Binder},
+    observe::{Board, Tally, WorkerLog, WorkerLogs},
     upstream::Pool,
 };
 
@@ -37,11 +39,13 @@ pub(crate) struct Site {
     pub(crate) routes: Arc<RouteTable>,
     /// In the order the routes count them.
     pub(crate) clusters: Box<[Rc<WorkerCluster>]>,
+    pub(crate) log: Option<Rc<WorkerLog>>,
 }
 
 /// A cluster as one site of one worker has it.
 #[derive(Debug)]
 pub(crate) struct WorkerCluster {
+    pub(crate) name: Rc<str>,
     pub(crate) settings: ClusterSettings,
     /// This worker's share of the retries.
     pub(crate) budget: RefCell<RetryBudget>,
@@ -55,6 +59,7 @@ pub(crate) struct WorkerCluster {
 pub(crate) struct Kept {
     pub(crate) handle: RefCell<ClusterHandle>,
     pub(crate) pool: Pool,
+    pub(crate) tally: Arc<Tally>,
 }
 
 /// Makes the sites of one worker, one after the other.
@@ -62,17 +67,21 @@ pub(crate) struct Kept {
 pub(super) struct Sites {
     clock: Rc<Clock>,
     control: Arc<Control>,
+    board: Arc<Board>,
     /// How many workers there are.
     workers: NonZeroUsize,
     /// Idle connections, over all clusters.
     idle: Rc<Cell<usize>>,
     /// The clusters of this site, and those of earlier ones that requests still use.
     known: RefCell<Vec<Weak<Kept>>>,
+    pub(super) logs: WorkerLogs,
 }
 
 impl Sites {
-    pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>, workers: NonZeroUsize) -> Self {
-        Self { clock, control, workers, idle: Rc::default(), known: RefCell::default() }
+    pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>, plan: &Plan) -> Self {
+        let (idle, known) = (Rc::default(), RefCell::default());
+        let (workers, board) = (plan.instance.workers, Arc::clone(&plan.board));
+        Self { clock, control, board, workers, idle, known, logs: WorkerLogs::default() }
     }
 
     /// The site of a service. Takes over what it has in common with those before.
@@ -84,13 +93,18 @@ impl Sites {
             let floor = (RETRIES / workers).max(1);
             let name = settings.cluster.name();
             Rc::new(WorkerCluster {
+                name: name.into(),
                 budget: RefCell::new(RetryBudget::new(settings.retry.budget, floor)),
                 binder: settings.sticky.as_ref().map(|sticky| Binder::new(sticky, name)),
                 settings: settings.clone(),
                 kept,
             })
         });
-        Rc::new(Site { clusters: clusters.collect(), routes: Arc::clone(&service.routes) })
+        Rc::new(Site {
+            clusters: clusters.collect(),
+            routes: Arc::clone(&service.routes),
+            log: service.access_log.as_ref().map(|log| self.logs.part_of(log)),
+        })
     }
 
     fn kept(&self, cluster: &Cluster) -> Rc<Kept> {
@@ -101,7 +115,11 @@ impl Sites {
         let pool = Pool::new(Rc::clone(&self.clock), Rc::clone(&self.idle));
         let control = Arc::clone(&self.control);
         let handle = cluster.handle_waking(Arc::new(move || control.wake()));
-        let kept = Rc::new(Kept { handle: RefCell::new(handle), pool });
+        let kept = Rc::new(Kept {
+            handle: RefCell::new(handle),
+            pool,
+            tally: self.board.tally(cluster.name()),
+        });
         self.known.borrow_mut().push(Rc::downgrade(&kept));
         kept
     }

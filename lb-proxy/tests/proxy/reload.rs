@@ -40,6 +40,7 @@ fn service(listeners: &[SocketAddr], clusters: &[&Cluster]) -> Service {
         listeners: listeners.iter().map(|bind| ListenerSettings::new(*bind)).collect(),
         routes: Arc::new(RouteTable::new(vec![Route::everything(0)])),
         clusters: clusters.iter().map(|cluster| ClusterSettings::new((*cluster).clone())).collect(),
+        access_log: None,
     }
 }
 

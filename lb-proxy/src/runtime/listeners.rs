@@ -113,9 +113,11 @@ impl Listeners {
         workers: NonZeroUsize,
     ) -> Result<BoundListener, StartError> {
         let asked = settings.bind;
-        let closing = self.closing.iter().map(|(_, address)| address);
-        let beside_ours = closing.chain(&next.changes.closed).any(|ours| collide(*ours, asked));
-        let bind = if beside_ours { bind_beside } else { bind };
+        let collides = |ours: &SocketAddr| collide(*ours, asked);
+        let mut closing = self.closing.iter().map(|(_, address)| address);
+        let closes = closing.any(collides) || next.changes.closed.iter().any(collides);
+        let stays = next.open.iter().any(|listener| collides(&listener.address));
+        let bind = if closes && !stays { bind_beside } else { bind };
         let failed = |error| StartError::bind(asked, error);
         let sockets = bind(asked, workers).map_err(failed)?;
         let address = sockets[0].local_addr().map_err(failed)?;
@@ -236,5 +238,7 @@ mod tests {
         let _sockets = (_sockets, listeners.commit(next, 2));
         // No worker has closed the first one yet.
         assert!(prepared(&mut listeners, &[address]).is_ok());
+        // Nobody may be on an address twice for that.
+        assert!(prepared(&mut listeners, &[address, address]).is_err());
     }
 }

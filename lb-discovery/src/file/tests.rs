@@ -126,7 +126,7 @@ fn a_list_is_refused_whole_with_all_reasons() {
         ("backends = 3", "must be a list"),
         ("backend = []", "no key `backend`"),
         ("backends = [3]", "entry 1: it must be an address or a table"),
-        (r#"["a:1", "a", "a:1"]"#, "entry 2: the port is missing; entry 3: the name `a:1`"),
+        (r#"["a:1", "a", "a:1"]"#, "entry 2: the port is missing; entry 3: `a:1` is there already"),
         (r#"["a:1", {"address": "a:1", "name": "b"}]"#, "entry 2: `a:1` has the same address"),
     ] {
         let junk = read_list(Syntax::Unknown, text.as_bytes()).unwrap_err().to_string();
@@ -175,7 +175,7 @@ fn two_files_for_one_node_are_one_node_and_a_warning() {
     assert_eq!(backends, ["a=10.0.0.1:80"]);
     assert_eq!(
         warnings,
-        ["a.json: the name `a` is taken", "b: `a` has the same address 10.0.0.1:80"]
+        ["a.json: `a` is there already", "b: `a` has the same address 10.0.0.1:80"]
     );
 }
 

@@ -207,6 +207,32 @@ async fn a_change_without_an_event_is_seen_by_looking() {
     tokio::time::timeout(limit, has_moved).await.expect("nobody looked");
 }
 
+#[tokio::test]
+async fn a_folder_that_comes_back_is_watched_again() {
+    let above = tempfile::tempdir().unwrap();
+    let nodes = above.path().join("a/nodes");
+    // Nobody looks: only events tell.
+    let every = Duration::from_secs(3_600);
+    let mut source = File::looking(&nodes, Looks { every, after_change: every });
+    let mut step = async |wanted: Option<usize>| {
+        let heard =
+            async { while source.next().await.ok().map(|report| report.set.len()) != wanted {} };
+        let limit = Duration::from_secs(30);
+        tokio::time::timeout(limit, heard).await.expect("the event was missed");
+    };
+    step(None).await;
+    for round in 0..3 {
+        fs::create_dir_all(&nodes).unwrap();
+        step(Some(0)).await;
+        fs::write(nodes.join("a"), "10.0.0.1 80").unwrap();
+        step(Some(1)).await;
+        fs::rename(nodes.join("a"), nodes.join("a.tmp")).unwrap();
+        step(Some(0)).await;
+        fs::rename(&nodes, above.path().join(format!("old{round}"))).unwrap();
+        step(None).await;
+    }
+}
+
 fn some_backend() -> impl Strategy<Value = Backend> {
     let host =
         prop_oneof!["[a-z][a-z0-9-]{0,8}", "10\\.0\\.[1-9]\\.[1-9]", Just("[::1]".to_owned())];

@@ -76,6 +76,7 @@ pub(super) fn read_health(
     let thresholds = Thresholds {
         rise: table.take_integer("rise").unwrap_or(default.rise),
         fall: table.take_integer("fall").unwrap_or(default.fall),
+        round: check.interval,
     };
     table.finish();
     (is_whole.then_some(check), thresholds)

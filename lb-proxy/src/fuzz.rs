@@ -4,7 +4,7 @@
 //! in the folder `fuzz` of the repository only call these, so that a crash found
 //! there is a unit test here: its input goes into the corpus.
 
-use std::path::Path;
+use std::{net::IpAddr, path::Path};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 
@@ -12,9 +12,9 @@ use crate::{
     config::{Config, Pretended},
     http::{
         HostPattern, PathPattern, RequestFacts, Route, RouteTable, Verdict,
-        fuzzing::{Origin, check, request_changes},
+        fuzzing::{Origin, believed, check, request_changes},
     },
-    listen::ListenerLimits,
+    listen::{ListenerLimits, TrustedProxies},
 };
 
 /// Any text is either a configuration or explained, and the explanation can be
@@ -129,11 +129,8 @@ pub fn request_head(input: &[u8]) {
     if check(&head, &ListenerLimits::default()).is_err() {
         return;
     }
-    let origin = Origin {
-        address: HeaderValue::from_static("192.0.2.1"),
-        scheme: HeaderValue::from_static("http"),
-    };
-    request_changes(&head).apply_to_request(&mut head.headers, &origin, head.version);
+    let origin = Origin::new([192, 0, 2, 1].into());
+    request_changes(&head).apply_to_request(&mut head.headers, &origin, None, head.version);
     let all = |name: &str| head.headers.get_all(name).iter().collect::<Vec<_>>();
     for gone in ["keep-alive", "proxy-connection", "upgrade", "forwarded", "x-real-ip"] {
         assert!(all(gone).is_empty(), "{gone}");
@@ -149,6 +146,49 @@ pub fn request_head(input: &[u8]) {
     assert!(all("te").iter().all(|te| *te == "trailers"));
     assert_eq!(all("te").is_empty(), all("connection").is_empty());
     assert!(all("transfer-encoding").iter().all(|coding| *coding == "chunked"));
+}
+
+/// Headers, one a line, that a trusted proxy has sent. Whoever it believed, a backend
+/// gets one line for each fact, the way ends with the proxy, and no claim arrives
+/// that is none of those that count. And a client cannot choose its address: what
+/// the proxy adds to its claims is what counts.
+pub fn forwarded(input: &[u8]) {
+    let proxy = IpAddr::from([10, 0, 0, 1]);
+    let trusted = TrustedProxies::new([proxy.into()]);
+    let Some(mut head) = parse(&[b"GET /\n", input].concat()) else { return };
+    let client = IpAddr::from([192, 0, 2, 1]);
+    for (name, added) in [("x-forwarded-for", "192.0.2.1"), ("forwarded", "for=192.0.2.1")] {
+        let mut headers = head.headers.clone();
+        let claimed = headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
+        let whole = [claimed, b", ", added.as_bytes()].concat();
+        let Ok(whole) = HeaderValue::from_bytes(&whole) else { continue };
+        headers.insert(name, whole);
+        if name == "forwarded" {
+            headers.remove("x-forwarded-for");
+            // Bytes that are no text leave nothing to be believed.
+            if headers[name].to_str().is_err() {
+                continue;
+            }
+        }
+        assert_eq!(
+            believed(&headers, proxy, &trusted).map(|believed| believed.client),
+            Some(client)
+        );
+    }
+    let believed = believed(&head.headers, proxy, &trusted);
+    let origin = Origin::new(proxy);
+    request_changes(&head).apply_to_request(&mut head.headers, &origin, believed, head.version);
+    let all = |name: &str| head.headers.get_all(name).iter().collect::<Vec<_>>();
+    let way = all("x-forwarded-for");
+    assert_eq!(way.len(), 1);
+    assert!(way[0].as_bytes().ends_with(b"10.0.0.1"));
+    assert!(!all("x-forwarded-proto").is_empty());
+    assert!(all("forwarded").is_empty() && all("x-real-ip").is_empty());
+    let claims = head.headers.keys().map(HeaderName::as_str);
+    for claim in claims.filter(|name| name.replace('_', "-").starts_with("x-forwarded-")) {
+        let kept = ["for", "proto", "host", "port", "prefix"];
+        assert!(kept.contains(&&claim["x-forwarded-".len()..]), "{claim}");
+    }
 }
 
 fn parse(input: &[u8]) -> Option<http::request::Parts> {
@@ -182,6 +222,18 @@ mod tests {
                      (\n(((\\*\\.)?[ab]\\.)?a )?(/[ab]{0,2}){1,3}/?){0,5}"
         ) {
             super::route(text.as_bytes());
+        }
+
+        #[test]
+        fn texts_that_look_like_claims_break_no_promise(
+            lines in prop::collection::vec(
+                ("(x[-_])?forwarded([-_](for|host|proto|by))?|x-real-ip|connection",
+                 "([ ,;=\"\\\\]|for|host|proto|10\\.0\\.0\\.[12]|192\\.0\\.2\\.2|\\[::1\\]|:80|x){0,12}"),
+                0..5,
+            )
+        ) {
+            let lines: Vec<_> = lines.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+            super::forwarded(lines.join("\n").as_bytes());
         }
 
         #[test]
@@ -261,5 +313,9 @@ mod tests {
     #[test]
     fn the_corpus_of_request_head_breaks_no_promise() {
         run_corpus("request_head", super::request_head);
+    }
+    #[test]
+    fn the_corpus_of_forwarded_breaks_no_promise() {
+        run_corpus("forwarded", super::forwarded);
     }
 }

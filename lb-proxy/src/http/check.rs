@@ -76,7 +76,7 @@ fn check_host(head: &impl RequestHead) -> Result<(), Trouble> {
 /// What may stand in `host[:port]`: the unreserved, the sub-delimiters, percent
 /// signs, and brackets and colons for addresses. No comma: two hosts joined by
 /// one would be read differently by different backends.
-fn is_host_byte(byte: u8) -> bool {
+pub(super) fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%[]:".contains(&byte)
 }
 

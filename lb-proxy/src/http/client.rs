@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Version};
+use http::Version;
 
 use super::headers::Origin;
 use crate::{
@@ -69,8 +69,6 @@ pub(crate) struct Client {
     pub(crate) listener: Rc<Listener>,
     /// Those of the listener, as they were when the present request began.
     settings: RefCell<Rc<ListenerSettings>>,
-    /// The neighbour's address.
-    pub(crate) peer: IpAddr,
     pub(crate) origin: Origin,
     phase: Cell<Phase>,
     /// Of the present request.
@@ -94,16 +92,11 @@ impl Client {
         let receiving = worker.timers.timer();
         let settings = listener.settings();
         receiving.arm(settings.timeouts.keep_alive);
-        let address = HeaderValue::from_str(&peer.to_canonical().to_string());
         Self {
             worker,
             listener,
             settings: RefCell::new(settings),
-            peer,
-            origin: Origin {
-                address: address.expect("an IP address is visible ASCII"),
-                scheme: HeaderValue::from_static("http"),
-            },
+            origin: Origin::new(peer),
             phase: Cell::new(Phase::Idle),
             version: Cell::new(Version::HTTP_11),
             body: Cell::new(Body::Done),

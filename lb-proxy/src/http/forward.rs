@@ -13,12 +13,13 @@
 
 use std::{
     future::{Future, poll_fn},
+    net::IpAddr,
     pin::pin,
     rc::Rc,
     task::{Poll, ready},
 };
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header, request, response};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header, response};
 use http_body::Body;
 use hyper::body::Incoming;
 use lb_core::{Outcome, PickError, Tried};
@@ -28,10 +29,11 @@ use super::{
     check::{check, has_known_coding},
     client::{BodyFailure, Client},
     flight::Flight,
-    head::{RequestHead, Target},
-    headers::{Named, request_changes, response_changes, tokens},
+    headers::{response_changes, tokens},
+    public::PublicForm,
     replay::{Attempt, Decision, decide},
-    route::{RequestFacts, Route, Unrouted},
+    request_id::{self, X_REQUEST_ID},
+    rewrite::{Rewritten, rewrite},
     status::{self, Form, Trouble},
 };
 use crate::{
@@ -53,7 +55,8 @@ pub(super) fn answer(
     client.request_begins(request.version(), !request.body().is_end_stream());
     // Read only if it comes to an answer of our own.
     let accept = request.headers().get(header::ACCEPT).cloned();
-    let mut outgoing = prepare(&client, request);
+    let id = request_id::of(request.headers(), &client);
+    let mut outgoing = prepare(&client, request, id.as_ref());
     async move {
         let answer = match &mut outgoing {
             Ok(outgoing) => forward(&client, outgoing).await,
@@ -61,16 +64,24 @@ pub(super) fn answer(
         };
         let mut response = answer.unwrap_or_else(|trouble| {
             let form = Form::accepted(accept.as_ref().map(HeaderValue::as_bytes));
-            refuse(&client, trouble, form)
+            refuse(&client, trouble, form, id.as_ref())
         });
+        if let Some(id) = id {
+            response.headers_mut().insert(X_REQUEST_ID, id);
+        }
         response.body_mut().ends(RequestGuard(client));
         response
     }
 }
 
-fn refuse(client: &Client, trouble: Trouble, form: Form) -> Response<ResponseBody> {
+fn refuse(
+    client: &Client,
+    trouble: Trouble,
+    form: Form,
+    id: Option<&HeaderValue>,
+) -> Response<ResponseBody> {
     trouble.log();
-    let mut response = status::answer(trouble, form);
+    let mut response = status::answer(trouble, form, id);
     response.headers_mut().insert(header::DATE, client.worker.clock.date());
     if !client.body_is_done() || trouble == Trouble::Method {
         // What is left of the body, or comes through a tunnel that the client
@@ -86,6 +97,10 @@ struct Outgoing {
     site: Rc<Site>,
     /// Position in the site.
     cluster: usize,
+    /// Where it came from, as far as trusted proxies tell it.
+    client_ip: IpAddr,
+    /// How its client sees what it asks for.
+    public: PublicForm,
     /// `None` while it is with a connection.
     request: Option<Request<RequestBody>>,
     /// The same again, where it may have to be repeated.
@@ -98,44 +113,30 @@ struct Outgoing {
     lacks_host: bool,
 }
 
-fn prepare(client: &Rc<Client>, request: Request<Incoming>) -> Result<Outgoing, Trouble> {
+fn prepare(
+    client: &Rc<Client>,
+    request: Request<Incoming>,
+    id: Option<&HeaderValue>,
+) -> Result<Outgoing, Trouble> {
     let (mut head, body) = request.into_parts();
     check(&head, &client.settings().limits)?;
     let site = client.worker.site();
-    let cluster = route_of(&head, client, &site)?.cluster;
     let is_repeatable = head.method.is_idempotent() && body.is_end_stream();
-    let (lacks_host, named) = rewrite(&mut head, client)?;
+    let Rewritten { cluster, client_ip, public, lacks_host, named } =
+        rewrite(&mut head, client, &site.routes, id)?;
     let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client), named));
     let (request, spare, went_out) = (Some(request), None, false);
-    Ok(Outgoing { site, cluster, request, spare, is_repeatable, went_out, lacks_host })
-}
-
-fn route_of<'a>(
-    head: &request::Parts,
-    client: &Client,
-    site: &'a Site,
-) -> Result<&'a Route, Trouble> {
-    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    let facts = RequestFacts::new(&head.method, host_of(head), target, &head.headers, client.peer);
-    let route = facts.map_err(Unrouted::Path).and_then(|facts| site.routes.decide(&facts));
-    route.map_err(|unrouted| match unrouted {
-        Unrouted::NoRoute => Trouble::NoRoute,
-        Unrouted::ForeignHost => Trouble::ForeignHost,
-        Unrouted::Path(_) => Trouble::Target,
+    Ok(Outgoing {
+        site,
+        cluster,
+        client_ip,
+        public,
+        request,
+        spare,
+        is_repeatable,
+        went_out,
+        lacks_host,
     })
-}
-
-/// Whom a request is for. What stands in an absolute target counts, whatever the
-/// header says (RFC 9112, section 3.2.2).
-fn host_of(head: &request::Parts) -> &str {
-    let header = || head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    match head.target() {
-        // A name and a password are not part of it.
-        Target::Absolute { authority, .. } => {
-            authority.rsplit_once('@').map_or(authority, |(_, host)| host)
-        }
-        _ => header().unwrap_or_default(),
-    }
 }
 
 async fn forward(
@@ -158,28 +159,6 @@ async fn forward(
         }
     }
     Err(last.unwrap_or(Trouble::NoBackend))
-}
-
-/// Makes the head what a backend is to see. Returns whether it lacks a host, and
-/// what may not be in its trailers.
-fn rewrite(head: &mut request::Parts, client: &Client) -> Result<(bool, Named), Trouble> {
-    if let Target::Absolute { .. } = head.target() {
-        let host = HeaderValue::from_str(host_of(head)).ok();
-        if let Some(host) = host {
-            head.headers.insert(header::HOST, host);
-        }
-        head.uri = head.uri.path_and_query().cloned().map_or_else(Uri::default, Uri::from);
-    }
-    let changes = request_changes(head);
-    if changes.names_too_much() {
-        return Err(Trouble::HeadTooLarge);
-    }
-    let named = changes.apply_to_request(&mut head.headers, &client.origin, head.version);
-    let lacks_host = head.version == Version::HTTP_10 && !head.headers.contains_key(header::HOST);
-    head.version = Version::HTTP_11;
-    // An offer to upgrade, for instance, which holds on to the connection.
-    head.extensions.clear();
-    Ok((lacks_host, named))
 }
 
 fn nobody(error: PickError) -> Trouble {
@@ -209,7 +188,9 @@ async fn attempt(
         };
         let request = outgoing.hand_over(&connection, &flight, client);
         match exchange(&mut connection, request, client, &flight).await {
-            Ok(response) => return pass_on(client, flight, connection, response),
+            Ok(response) => {
+                return pass_on(client, flight, connection, response, &outgoing.public);
+            }
             Err(failure) => recover(client, &mut flight, &connection, outgoing, failure)?,
         }
     }
@@ -258,7 +239,8 @@ fn recover(
         timed_out: failure.trouble == Trouble::FirstByteTimeout,
         age: connection.age(),
     });
-    tracing::debug!(backend = flight.backend(), error = ?failure, ?decision, "attempt failed");
+    let (backend, client_ip) = (flight.backend(), outgoing.client_ip);
+    tracing::debug!(%client_ip, backend, error = ?failure, ?decision, "attempt failed");
     outgoing.went_out |= failure.unsent.is_none();
     outgoing.request = failure.unsent.map(|request| *request);
     match decision {
@@ -367,6 +349,7 @@ fn pass_on(
     mut flight: Flight,
     connection: Box<UpstreamConnection>,
     response: Response<Incoming>,
+    public: &PublicForm,
 ) -> Result<Response<ResponseBody>, End> {
     flight.first_byte();
     let (mut head, body) = response.into_parts();
@@ -383,7 +366,11 @@ fn pass_on(
         return Err(End::Failed(Trouble::Malformed));
     }
     let date = || client.worker.clock.date();
+    let names_places = changes.names_places();
     let named = changes.apply_to_response(&mut head.headers, date, head.version);
+    if names_places {
+        public.apply(&mut head.headers, flight.lease().backend().address());
+    }
     if !client.body_is_done() {
         // The backend may never take what is left.
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

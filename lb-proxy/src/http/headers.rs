@@ -2,19 +2,25 @@
 //! directions.
 //!
 //! Taken away is what concerns one connection only (RFC 9110, section 7.6.1),
-//! and what a client says about where it came from: a client is not a trusted
-//! proxy. A head is read once, front to back, and the answer is a set of bits;
+//! and what a client says about where it came from, unless it is a
+//! [trusted proxy](super::forwarded). A head is read once, front to back, and the answer is a set of bits;
 //! only what is there is then looked up and removed.
+
+use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 
-use super::head::Head;
+use super::{
+    forwarded::{Believed, is_kept, say_on},
+    head::Head,
+};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Names that are removed wherever they stand, each with its bit.
 const REMOVED: [(u16, HeaderName); 9] = [
@@ -66,15 +72,31 @@ pub(crate) struct Changes {
     /// How many names `Connection` lists.
     named: usize,
     has_date: bool,
+    /// There is a header that [`PublicForm`](super::public::PublicForm) may change.
+    names_places: bool,
 }
 
-/// What is known about the client a request came from.
+/// What is known about the neighbour a request came from.
 #[derive(Debug)]
 pub(crate) struct Origin {
     /// Its address.
-    pub(crate) address: HeaderValue,
+    pub(crate) neighbour: IpAddr,
+    /// The same as text.
+    pub(super) address: HeaderValue,
     /// The scheme it used.
-    pub(crate) scheme: HeaderValue,
+    pub(super) scheme: HeaderValue,
+}
+
+impl Origin {
+    pub(crate) fn new(neighbour: IpAddr) -> Self {
+        let neighbour = neighbour.to_canonical();
+        let address = HeaderValue::from_str(&neighbour.to_string());
+        Self {
+            neighbour,
+            address: address.expect("an IP address is visible ASCII"),
+            scheme: HeaderValue::from_static("http"),
+        }
+    }
 }
 
 /// Names that only `Connection`, or the list of claims, gave a meaning.
@@ -105,15 +127,19 @@ pub(crate) fn response_changes(head: &impl Head, no_content: bool) -> Changes {
     changes
 }
 
-/// Whether a header says where a request came from. `_` counts as `-`: backends
-/// that get headers as variables cannot tell them apart.
+/// Whether a header says where a request came from, or is another spelling of its
+/// name. `_` counts as `-`: backends that get headers as variables cannot tell them
+/// apart.
 pub(super) fn is_claim(name: &str) -> bool {
     let begins = |with: &[u8]| {
         let is_same =
             |(byte, wanted): (u8, &u8)| byte == *wanted || (byte, *wanted) == (b'_', b'-');
         name.len() >= with.len() && name.bytes().zip(with).all(is_same)
     };
-    name.starts_with('x') && (begins(b"x-forwarded-") || name.len() == 9 && begins(b"x-real-ip"))
+    name.starts_with('x')
+        && (begins(b"x-forwarded-")
+            || name.len() == 9 && begins(b"x-real-ip")
+            || name.len() == 12 && begins(b"x-request-id") && name != "x-request-id")
 }
 
 fn scan(head: &impl Head) -> Changes {
@@ -143,6 +169,9 @@ fn scan(head: &impl Head) -> Changes {
                 changes.odd_length |= value.len() > 1 && value[0] == b'0';
             }
             "date" => changes.has_date = true,
+            "location" | "content-location" | "refresh" | "set-cookie" => {
+                changes.names_places = true;
+            }
             name if is_claim(name) => {
                 changes.also_removed.extend(HeaderName::from_bytes(name.as_bytes()).ok());
             }
@@ -156,6 +185,11 @@ impl Changes {
     /// Whether `Connection` lists more than anybody has a use for.
     pub(crate) fn names_too_much(&self) -> bool {
         self.named > MOST_NAMED
+    }
+
+    /// Whether a backend may have said where something is.
+    pub(crate) fn names_places(&self) -> bool {
+        self.names_places
     }
 
     /// Adds what a `Connection` header names.
@@ -172,13 +206,17 @@ impl Changes {
     }
 
     /// Makes a request's headers those the backend is to see. Returns what may not
-    /// come back as a trailer.
+    /// come back as a trailer. `believed` is what a trusted neighbour has said.
     pub(crate) fn apply_to_request(
-        self,
+        mut self,
         headers: &mut HeaderMap,
         from: &Origin,
+        believed: Option<Believed>,
         version: Version,
     ) -> Named {
+        if believed.is_some() {
+            self.also_removed.retain(|name| !is_kept(name.as_str()));
+        }
         self.clean(headers);
         if self.chunked {
             headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -187,11 +225,16 @@ impl Changes {
             headers.insert(header::TE, HeaderValue::from_static("trailers"));
             headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
         }
-        if let Some(host) = headers.get(header::HOST).cloned() {
-            headers.insert(X_FORWARDED_HOST, host);
+        match believed {
+            Some(believed) => say_on(headers, from, believed),
+            None => {
+                if let Some(host) = headers.get(header::HOST).cloned() {
+                    headers.insert(X_FORWARDED_HOST, host);
+                }
+                headers.insert(X_FORWARDED_FOR, from.address.clone());
+                headers.insert(X_FORWARDED_PROTO, from.scheme.clone());
+            }
         }
-        headers.insert(X_FORWARDED_FOR, from.address.clone());
-        headers.insert(X_FORWARDED_PROTO, from.scheme.clone());
         headers.append(header::VIA, via(version));
         self.named()
     }

@@ -5,7 +5,9 @@
 //! | `serve`, `client_io`, `client` | one client connection, its phases and limits |
 //! | `head` | how the pure steps read a message |
 //! | `check`, `route` | may it be forwarded, and where to |
-//! | `headers`, `trailers` | what is taken away and set on the way |
+//! | `rewrite` | what a backend sees of it |
+//! | `headers`, `trailers`, `forwarded`, `request_id` | what is taken away and set on the way |
+//! | `public` | what a backend says about itself, put right on the way back |
 //! | `forward`, `flight`, `replay` | an attempt with a backend, and what follows a failed one |
 //! | `body`, `driver`, `upload` | bytes in both directions |
 //! | `status` | answers of our own |
@@ -18,11 +20,15 @@ mod driver;
 pub(crate) mod flat_write;
 mod flight;
 mod forward;
+mod forwarded;
 mod head;
 mod headers;
 pub(crate) mod key;
+mod public;
 mod replay;
+mod request_id;
 pub(crate) mod retry;
+mod rewrite;
 pub(crate) mod route;
 mod serve;
 mod status;
@@ -35,11 +41,13 @@ mod upload;
 pub(crate) mod fuzzing {
     pub(crate) use super::{
         check::check,
+        forwarded::believed,
         headers::{Origin, request_changes},
     };
 }
 
 pub use key::KeyRule;
+pub(crate) use request_id::RequestIds;
 pub use retry::{RetryOn, RetrySettings};
 pub use route::{
     Condition, Explained, HostPattern, PathError, PathPattern, RequestFacts, Route, RouteTable,

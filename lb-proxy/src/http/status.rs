@@ -127,8 +127,13 @@ impl Form {
 }
 
 /// The answer to a request that ran into trouble.
-pub(crate) fn answer(trouble: Trouble, form: Form) -> Response<ResponseBody> {
-    let (kind, text) = content(trouble, form);
+/// `id` is what the request is called, without anything that needs an escape.
+pub(crate) fn answer(
+    trouble: Trouble,
+    form: Form,
+    id: Option<&HeaderValue>,
+) -> Response<ResponseBody> {
+    let (kind, text) = content(trouble, form, id);
     let mut response = Response::new(ResponseBody::own(text));
     *response.status_mut() = trouble.verdict().status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -138,7 +143,7 @@ pub(crate) fn answer(trouble: Trouble, form: Form) -> Response<ResponseBody> {
 /// The same as bytes, for a connection whose parser is gone. It ends with the
 /// connection.
 pub(crate) fn raw_answer(trouble: Trouble) -> Vec<u8> {
-    let (kind, text) = content(trouble, Form::Html);
+    let (kind, text) = content(trouble, Form::Html, None);
     let status = trouble.verdict().status;
     let head = format!(
         "HTTP/1.1 {} {}\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
@@ -149,22 +154,28 @@ pub(crate) fn raw_answer(trouble: Trouble) -> Vec<u8> {
     [head.as_bytes(), &text].concat()
 }
 
-fn content(trouble: Trouble, form: Form) -> (&'static str, Bytes) {
+fn content(trouble: Trouble, form: Form, id: Option<&HeaderValue>) -> (&'static str, Bytes) {
     let Verdict { status, word, .. } = trouble.verdict();
     let (code, reason) = (status.as_str(), reason(status));
+    let id = id.and_then(|id| id.to_str().ok());
     let (kind, text) = match form {
-        Form::Html => (
-            "text/html; charset=utf-8",
-            format!(
-                "<!doctype html><title>{code} {reason}</title><h1>{code} {reason}</h1><p>{word}\n"
-            ),
-        ),
-        Form::Problem => (
-            "application/problem+json",
-            format!(
-                "{{\"type\":\"about:blank\",\"title\":\"{reason}\",\"status\":{code},\"detail\":\"{word}\"}}\n"
-            ),
-        ),
+        Form::Html => {
+            let id = id.map_or_else(String::new, |id| format!("<p>request {id}\n"));
+            let title = format!("{code} {reason}");
+            (
+                "text/html; charset=utf-8",
+                format!("<!doctype html><title>{title}</title><h1>{title}</h1><p>{word}\n{id}"),
+            )
+        }
+        Form::Problem => {
+            let id = id.map_or_else(String::new, |id| format!(",\"request_id\":\"{id}\""));
+            (
+                "application/problem+json",
+                format!(
+                    "{{\"type\":\"about:blank\",\"title\":\"{reason}\",\"status\":{code},\"detail\":\"{word}\"{id}}}\n"
+                ),
+            )
+        }
     };
     (kind, Bytes::from(text))
 }
@@ -189,11 +200,15 @@ mod tests {
 
     #[test]
     fn a_problem_is_valid_json() {
-        let (kind, text) = content(Trouble::NoBackend, Form::Problem);
-        let value: serde_json::Value = serde_json::from_slice(&text).unwrap();
-        assert_eq!(kind, "application/problem+json");
-        assert_eq!(value["status"], 503);
-        assert_eq!(value["detail"], "no-backend");
+        let id = HeaderValue::from_static("r-1");
+        for id in [None, Some(&id)] {
+            let (kind, text) = content(Trouble::NoBackend, Form::Problem, id);
+            let value: serde_json::Value = serde_json::from_slice(&text).unwrap();
+            assert_eq!(kind, "application/problem+json");
+            assert_eq!(value["status"], 503);
+            assert_eq!(value["detail"], "no-backend");
+            assert_eq!(value["request_id"].as_str(), id.map(|_| "r-1"));
+        }
     }
 
     #[test]

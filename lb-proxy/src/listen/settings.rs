@@ -19,6 +19,8 @@ pub struct ListenerSettings {
     pub limits: ListenerLimits,
     /// Whose `X-Forwarded-*` is believed; nobody's unless set.
     pub trusted_proxies: TrustedProxies,
+    /// Whether each request gets a name, `X-Request-Id`, for its backend and its client.
+    pub request_id: bool,
 }
 
 impl ListenerSettings {
@@ -33,6 +35,7 @@ impl ListenerSettings {
             timeouts: ListenerTimeouts::default(),
             limits: ListenerLimits::default(),
             trusted_proxies: TrustedProxies::default(),
+            request_id: true,
         }
     }
 }

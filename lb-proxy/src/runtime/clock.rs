@@ -5,7 +5,8 @@
 //! precise reading refresh, so that arming a limit costs a load. Coarse time is
 //! never ahead of the truth and at most one tick (100 ms) behind it.
 //!
-//! Wall-clock time exists only as the text of the `Date` header.
+//! Wall-clock time exists only as the text of the `Date` header and, in milliseconds,
+//! in the names of requests.
 
 use std::{
     cell::{Cell, RefCell},
@@ -33,6 +34,8 @@ pub(crate) struct Clock {
     coarse: Cell<Tick>,
     date: RefCell<HeaderValue>,
     date_second: Cell<u64>,
+    /// Milliseconds since 1970 at the tick 0.
+    epoch_millis: Cell<u64>,
 }
 
 impl Clock {
@@ -41,6 +44,7 @@ impl Clock {
             coarse: Cell::new(now()),
             date: RefCell::new(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT")),
             date_second: Cell::new(0),
+            epoch_millis: Cell::new(0),
         };
         clock.tick();
         clock
@@ -61,13 +65,23 @@ impl Clock {
     /// Refreshes coarse time and the text of the date. Called by the ticker.
     pub(crate) fn tick(&self) -> Tick {
         let wall = SystemTime::now();
-        let second = wall.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
+        let since_1970 = wall.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        let second = since_1970.as_secs();
         if second != self.date_second.replace(second)
             && let Ok(text) = HeaderValue::from_str(&httpdate::fmt_http_date(wall))
         {
             *self.date.borrow_mut() = text;
         }
-        self.now()
+        let now = self.now();
+        let millis = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
+        self.epoch_millis.set(millis.saturating_sub(now.as_nanos() / 1_000_000));
+        now
+    }
+
+    /// Milliseconds since 1970, as of the last reading or tick. For names and logs: the
+    /// wall clock may be set back.
+    pub(crate) fn unix_millis(&self) -> u64 {
+        self.epoch_millis.get() + self.coarse.get().as_nanos() / 1_000_000
     }
 
     /// The value of a `Date` header, at most one tick old.
@@ -87,6 +101,17 @@ mod tests {
         let precise = clock.now();
         assert!(precise >= coarse);
         assert_eq!(clock.coarse(), precise);
+    }
+
+    #[test]
+    fn wall_clock_time_goes_on_between_ticks() {
+        let clock = Clock::new();
+        let millis = clock.unix_millis();
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        assert!(u128::from(millis) <= wall + 1 && wall < u128::from(millis) + 10_000);
+        while clock.unix_millis() == millis {
+            clock.now();
+        }
     }
 
     #[test]

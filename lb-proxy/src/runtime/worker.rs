@@ -32,6 +32,7 @@ use super::{
     timers::{TICK, Timers},
 };
 use crate::{
+    http::RequestIds,
     listen::{Listener, ListenerSettings, accept},
     upstream::Names,
 };
@@ -45,6 +46,7 @@ pub(crate) struct Worker {
     pub(crate) clock: Rc<Clock>,
     pub(crate) timers: Timers,
     pub(crate) entropy: Entropy,
+    pub(crate) request_ids: RequestIds,
     pub(crate) names: Names,
     sites: Sites,
     site: RefCell<Rc<Site>>,
@@ -76,6 +78,7 @@ impl Worker {
             clock,
             entropy: Entropy::from_os(),
             listeners: RefCell::default(),
+            request_ids: RequestIds::default(),
             draining: Cell::new(false),
             open: Rc::default(),
             broken: Notify::new(),

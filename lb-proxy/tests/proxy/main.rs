@@ -5,12 +5,15 @@
 
 mod bodies;
 mod failure;
+mod forwarded;
 mod forwarding;
 mod health;
 mod keep_alive;
 mod limits;
 mod raw_bytes;
 mod reload;
+mod rewriting;
+mod routes;
 mod shutdown;
 mod support;
 mod timeouts;

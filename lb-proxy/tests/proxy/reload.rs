@@ -265,7 +265,7 @@ fn who_waits_to_be_accepted_is_served_when_the_listener_goes() {
         .membership(membership(&[Origin::refusing()]))
         .build();
     let routed = |listeners: &[SocketAddr]| {
-        let route = Route { prefix: "/block".into(), cluster: 0 };
+        let route = Route::prefix("/block", 0);
         let routes = Arc::new(RouteTable::new(vec![route]));
         Service { routes, ..service(listeners, &[&blocks]) }
     };
@@ -308,7 +308,7 @@ fn what_is_in_flight_on_a_listener_that_is_gone_has_its_time_and_no_more() {
     let mut first = service(&[ANY.into(), ANY.into()], &[&a, &b]);
     let limit = Duration::from_millis(300);
     first.listeners[1].timeouts.shutdown = limit;
-    let to_b = Route { prefix: "/b".into(), cluster: 1 };
+    let to_b = Route::prefix("/b", 1);
     first.routes = Arc::new(RouteTable::new(vec![Route::everything(0), to_b]));
     let running = start(1, first);
     let addresses = running.addresses();

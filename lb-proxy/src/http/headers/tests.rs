@@ -3,10 +3,7 @@ use http::{Request, Response};
 use super::*;
 
 fn origin() -> Origin {
-    Origin {
-        address: HeaderValue::from_static("192.0.2.1"),
-        scheme: HeaderValue::from_static("http"),
-    }
+    Origin::new([192, 0, 2, 1].into())
 }
 
 fn forwarded(headers: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -16,7 +13,7 @@ fn forwarded(headers: &[(&str, &str)]) -> Vec<(String, String)> {
     }
     let (mut parts, ()) = request.body(()).unwrap().into_parts();
     let version = parts.version;
-    request_changes(&parts).apply_to_request(&mut parts.headers, &origin(), version);
+    request_changes(&parts).apply_to_request(&mut parts.headers, &origin(), None, version);
     listed(&parts.headers)
 }
 

@@ -22,6 +22,7 @@ mod explain;
 mod facts;
 mod host;
 mod path;
+mod strip;
 mod table;
 
 pub use condition::{Condition, ValuePattern};

@@ -182,6 +182,11 @@ fn has_dots(path: &[u8]) -> bool {
     })
 }
 
+/// Whether a segment, as sent, is one of dots.
+pub(super) fn is_dots(segment: &str) -> bool {
+    matches!(&*normal_segment(segment), "." | "..")
+}
+
 /// What may stand in a segment unescaped (`pchar` of RFC 3986).
 fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&byte)

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// How a cluster chooses a backend.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Strategy {
     /// Which one.
     pub kind: StrategyKind,

@@ -105,6 +105,17 @@ fn secrets_are_used_and_never_shown() {
 }
 
 #[test]
+fn a_secret_in_the_file_is_not_in_what_is_said_about_it() {
+    let output = finish_with_input(
+        &mut lb(&["check", "-"]),
+        "to = []\n[defaults]\nsticky = { cookie = \"A\", key = \"c2hvcnQ=\", ttl = 1 }\n",
+    );
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("`defaults.sticky.key` is not a key"), "{stderr}");
+    assert!(stderr.contains("key = **********, ttl"), "{stderr}");
+}
+
+#[test]
 fn the_schema_is_printed() {
     let output = finish(&mut lb(&["config", "schema"]));
     let schema: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");

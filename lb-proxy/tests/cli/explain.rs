@@ -43,6 +43,7 @@ fn the_route_that_wins_and_why_the_others_lose_are_told() {
     assert!(lines[2].contains("would match, but a route before it does"), "{stdout}");
     assert!(stdout.contains("cluster  dynamic: ip-hash"), "{stdout}");
     assert!(stdout.contains("the client's address belongs there"), "{stdout}");
+    assert!(stdout.ends_with("  target   /x\n"), "{stdout}");
 }
 
 #[test]

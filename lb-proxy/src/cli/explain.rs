@@ -106,7 +106,8 @@ struct ClusterLines {
     sticky: Option<String>,
     /// The backend, and why; none where that is known only when it happens.
     backend: Option<(String, String, &'static str)>,
-    is_stripped: bool,
+    /// The target it would be asked for.
+    target: String,
 }
 
 impl Explanation {
@@ -136,7 +137,7 @@ impl Explanation {
             refusal: decision.err().map(refusal),
             cluster: taken.map(|route| {
                 let cluster = &config.clusters[route.cluster];
-                ClusterLines::new(cluster, route.strip, args, &headers)
+                ClusterLines::new(cluster, route.forwarded_target(target, &facts), args, &headers)
             }),
         }
     }
@@ -169,10 +170,7 @@ impl Explanation {
             Some((name, address, why)) => writeln!(text, "  backend  {name} at {address}: {why}"),
             None => writeln!(text, "  backend  whoever `{}` finds at the time", cluster.strategy),
         };
-        let _ = match cluster.is_stripped {
-            true => writeln!(text, "  target   without what the route has matched"),
-            false => writeln!(text, "  target   {}", args.target),
-        };
+        let _ = writeln!(text, "  target   {}", cluster.target);
         text
     }
 
@@ -204,7 +202,7 @@ impl Explanation {
             "backend": backend.map(|(name, address, why)| {
                 json!({ "name": name, "address": address, "reason": why })
             }),
-            "stripped": cluster.map(|cluster| cluster.is_stripped),
+            "backend_target": cluster.map(|cluster| &cluster.target),
         })
     }
 }
@@ -218,7 +216,7 @@ fn refusal(why: Unrouted) -> String {
 }
 
 impl ClusterLines {
-    fn new(cluster: &Cluster, is_stripped: bool, args: &ExplainArgs, headers: &HeaderMap) -> Self {
+    fn new(cluster: &Cluster, target: String, args: &ExplainArgs, headers: &HeaderMap) -> Self {
         let bound = cluster.sticky.as_ref().map(|sticky| {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let jar =
@@ -234,7 +232,7 @@ impl ClusterLines {
             strategy: cluster.strategy.kind.to_string(),
             sticky,
             backend,
-            is_stripped,
+            target,
         }
     }
 }

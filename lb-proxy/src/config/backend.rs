@@ -15,10 +15,12 @@ use super::{
 };
 use crate::{Address, AddressError};
 
-/// Reads a list of backends; names and addresses occur once each.
+/// Reads a list of backends; names and addresses occur once each. `fails` is what
+/// their cluster says of failed requests.
 pub(super) fn read_backends(
     list: Value<'_>,
     cluster: &str,
+    fails: Fails,
     cx: &ClusterContext<'_>,
 ) -> Vec<Backend> {
     let whole = list.clone();
@@ -31,7 +33,7 @@ pub(super) fn read_backends(
     let is_empty = items.is_empty();
     for item in items {
         let place = (item.span(), item.path().to_owned());
-        for placed in read_item(item, cx) {
+        for placed in read_item(item, fails, cx) {
             add(placed, &place, &mut seen, cluster, cx);
         }
     }
@@ -91,9 +93,9 @@ fn repeated(placed: &Placed, seen: &[Placed], cluster: &str) -> Option<Diagnosti
 
 /// Reads an item of the list: a table, or addresses separated by commas or spaces,
 /// since a variable may hold several.
-fn read_item(item: Value<'_>, cx: &ClusterContext<'_>) -> Vec<Placed> {
+fn read_item(item: Value<'_>, fails: Fails, cx: &ClusterContext<'_>) -> Vec<Placed> {
     if !item.is_text() {
-        return read_backend(item, cx.out).into_iter().collect();
+        return read_backend(item, fails, cx.out).into_iter().collect();
     }
     let Some(text) = item.text() else { return Vec::new() };
     let parts = text.as_str().split([',', ' ', '\t', '\r', '\n']);
@@ -109,7 +111,7 @@ fn read_item(item: Value<'_>, cx: &ClusterContext<'_>) -> Vec<Placed> {
     parts.into_iter().filter_map(placed).collect()
 }
 
-fn read_backend(item: Value<'_>, out: &Diagnostics) -> Option<Placed> {
+fn read_backend(item: Value<'_>, cluster: Fails, out: &Diagnostics) -> Option<Placed> {
     let span = item.span();
     if !item.is_table() {
         out.push(
@@ -131,7 +133,7 @@ fn read_backend(item: Value<'_>, out: &Diagnostics) -> Option<Placed> {
     let weight = table.take("weight").and_then(|weight| read_weight(&weight, out));
     let tier = read_tier(&mut table);
     let max_in_flight = table.take_integer("max_in_flight").and_then(NonZeroU32::new);
-    let _ = Fails::read(&mut table);
+    let fails = Fails::read(&mut table).over(cluster);
     table.finish();
     let mut backend = Backend::new(address?.to_string())
         .weighted(weight.unwrap_or(Weight::ONE))
@@ -139,6 +141,9 @@ fn read_backend(item: Value<'_>, out: &Diagnostics) -> Option<Placed> {
     let name_span = name.as_ref().map_or_else(|| address_span.clone(), Text::span);
     if let Some(name) = name {
         backend = backend.named(name.as_str());
+    }
+    if let Some(fails) = fails {
+        backend = backend.with_passive(fails.passive());
     }
     if let Some(most) = max_in_flight {
         backend = backend.with_max_in_flight(most);

@@ -77,6 +77,8 @@ impl Cluster {
 pub(super) struct ClusterContext<'c> {
     /// The settings of a cluster that says nothing itself.
     pub(super) defaults: &'c Cluster,
+    /// What it says of failed requests.
+    pub(super) fails: Fails,
     pub(super) listeners: &'c [Listener],
     pub(super) loader: &'c dyn Loader,
     pub(super) out: &'c Diagnostics,
@@ -89,13 +91,14 @@ pub(super) fn read_defaults(
     table: Option<Table<'_>>,
     loader: &dyn Loader,
     out: &Diagnostics,
-) -> Cluster {
+) -> (Cluster, Fails) {
+    let mut fails = Fails::default();
     let mut cluster = Cluster::new(DEFAULT_CLUSTER, Vec::new());
     if let Some(mut table) = table {
-        read_settings(&mut table, &mut cluster, loader, out);
+        fails = read_settings(&mut table, &mut cluster, loader, out);
         table.finish();
     }
-    cluster
+    (cluster, fails)
 }
 
 /// Reads every `[cluster.NAME]`. Answers those that could be read, and the names
@@ -141,21 +144,23 @@ fn read_cluster(name: &Text<'_>, mut table: Table<'_>, cx: &ClusterContext<'_>) 
     }
     let is_whole = list.is_some() || discover.is_some();
     let mut cluster = Cluster::new(name.as_str(), Vec::new());
-    read_settings(&mut table, &mut cluster, cx.loader, cx.out);
+    let fails = read_settings(&mut table, &mut cluster, cx.loader, cx.out);
     cluster.discover = discover.map(|value| read_discover(value, cx.out)).unwrap_or_default();
-    cluster.backends = list.map(|list| read_backends(list, name.as_str(), cx)).unwrap_or_default();
+    cluster.backends =
+        list.map(|list| read_backends(list, name.as_str(), fails, cx)).unwrap_or_default();
     check_names_in_cookies(&cluster, name);
     table.finish();
     is_whole.then_some(cluster)
 }
 
-/// What `[defaults]` and clusters have in common.
+/// What `[defaults]` and clusters have in common. Answers what they say of failed
+/// requests, from which backends start.
 fn read_settings(
     table: &mut Table<'_>,
     cluster: &mut Cluster,
     loader: &dyn Loader,
     out: &Diagnostics,
-) {
+) -> Fails {
     let strategy = table.take("strategy");
     let strategy_place = strategy.as_ref().map(Value::span);
     if let Some(strategy) = strategy.and_then(|value| read_strategy(value, loader, out)) {
@@ -175,9 +180,11 @@ fn read_settings(
     if let Some(share) = table.take_percent("panic_threshold") {
         cluster.policy.panic_threshold = share;
     }
-    cluster.policy.passive = Fails::read(table).passive();
+    let fails = Fails::read(table);
+    cluster.policy.passive = fails.passive();
     cluster.retry = read_retry(table.take_table("retry"), out);
     cluster.timeouts = read_cluster_timeouts(table.take_table("timeout"));
+    fails
 }
 
 /// A key and a cookie do not contradict each other: the key chooses for clients

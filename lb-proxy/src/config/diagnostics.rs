@@ -33,6 +33,8 @@ pub struct Diagnostics {
     /// At least one: the file that everything began with.
     files: Vec<File>,
     found: RefCell<Vec<Diagnostic>>,
+    /// Places that are printed as asterisks.
+    secrets: RefCell<Vec<Range<usize>>>,
 }
 
 /// A place that a person finds.
@@ -55,7 +57,7 @@ impl fmt::Display for Position<'_> {
 impl Diagnostics {
     /// Nothing found yet in these files.
     pub(super) fn new(files: Vec<File>) -> Self {
-        Self { files, found: RefCell::default() }
+        Self { files, found: RefCell::default(), secrets: RefCell::default() }
     }
 
     /// Adds a finding. The same finding at the same place is there once: what
@@ -65,6 +67,23 @@ impl Diagnostics {
         if !found.iter().any(|other| other.is_same_as(&diagnostic)) {
             found.push(diagnostic);
         }
+    }
+
+    /// Keeps a place from being printed.
+    pub(super) fn hide(&self, span: Range<usize>) {
+        self.secrets.borrow_mut().push(span);
+    }
+
+    /// The text of a file, as it may be printed.
+    fn printable(&self, file: &File) -> String {
+        let mut text = file.text.clone();
+        for secret in self.secrets.borrow().iter() {
+            if self.file_of(secret.start).base == file.base {
+                let span = clamp(secret.clone(), file);
+                text.replace_range(span.clone(), &"*".repeat(span.len()));
+            }
+        }
+        text
     }
 
     /// Keeps only the findings of which this is so.
@@ -180,9 +199,11 @@ impl Diagnostics {
         let renderer = renderer.decor_style(DecorStyle::Ascii);
         let mut text = String::new();
         let found = self.found.borrow();
+        let texts: Vec<String> = self.files.iter().map(|file| self.printable(file)).collect();
         for diagnostic in found.iter().take(MOST_PRINTED) {
+            let group = self.group(diagnostic, &texts);
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{}\n", renderer.render(&[self.group(diagnostic)]));
+            let _ = writeln!(text, "{}\n", renderer.render(&[group]));
         }
         if found.len() > MOST_PRINTED {
             let _ = writeln!(text, "and {} more\n", found.len() - MOST_PRINTED);
@@ -190,7 +211,7 @@ impl Diagnostics {
         text
     }
 
-    fn group<'a>(&'a self, diagnostic: &'a Diagnostic) -> Group<'a> {
+    fn group<'a>(&'a self, diagnostic: &'a Diagnostic, texts: &'a [String]) -> Group<'a> {
         let level = match diagnostic.severity() {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
@@ -211,9 +232,9 @@ impl Diagnostics {
         others.dedup_by_key(|file| file.base);
         let primary =
             AnnotationKind::Primary.span(clamp(span, own)).label(normalize_untrusted_str(label));
-        group = group.element(self.snippet(own, diagnostic).annotation(primary));
+        group = group.element(self.snippet(own, diagnostic, texts).annotation(primary));
         for other in others {
-            group = group.element(self.snippet(other, diagnostic));
+            group = group.element(self.snippet(other, diagnostic, texts));
         }
         Self::with_helps(group, diagnostic)
     }
@@ -223,17 +244,16 @@ impl Diagnostics {
         &'a self,
         file: &'a File,
         diagnostic: &'a Diagnostic,
+        texts: &'a [String],
     ) -> Snippet<'a, Annotation<'a>> {
         let related = diagnostic
             .related_places()
             .filter(|(span, _)| self.file_of(span.start).base == file.base);
-        Snippet::source(file.text.as_str()).path(file.name.as_str()).annotations(related.map(
-            |(span, label)| {
-                AnnotationKind::Context
-                    .span(clamp(span, file))
-                    .label(normalize_untrusted_str(label))
-            },
-        ))
+        let text = self.files.iter().zip(texts).find(|(own, _)| own.base == file.base);
+        let text = text.map_or("", |(_, text)| text.as_str());
+        Snippet::source(text).path(file.name.as_str()).annotations(related.map(|(span, label)| {
+            AnnotationKind::Context.span(clamp(span, file)).label(normalize_untrusted_str(label))
+        }))
     }
 
     fn with_helps<'a>(group: Group<'a>, diagnostic: &'a Diagnostic) -> Group<'a> {

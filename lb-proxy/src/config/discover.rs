@@ -25,7 +25,12 @@ pub enum DiscoverFrom {
     /// A file, or a folder with one file per node. Relative to the folder `lb` runs in.
     File(PathBuf),
     /// A variable with addresses.
-    Env(Box<str>),
+    Env {
+        /// Its name.
+        variable: Box<str>,
+        /// The port of addresses that have none.
+        port: Option<u16>,
+    },
 }
 
 /// Which backends a source may tell of.
@@ -35,7 +40,7 @@ pub struct Allow {
     pub networks: Vec<IpNet>,
     /// How many are taken.
     pub max_backends: Option<usize>,
-    /// Weights above this are cut down to it.
+    /// The largest weight a backend may ask for.
     pub max_weight: Option<u32>,
 }
 
@@ -47,17 +52,24 @@ pub(super) fn read_discover(value: Value<'_>, out: &Diagnostics) -> Vec<Discover
 
 fn read_source(mut table: Table<'_>, out: &Diagnostics) -> Option<Discover> {
     let (file, variable) = (table.take("file"), table.take("env"));
+    let port = table.take("port");
     let allow = table.take_table("allow").map(read_allow).unwrap_or_default();
     let (whole, path) = (table.span(), table.path().to_owned());
     let is_complete = !table.has_unknown_keys();
     table.finish();
     let from = match (file, variable) {
         (Some(file), None) => {
+            if let Some(port) = port {
+                out.push(port.error("goes with `env`", "files say their ports themselves"));
+            }
             let text = file.text()?;
             let folder = Path::new(out.position(text.span().start).file).parent();
             DiscoverFrom::File(folder.unwrap_or_else(|| Path::new("")).join(text.as_str()))
         }
-        (None, Some(variable)) => DiscoverFrom::Env(variable.text()?.as_str().into()),
+        (None, Some(variable)) => DiscoverFrom::Env {
+            variable: variable.text()?.as_str().into(),
+            port: port.and_then(|port| u16::try_from(port.integer()?).ok()),
+        },
         // A source of another kind was reported as an unknown key.
         (None, None) if !is_complete => return None,
         (one, _) => {

@@ -70,7 +70,7 @@ use self::{
     keys::TOP,
     listener::read_listeners,
     log::read_log,
-    reader::{Table, Text, settings_of},
+    reader::{Table, Text, Value, settings_of},
     route::{RawRoute, link_routes, read_routes},
     short::read_short,
     syntax::report_syntax,
@@ -168,12 +168,15 @@ impl Config {
 
     fn read(mut file: Table<'_>, loader: &dyn Loader, out: &Diagnostics) -> Self {
         read_version(&mut file, out);
-        file.pass_over("include");
+        for include in file.take_each("include").into_iter().flat_map(Value::one_or_more) {
+            // It was followed before; only its type is left to be judged.
+            let _ = include.text();
+        }
         let workers = read_workers(&mut file, out);
         let listeners = read_listeners(&mut file, out);
         let defaults_table = file.take_table("defaults");
-        let defaults = read_defaults(defaults_table.clone(), loader, out);
-        let cx = ClusterContext { defaults: &defaults, listeners: &listeners, loader, out };
+        let (defaults, fails) = read_defaults(defaults_table.clone(), loader, out);
+        let cx = ClusterContext { defaults: &defaults, fails, listeners: &listeners, loader, out };
         let short = read_short(&mut file, &cx);
         let listed = read_routes(&mut file, out);
         let (mut clusters, names) = read_clusters(&mut file, defaults_table.as_ref(), &cx);
@@ -216,11 +219,13 @@ impl<'f> Document<'f> {
     /// Adds what is wrong with the file as such.
     fn report(&self, out: &Diagnostics) {
         for hole in &self.holes {
-            // What was found out about a value that is not there means nothing.
+            // What was found out about a value that is not there means nothing, and
+            // what is suspicious about a list with such a value means little.
             out.retain(|found| {
-                found.place().is_none_or(|(span, _)| {
-                    span.start < hole.span.start || span.end > hole.span.end
-                })
+                let Some((span, _)) = found.place() else { return true };
+                let is_inside = hole.span.start <= span.start && span.end <= hole.span.end;
+                let is_around = span.start <= hole.span.start && hole.span.end <= span.end;
+                !is_inside && !(is_around && found.severity() < Severity::Error)
             });
             out.push(hole.found.clone());
         }

@@ -20,6 +20,12 @@ impl Fails {
         Self { most: table.take_integer("max_fails"), time: table.take_duration("fail_timeout") }
     }
 
+    /// These, and what they do not say from `outer`; `None` when they say nothing.
+    pub(super) fn over(self, outer: Self) -> Option<Self> {
+        let says = self.most.is_some() || self.time.is_some();
+        says.then_some(Self { most: self.most.or(outer.most), time: self.time.or(outer.time) })
+    }
+
     /// What they mean.
     pub(super) fn passive(self) -> Passive {
         match (Passive::default(), self) {

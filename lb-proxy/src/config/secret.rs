@@ -40,6 +40,7 @@ fn read_text(value: Value<'_>, loader: &dyn Loader, out: &Diagnostics) -> Option
         let place = value.clone();
         let text = value.text()?;
         if !text.is_expanded() {
+            out.hide(text.span());
             let message = format!("`{}` is written in the file", text.path());
             out.push(
                 place

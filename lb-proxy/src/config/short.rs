@@ -23,7 +23,7 @@ pub(super) struct Short {
 pub(super) fn read_short(file: &mut Table<'_>, cx: &ClusterContext<'_>) -> Option<Short> {
     let to = file.take("to")?;
     let key = to.key_span();
-    let backends = read_backends(to, DEFAULT_CLUSTER, cx);
+    let backends = read_backends(to, DEFAULT_CLUSTER, cx.fails, cx);
     let cluster = Cluster { name: DEFAULT_CLUSTER.into(), backends, ..cx.defaults.clone() };
     Some(Short { cluster, key })
 }

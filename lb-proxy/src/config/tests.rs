@@ -180,7 +180,7 @@ fn every_key_is_documented() {
         .filter(|name| {
             let in_code =
                 |before: &str, after: &str| text.contains(&format!("{before}{name}{after}"));
-            !["`", ".", "[", "{ "]
+            !["`", ".", "[", "{ ", ", "]
                 .iter()
                 .any(|before| ["`", " =", "]", "."].iter().any(|after| in_code(before, after)))
         })

@@ -92,7 +92,8 @@ fn json_describes_a_good_file() {
     assert!(output.status.success());
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let expected = serde_json::json!([{
-        "name": "default", "strategy": "least-conn", "backends": ["127.0.0.1:9001"],
+        "name": "default", "strategy": "least-conn", "sticky": null, "checked": false,
+        "backends": ["127.0.0.1:9001"], "sources": 0,
     }]);
     assert_eq!(report["files"][0]["clusters"], expected);
 }

@@ -5,7 +5,9 @@
 
 mod check;
 mod client;
+mod config;
 mod demo;
+mod explain;
 mod process;
 mod run;
 mod stop;

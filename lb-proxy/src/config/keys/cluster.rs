@@ -123,6 +123,7 @@ pub(super) static DISCOVER: Section = Section {
         &[
             Key::new("file", Shape::Text, "a file of backends, or a folder with one file each"),
             Key::new("env", Shape::Text, "a variable with addresses"),
+            Key::new("port", Shape::Integer(1, 65_535), "with `env`: of addresses without one"),
             Key::new("allow", Shape::Table(&ALLOW), "which backends are taken"),
         ],
     )
@@ -134,7 +135,11 @@ pub(super) static ALLOW: Section = Section::new(
     &[
         Key::new("networks", TEXT_OR_TEXTS, "where they must be; anywhere unless set"),
         Key::new("max_backends", Shape::Integer(1, 1_000_000), "how many are taken"),
-        Key::new("max_weight", Shape::Integer(1, 65_535), "more than this is cut down to it"),
+        Key::new(
+            "max_weight",
+            Shape::Integer(1, 65_535),
+            "the largest weight a backend may ask for",
+        ),
     ],
 );
 

@@ -123,11 +123,6 @@ impl<'a> Table<'a> {
         self.layers.iter().filter_map(|layer| layer.value(key, self.out)).collect()
     }
 
-    /// Says that `key` was looked at elsewhere.
-    pub(crate) fn pass_over(&mut self, key: &'static str) {
-        self.asked.push(key);
-    }
-
     /// A table under `key`, over those of outer layers.
     pub(crate) fn take_table(&mut self, key: &'static str) -> Option<Self> {
         if self.is_union {

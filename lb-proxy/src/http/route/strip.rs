@@ -4,7 +4,7 @@
 //! empty segments in what is removed, so that the place to cut is not visible in it,
 //! the backend gets the rest of the form that was compared.
 
-use super::{PathPattern, RequestFacts, path::is_dots};
+use super::{PathPattern, RequestFacts, Route, path::is_dots};
 
 /// The prefix that is removed, and the target that is left.
 pub(crate) type Stripped<'a> = (&'a str, String);
@@ -31,6 +31,15 @@ impl PathPattern {
         };
         // A path that begins with two slashes would be a host to some.
         Some((prefix, format!("/{}{query}", rest.trim_start_matches('/'))))
+    }
+}
+
+impl Route {
+    /// What a backend is asked for. `target` is what `facts` were made of.
+    #[must_use]
+    pub fn forwarded_target(&self, target: &str, facts: &RequestFacts<'_>) -> String {
+        let stripped = self.strip.then(|| self.path.strip(target, facts)).flatten();
+        stripped.map_or_else(|| target.to_owned(), |(_, left)| left)
     }
 }
 

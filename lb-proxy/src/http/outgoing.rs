@@ -80,7 +80,7 @@ impl Outgoing {
 
     /// Takes a token for one more try, of this cluster in this worker.
     pub(super) fn take_token(&self, client: &Client) -> bool {
-        self.cluster().budget.borrow_mut().try_retry(client.worker.clock.coarse())
+        self.cluster().kept.budget.borrow_mut().try_retry(client.worker.clock.coarse())
     }
 
     /// Whether it may be replayed: once for free, then for a token.

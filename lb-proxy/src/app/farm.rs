@@ -15,9 +15,7 @@ use std::{
 };
 
 use lb_core::{
-    Cause, Change, Cluster, Health, Membership,
-    cluster::CauseKind,
-    health::Transition,
+    Cause, Change, Cluster, Health, Membership, cluster::CauseKind, health::Transition,
     sticky::Ring,
 };
 use lb_discovery::{Feed, FeedStatus};
@@ -128,7 +126,8 @@ impl Farm {
             let (settings, known, news) = one.await?;
             let first = news.as_ref().and_then(|(_, first)| first.membership.clone());
             let is_new = known.is_none();
-            let cluster = known.unwrap_or_else(|| build(&settings, first.clone().unwrap_or_default()));
+            let cluster =
+                known.unwrap_or_else(|| build(&settings, first.clone().unwrap_or_default()));
             if let Some((_, first)) = &news {
                 tell(first, &cluster);
             }

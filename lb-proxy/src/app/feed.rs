@@ -33,8 +33,8 @@ pub(super) fn feed(
             DiscoverFrom::File(path) => {
                 feed.add(Box::new(File::new(path)), allow, &Supervision::default());
             }
-            DiscoverFrom::Env(variable) => {
-                feed.add(Box::new(Env::new(variable, None)), allow, &plain);
+            DiscoverFrom::Env { variable, port } => {
+                feed.add(Box::new(Env::new(variable, *port)), allow, &plain);
             }
         }
     }

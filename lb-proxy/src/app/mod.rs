@@ -20,8 +20,8 @@ use lb_proxy::{
 };
 use tokio::runtime::Runtime;
 
-pub(crate) use self::{serve::Ending, signals::Signals};
 use self::farm::{Draft, Farm};
+pub(crate) use self::{serve::Ending, signals::Signals};
 
 /// A balancer that runs.
 #[derive(Debug)]
@@ -174,7 +174,9 @@ fn open_log(config: &Config, open: Option<&Log>) -> anyhow::Result<Option<Log>> 
         return Ok(Some(open.clone()));
     }
     let log = AccessLog::open(settings.clone()).with_context(|| match &settings.to {
-        lb_proxy::LogTarget::File(path) => format!("cannot open the access log `{}`", path.display()),
+        lb_proxy::LogTarget::File(path) => {
+            format!("cannot open the access log `{}`", path.display())
+        }
         _ => "cannot start the access log".to_owned(),
     })?;
     Ok(Some(Log { settings: settings.clone(), log }))

@@ -87,7 +87,9 @@ impl App {
         let Some(log) = &self.log else { return tracing::info!("there is no log to open again") };
         match log.log.reopen() {
             Ok(()) => tracing::info!("opened the access log again"),
-            Err(error) => tracing::error!(%error, "cannot open the access log; the old one is kept"),
+            Err(error) => {
+                tracing::error!(%error, "cannot open the access log; the old one is kept")
+            }
         }
     }
 

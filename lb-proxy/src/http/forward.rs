@@ -138,7 +138,7 @@ async fn forward(
     outgoing: &mut Outgoing,
 ) -> Result<Response<ResponseBody>, Trouble> {
     if outgoing.tries_left > 1 {
-        outgoing.cluster().budget.borrow_mut().first_attempt(client.worker.clock.coarse());
+        outgoing.cluster().kept.budget.borrow_mut().first_attempt(client.worker.clock.coarse());
     }
     let mut tried = Tried::default();
     // What the client gets if nobody has anything better.

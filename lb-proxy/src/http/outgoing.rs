@@ -80,10 +80,10 @@ impl Outgoing {
 
     /// Takes a token for one more try, of this cluster in this worker.
     pub(super) fn take_token(&self, client: &Client) -> bool {
-        let cluster = self.cluster();
-        let has_token = cluster.budget.borrow_mut().try_retry(client.worker.clock.coarse());
+        let kept = &self.cluster().kept;
+        let has_token = kept.budget.borrow_mut().try_retry(client.worker.clock.coarse());
         if !has_token {
-            cluster.kept.tally.retry_budget_exhausted.add();
+            kept.tally.retry_budget_exhausted.add();
         }
         has_token
     }

@@ -47,8 +47,6 @@ pub(crate) struct Site {
 pub(crate) struct WorkerCluster {
     pub(crate) name: Rc<str>,
     pub(crate) settings: ClusterSettings,
-    /// This worker's share of the retries.
-    pub(crate) budget: RefCell<RetryBudget>,
     /// Of a sticky cluster.
     pub(crate) binder: Option<Binder>,
     pub(crate) kept: Rc<Kept>,
@@ -60,6 +58,8 @@ pub(crate) struct Kept {
     pub(crate) handle: RefCell<ClusterHandle>,
     pub(crate) pool: Pool,
     pub(crate) tally: Arc<Tally>,
+    /// This worker's share of the retries.
+    pub(crate) budget: RefCell<RetryBudget>,
 }
 
 /// Makes the sites of one worker, one after the other.
@@ -89,12 +89,10 @@ impl Sites {
         let clusters = service.clusters.iter().map(|settings| {
             let kept = self.kept(&settings.cluster);
             kept.pool.keep_for(settings.timeouts.pool_idle);
-            let workers = u32::try_from(self.workers.get()).unwrap_or(u32::MAX);
-            let floor = (RETRIES / workers).max(1);
+            kept.budget.borrow_mut().set_percent(settings.retry.budget);
             let name = settings.cluster.name();
             Rc::new(WorkerCluster {
                 name: name.into(),
-                budget: RefCell::new(RetryBudget::new(settings.retry.budget, floor)),
                 binder: settings.sticky.as_ref().map(|sticky| Binder::new(sticky, name)),
                 settings: settings.clone(),
                 kept,
@@ -115,10 +113,13 @@ impl Sites {
         let pool = Pool::new(Rc::clone(&self.clock), Rc::clone(&self.idle));
         let control = Arc::clone(&self.control);
         let handle = cluster.handle_waking(Arc::new(move || control.wake()));
+        let workers = u32::try_from(self.workers.get()).unwrap_or(u32::MAX);
+        let budget = RetryBudget::new(0, (RETRIES / workers).max(1));
         let kept = Rc::new(Kept {
             handle: RefCell::new(handle),
             pool,
             tally: self.board.tally(cluster.name()),
+            budget: RefCell::new(budget),
         });
         self.known.borrow_mut().push(Rc::downgrade(&kept));
         kept

@@ -115,11 +115,7 @@ fn failover_and_return(
 }
 
 /// Counted when nobody else is asking, so that turns are not shared with others.
-fn afterwards(
-    address: SocketAddr,
-    client: &mut Client,
-    claims: &mut Claims,
-) -> anyhow::Result<()> {
+fn afterwards(address: SocketAddr, client: &mut Client, claims: &mut Claims) -> anyhow::Result<()> {
     let again = count(address, "/api/x")?;
     let exact = again.len() == 2 && again.values().eq(&[MANY / 2, MANY / 2]);
     claims.note("and takes its whole share", exact, listed(&again));

@@ -592,3 +592,43 @@ fn backends_start_from_what_their_cluster_says_of_failures() {
     let own: Vec<_> = cluster.backends.iter().map(Backend::passive).collect();
     assert_eq!(own, [None, Some(window(2)), Some(Passive::Off)]);
 }
+
+/// The defaults of a section, as the inside of a table.
+fn defaults_of(name: &str) -> String {
+    let keys = schema::every_key();
+    let own = keys.iter().filter(|(section, _)| section.name == name);
+    let default = |key: &super::keys::Key| Some((key.name, key.default?));
+    let defaults = own.filter_map(|(_, key)| default(key));
+    defaults.map(|(name, value)| format!("{name} = {value}, ")).collect()
+}
+
+#[test]
+fn defaults_are_what_their_description_says() {
+    let text = |defaults: &dyn Fn(&str) -> String| {
+        let of = |name| defaults(name);
+        format!(
+            "timeout = {{ {} }}\nlimits = {{ {} }}\nlog.access = {{ {} }}\n\
+             route = [{{ to = \"web\", path = \"/\" }}]\n[cluster.web]\n\
+             timeout = {{ {} }}\nretry = {{ {} }}\nsticky = {{ {} cookie = \"A\" }}\n\
+             health = {{ {} path = \"/\" }}\nslow_start = {{ {} window = \"1s\" }}\n\
+             strategy = {{ {} name = \"maglev\" }}\nbackends = [{{ {} address = \"a:1\" }}]\n\
+             panic_threshold = {panic}\n{fail_timeout}",
+            of("listener_timeout"),
+            of("limits"),
+            of("access_log"),
+            of("cluster_timeout"),
+            of("retry"),
+            of("sticky"),
+            of("health"),
+            of("slow_start"),
+            of("strategy"),
+            of("backend"),
+            panic = "\"0%\"",
+            fail_timeout = if of("retry").is_empty() { "" } else { "fail_timeout = \"10s\"\n" },
+        )
+    };
+    let silent = parse_good(&text(&|_| String::new()));
+    let explicit = text(&defaults_of);
+    assert!(explicit.contains("keep_alive = \"1m\""), "{explicit}");
+    assert_eq!(format!("{silent:?}"), format!("{:?}", parse_good(&explicit)));
+}

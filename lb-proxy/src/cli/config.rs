@@ -56,8 +56,10 @@ pub(super) fn config(args: &ConfigArgs) -> Exit {
 fn show(args: &ShowArgs) -> Result<String, Exit> {
     let source = source::given_or_found(args.file.as_deref())?;
     let (config, diagnostics) = Config::parse(&source.name, &source.text, &Machine);
-    print::diagnostics(&diagnostics, "not usable");
-    config.ok_or(Exit::Usage)?;
+    if config.is_none() {
+        print::diagnostics(&diagnostics, "not usable");
+        return Err(Exit::Usage);
+    }
     let settings = Config::settings(&source.name, &source.text, &Machine);
     if !args.json {
         return Ok(listed(&settings));

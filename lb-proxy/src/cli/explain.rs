@@ -60,8 +60,10 @@ pub(super) fn explain(args: &ExplainArgs) -> Exit {
         Err(exit) => return exit,
     };
     let (config, diagnostics) = Config::parse(&source.name, &source.text, &Machine);
-    print::diagnostics(&diagnostics, "nothing to explain");
-    let Some(config) = config else { return Exit::Usage };
+    let Some(config) = config else {
+        print::diagnostics(&diagnostics, "nothing to explain");
+        return Exit::Usage;
+    };
     let explanation = Explanation::new(&config, args);
     let text = match args.json {
         true => format!("{}\n", explanation.json(args)),
@@ -151,7 +153,7 @@ impl Explanation {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{} {} from {}", args.method, args.target, args.client);
         for RouteLine { pattern, to, is_taken, verdict, .. } in &self.routes {
-            let mark = if *is_taken { '*' } else { ' ' };
+            let mark = if *is_taken { '>' } else { ' ' };
             let _ =
                 writeln!(text, "{mark} route    {pattern:patterns$}  to {to:names$}  {verdict}");
         }

@@ -167,7 +167,7 @@ fn read_tier(table: &mut Table<'_>) -> Option<u8> {
                 .help("leave out one of the two"),
         );
     }
-    number.or(is_backup.map(u8::from))
+    number.or_else(|| is_backup.map(u8::from))
 }
 
 fn read_address(text: &Text<'_>, part: &str) -> Option<Address> {

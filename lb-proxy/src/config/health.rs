@@ -63,7 +63,7 @@ pub(super) fn read_health(
     check.interval_down = table.take_duration("interval_down");
     check.timeout = timeout
         .and_then(|timeout| timeout.duration(std::time::Duration::from_nanos(1)))
-        .unwrap_or(check.timeout.min(check.interval));
+        .unwrap_or_else(|| check.timeout.min(check.interval));
     if let Some(timeout) = timeout_place.filter(|_| check.timeout > check.interval) {
         let message = format!("`{}` is longer than `interval`", timeout.path());
         out.push(

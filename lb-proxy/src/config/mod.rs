@@ -225,7 +225,7 @@ impl<'f> Document<'f> {
                 let Some((span, _)) = found.place() else { return true };
                 let is_inside = hole.span.start <= span.start && span.end <= hole.span.end;
                 let is_around = span.start <= hole.span.start && hole.span.end <= span.end;
-                !is_inside && !(is_around && found.severity() < Severity::Error)
+                !(is_inside || is_around && found.severity() < Severity::Error)
             });
             out.push(hole.found.clone());
         }

@@ -12,7 +12,7 @@ use super::{
     diagnostics::Diagnostics,
     reader::{Table, Text, Value, code_list, did_you_mean},
 };
-use crate::{HostPattern, PathPattern, Route, RouteTable};
+use crate::{Condition, HostPattern, PathPattern, Route, RouteTable};
 
 /// A route whose cluster was not looked up yet.
 #[derive(Debug)]
@@ -290,6 +290,7 @@ pub(super) fn link_routes(
     out: &Diagnostics,
 ) -> Vec<Route> {
     report_shadowed(raw, out);
+    report_late_expressions(raw, out);
     let mut routes = Vec::new();
     for route in raw {
         let name = match &route.to {
@@ -331,6 +332,47 @@ fn report_shadowed(raw: &[RawRoute<'_>], out: &Diagnostics) {
     }
 }
 
+/// Prefixes are tried before expressions: one whose beginning is below a prefix
+/// without conditions is never asked.
+fn report_late_expressions(raw: &[RawRoute<'_>], out: &Diagnostics) {
+    for late in raw {
+        let PathPattern::Regex(regex) = &late.route.path else { continue };
+        let beginning = literal_beginning(regex.as_str());
+        let covers = |other: &&RawRoute<'_>| {
+            let PathPattern::Prefix(prefix) = &other.route.path else { return false };
+            let below = prefix.strip_suffix('/').unwrap_or(prefix);
+            !below.is_empty()
+                && other.route.when == Condition::Always
+                && other.route.host == late.route.host
+                && beginning.strip_prefix(below).is_some_and(|rest| rest.starts_with('/'))
+        };
+        if let Some(by) = raw.iter().find(covers) {
+            out.push(
+                Diagnostic::error(format!("no path comes to the expression `{regex}`"))
+                    .at(late.path_span.clone(), "no request would ever come here")
+                    .related(by.path_span.clone(), "already matched by this route")
+                    .key(&late.key)
+                    .help("prefixes are tried before expressions: write the prefix as `regex` too"),
+            );
+        }
+    }
+}
+
+/// What every path begins with that an anchored expression matches; nothing where
+/// that takes more than a glance.
+fn literal_beginning(regex: &str) -> &str {
+    let Some(anchored) = regex.strip_prefix('^').filter(|rest| !rest.contains('|')) else {
+        return "";
+    };
+    let end = anchored.find(|c: char| "\\.+*?()[]{}^$".contains(c)).unwrap_or(anchored.len());
+    let (literal, rest) = anchored.split_at(end);
+    match rest.starts_with(['*', '?', '{']) {
+        // The last character may be missing.
+        true => literal.char_indices().next_back().map_or("", |(last, _)| &literal[..last]),
+        false => literal,
+    }
+}
+
 fn unknown_cluster(to: &Text<'_>, named: &[&str]) -> Diagnostic {
     let error = to
         .error(format!("route points to unknown cluster `{}`", to.as_str()), "no such cluster")
@@ -346,4 +388,24 @@ fn unknown_cluster(to: &Text<'_>, named: &[&str]) -> Diagnostic {
         Some(name) => format!("{list}; did you mean `{name}`?"),
         None => list,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_an_expression_is_what_every_match_begins_with() {
+        for (regex, beginning) in [
+            ("^/files/[0-9]+$", "/files/"),
+            ("^/a$", "/a"),
+            ("^/ab?", "/a"),
+            ("^/ab+", "/ab"),
+            ("/files/", ""),
+            ("^/a|/b", ""),
+            ("^", ""),
+        ] {
+            assert_eq!(literal_beginning(regex), beginning, "{regex}");
+        }
+    }
 }

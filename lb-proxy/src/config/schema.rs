@@ -67,7 +67,7 @@ fn object(section: &Section, indent: usize) -> String {
     if !required.is_empty() {
         let _ = writeln!(text, "{pad}\"required\": [{}],", required.join(", "));
     }
-    let others = section.any_key.map_or("false".to_owned(), value);
+    let others = section.any_key.map_or_else(|| "false".to_owned(), value);
     let _ = write!(text, "{pad}\"additionalProperties\": {others}\n{}}}", " ".repeat(indent));
     text
 }

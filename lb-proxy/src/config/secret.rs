@@ -18,7 +18,7 @@ const MAKE: &str = "16 random bytes in base64, as of `head -c 16 /dev/urandom | 
 
 /// Reads a key of 16 bytes.
 pub(super) fn read_key(
-    value: Value<'_>,
+    value: &Value<'_>,
     loader: &dyn Loader,
     out: &Diagnostics,
 ) -> Option<[u8; 16]> {

@@ -80,7 +80,7 @@ fn read_keys(
         );
     }
     let several = keys.and_then(|keys| keys.list(None)).unwrap_or_default();
-    key.into_iter().chain(several).filter_map(|key| read_key(key, loader, out)).collect()
+    key.into_iter().chain(several).filter_map(|key| read_key(&key, loader, out)).collect()
 }
 
 struct Judge<'j> {
@@ -152,9 +152,10 @@ fn check_cookie(text: &Text<'_>) -> bool {
     let good = !name.is_empty() && name.bytes().all(is_token);
     if !good {
         let odd = name.chars().find(|c| !u8::try_from(*c).is_ok_and(is_token));
-        let label = odd.map_or("it is empty".to_owned(), |odd| {
-            format!("`{}` cannot stand in the name of a cookie", odd.escape_debug())
-        });
+        let label = odd.map_or_else(
+            || "it is empty".to_owned(),
+            |odd| format!("`{}` cannot stand in the name of a cookie", odd.escape_debug()),
+        );
         text.report(text.error(format!("`{name}` is not the name of a cookie"), label));
     }
     good

@@ -84,7 +84,7 @@ pub(super) fn read_strategy(
             false => bound.number().or(options.bounded_load),
         };
     }
-    options.secret = secret.and_then(|secret| read_key(secret, loader, out)).map(Secret::new);
+    options.secret = secret.and_then(|secret| read_key(&secret, loader, out)).map(Secret::new);
     table.finish();
     Some(Strategy { kind: kind?, options })
 }

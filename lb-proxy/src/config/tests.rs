@@ -459,3 +459,176 @@ fn no_text_makes_the_reader_panic() {
         }
     }
 }
+
+/// What is found in a file of these included ones.
+fn found_with(text: &str, files: &[(&str, &str)]) -> (Option<Config>, String) {
+    let mut world = world();
+    world.files = files.iter().map(|(name, text)| (name.into(), (*text).to_owned())).collect();
+    let (config, found) = Config::parse("etc/lb.toml", text, &world);
+    (config, found.render(false))
+}
+
+#[test]
+fn included_files_are_read_beside_the_one_that_names_them() {
+    let (config, found) = found_with(
+        "include = [\"conf.d/*.toml\", \"../shared/one.toml\"]",
+        &[
+            ("etc/conf.d/b.toml", "include = \"more/x.toml\"\n[cluster.b]\nbackends = []\n"),
+            ("etc/conf.d/a.toml", "[[route]]\nto = \"a\"\n[[listener]]\nbind = \":81\"\n"),
+            ("etc/conf.d/more/x.toml", "[cluster.a]\nbackends = [\"a:1\"]\n"),
+            ("etc/conf.d/ignored.txt", "nonsense"),
+            ("shared/one.toml", "[[route]]\npath = \"/b\"\nto = \"b\"\n"),
+        ],
+    );
+    let config = config.expect(&found);
+    assert_eq!(config.clusters.len(), 2, "{found}");
+    assert_eq!((config.routes.len(), config.listeners.len()), (2, 1));
+    assert!(found.contains("--> etc/conf.d/b.toml:3:12"), "{found}");
+}
+
+#[test]
+fn a_file_is_included_once_and_never_by_itself() {
+    for (files, message, places) in [
+        (
+            &[("etc/a.toml", "include = \"../etc/lb.toml\"\n")][..],
+            "`etc/lb.toml` includes itself",
+            &["etc/a.toml:1:11"][..],
+        ),
+        (
+            &[("etc/a.toml", "include = \"b.toml\"\n"), ("etc/b.toml", "include = \"./a.toml\"\n")],
+            "`etc/a.toml` includes itself",
+            &["etc/b.toml:1:11", "etc/lb.toml:1:11"],
+        ),
+        (
+            &[
+                ("etc/a.toml", "include = \"b*.toml\"\n"),
+                ("etc/b.toml", "include = \"c.toml\"\n"),
+                ("etc/c.toml", "include = \"b.toml\"\n"),
+            ],
+            "`etc/b.toml` includes itself",
+            &["etc/c.toml:1:11", "etc/a.toml:1:11"],
+        ),
+    ] {
+        let (config, found) = found_with("include = \"a.toml\"\nto = []", files);
+        assert!(config.is_none());
+        assert!(found.contains(message), "{found}");
+        assert!(places.iter().all(|place| found.contains(place)), "{found}");
+    }
+    let (_, found) = found_with(
+        "include = [\"a.toml\", \"*.toml\"]\nto = []",
+        &[("etc/a.toml", ""), ("etc/other.txt", "")],
+    );
+    assert!(found.contains("`etc/a.toml` is included twice"), "{found}");
+}
+
+#[test]
+fn a_key_of_the_top_level_stands_in_one_file() {
+    let (config, found) = found_with(
+        "include = \"a.toml\"\nworkers = 1\nto = []",
+        &[("etc/a.toml", "# a comment\nworkers = 2\n")],
+    );
+    assert!(config.is_none());
+    assert!(found.contains("`workers` is given in two files"), "{found}");
+    assert!(found.contains("etc/a.toml:2:1") && found.contains("etc/lb.toml:2:1"), "{found}");
+}
+
+#[test]
+fn a_broken_included_file_is_named_and_the_others_are_judged() {
+    let (config, found) =
+        found_with("include = \"a.toml\"\nto = [\"a:0\"]", &[("etc/a.toml", "[[route]\nto = 1\n")]);
+    assert!(config.is_none());
+    assert!(found.contains("this is not TOML") && found.contains("etc/a.toml:1"), "{found}");
+    assert!(found.contains("etc/lb.toml:2:7"), "{found}");
+}
+
+#[test]
+fn a_value_of_a_variable_cannot_add_keys() {
+    let mut world = world();
+    world.variables.insert("EVIL".into(), "a:1\"]\nworkers = 2\n#".into());
+    let (config, found) = Config::parse("x.toml", "to = [\"${EVIL}\"]", &world);
+    assert!(config.is_none());
+    assert!(found.render(false).contains("is not the address of a backend"));
+}
+
+#[test]
+fn suspicious_settings_are_warned_of() {
+    for (text, warning) in [
+        (
+            "to = []\n[defaults]\nhealth = { tcp = true, timeout = \"5s\" }",
+            "longer than `interval`",
+        ),
+        (
+            "to = [\"a:1\"]\n[defaults]\nstrategy = \"ip-hash\"\nsticky = { cookie = \"A\" }",
+            "by a cookie and by `ip-hash`",
+        ),
+        (
+            "[[route]]\nto = \"a\"\n[[route]]\npath = \"/b\"\nto = \"b\"\n[cluster]\n\
+             a = { backends = [\"a:1\"], sticky = { cookie = \"A\" } }\n\
+             b = { backends = [\"a:1\"], sticky = { cookie = \"A\" } }\n",
+            "two clusters use the cookie `A`",
+        ),
+        ("include = \"conf.d/*.conf\"\nto = [\"a:1\"]", "includes nothing"),
+        (
+            "[[route]]\nto = \"a\"\n[cluster]\na.backends = [\"a:1\"]\nb.backends = [\"b:1\"]",
+            "cluster `b` gets no requests",
+        ),
+    ] {
+        let (_, found) = Config::parse("x.toml", text, &world());
+        assert!(found.render(false).contains(warning), "{warning}: {}", found.render(false));
+        found.make_strict();
+        assert!(found.has_errors(), "{warning}");
+    }
+}
+
+#[test]
+fn backends_start_from_what_their_cluster_says_of_failures() {
+    let config = parse_good(
+        "[defaults]\nfail_timeout = \"30s\"\n[[route]]\nto = \"a\"\n[cluster.a]\nmax_fails = 5\n\
+         backends = [\"a:1\", { address = \"b:1\", max_fails = 2 }, { address = \"c:1\", max_fails = 0 }]",
+    );
+    let window = |max_fails| Passive::Windowed { max_fails, fail_timeout: Duration::from_secs(30) };
+    let [cluster] = &*config.clusters else { panic!("one cluster") };
+    assert_eq!(cluster.policy.passive, window(5));
+    let own: Vec<_> = cluster.backends.iter().map(Backend::passive).collect();
+    assert_eq!(own, [None, Some(window(2)), Some(Passive::Off)]);
+}
+
+/// The defaults of a section, as the inside of a table.
+fn defaults_of(name: &str) -> String {
+    let keys = schema::every_key();
+    let own = keys.iter().filter(|(section, _)| section.name == name);
+    let default = |key: &super::keys::Key| Some((key.name, key.default?));
+    let defaults = own.filter_map(|(_, key)| default(key));
+    defaults.map(|(name, value)| format!("{name} = {value}, ")).collect()
+}
+
+#[test]
+fn defaults_are_what_their_description_says() {
+    let text = |defaults: &dyn Fn(&str) -> String| {
+        let of = |name| defaults(name);
+        format!(
+            "timeout = {{ {} }}\nlimits = {{ {} }}\nlog.access = {{ {} }}\n\
+             route = [{{ to = \"web\", path = \"/\" }}]\n[cluster.web]\n\
+             timeout = {{ {} }}\nretry = {{ {} }}\nsticky = {{ {} cookie = \"A\" }}\n\
+             health = {{ {} path = \"/\" }}\nslow_start = {{ {} window = \"1s\" }}\n\
+             strategy = {{ {} name = \"maglev\" }}\nbackends = [{{ {} address = \"a:1\" }}]\n\
+             panic_threshold = {panic}\n{fail_timeout}",
+            of("listener_timeout"),
+            of("limits"),
+            of("access_log"),
+            of("cluster_timeout"),
+            of("retry"),
+            of("sticky"),
+            of("health"),
+            of("slow_start"),
+            of("strategy"),
+            of("backend"),
+            panic = "\"0%\"",
+            fail_timeout = if of("retry").is_empty() { "" } else { "fail_timeout = \"10s\"\n" },
+        )
+    };
+    let silent = parse_good(&text(&|_| String::new()));
+    let explicit = text(&defaults_of);
+    assert!(explicit.contains("keep_alive = \"1m\""), "{explicit}");
+    assert_eq!(format!("{silent:?}"), format!("{:?}", parse_good(&explicit)));
+}

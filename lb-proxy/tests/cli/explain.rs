@@ -39,7 +39,7 @@ fn the_route_that_wins_and_why_the_others_lose_are_told() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let stdout = text(&output.stdout);
     let lines: Vec<&str> = stdout.lines().collect();
-    assert!(lines[1].starts_with("* route    www.example.org /api/  to dynamic"), "{stdout}");
+    assert!(lines[1].starts_with("> route    www.example.org /api/  to dynamic"), "{stdout}");
     assert!(lines[2].contains("would match, but a route before it does"), "{stdout}");
     assert!(stdout.contains("cluster  dynamic: ip-hash"), "{stdout}");
     assert!(stdout.contains("the client's address belongs there"), "{stdout}");

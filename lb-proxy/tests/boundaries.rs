@@ -27,7 +27,7 @@ const CORE_MAY_USE: &[&str] = &[
 
 /// What serves requests, and what it must not know: where its settings come from
 /// and who changes them.
-const REQUEST_PATH: &[&str] = &["http", "listen", "runtime", "upstream"];
+const REQUEST_PATH: &[&str] = &["http", "listen", "observe", "runtime", "upstream"];
 const NOT_FOR_THE_REQUEST_PATH: &[&str] = &["app", "cli", "config", "demo", "lb_discovery"];
 
 fn root() -> PathBuf {

@@ -23,10 +23,10 @@ use super::{
     driver::Driver,
     flight::Flight,
     headers::Named,
-    status::Trouble,
+    records::word_of,
     trailers,
 };
-use crate::{observe::record::end, runtime::timers::Timer, upstream::UpstreamConnection};
+use crate::{runtime::timers::Timer, upstream::UpstreamConnection};
 
 /// Why a body ended early. It is told to hyper, which then breaks the connection.
 #[derive(Debug, thiserror::Error)]
@@ -340,22 +340,10 @@ impl Live {
             tracing::debug!(backend = flight.backend(), %error, "answer broke off");
             flight.backend_done(outcome);
         }
-        self.client.records.note(|record| record.ends(end_of(&error, self.client.body_failure())));
+        self.client.records.note(|record| record.ends(word_of(&error, self.client.body_failure())));
         self.client.answer_broke_off();
         self.failed = Some(error);
         cx.waker().wake_by_ref();
-    }
-}
-
-/// Why an answer broke off, in a word.
-fn end_of(error: &BodyError, failure: Option<BodyFailure>) -> &'static str {
-    match (failure, error) {
-        (Some(BodyFailure::Stalled), _) => end::CLIENT_TIMEOUT,
-        (Some(BodyFailure::TooLarge), _) => Trouble::BodyTooLarge.verdict().word,
-        (Some(BodyFailure::Broken), _) => end::CLIENT_ABORT,
-        (None, BodyError::OutOfTime) => Trouble::TotalTimeout.verdict().word,
-        (None, BodyError::BackendStalled) => Trouble::FirstByteTimeout.verdict().word,
-        (None, _) => Trouble::Reset.verdict().word,
     }
 }
 

@@ -10,12 +10,12 @@ use std::{cell::RefCell, rc::Rc};
 
 use http::{HeaderValue, Request};
 
-use super::status::Trouble;
+use super::{body::BodyError, client::BodyFailure, status::Trouble};
 use crate::{
     listen::Listener,
     observe::{
         WorkerLog,
-        record::{Asked, Record},
+        record::{Asked, Record, end},
     },
     runtime::worker::Worker,
 };
@@ -107,5 +107,17 @@ impl Records {
             entry.record.ends(verdict.word);
             entry.write(whose.worker);
         }
+    }
+}
+
+/// Why an answer broke off, in a word.
+pub(super) fn word_of(error: &BodyError, failure: Option<BodyFailure>) -> &'static str {
+    match (failure, error) {
+        (Some(BodyFailure::Stalled), _) => end::CLIENT_TIMEOUT,
+        (Some(BodyFailure::TooLarge), _) => Trouble::BodyTooLarge.verdict().word,
+        (Some(BodyFailure::Broken), _) => end::CLIENT_ABORT,
+        (None, BodyError::OutOfTime) => Trouble::TotalTimeout.verdict().word,
+        (None, BodyError::BackendStalled) => Trouble::FirstByteTimeout.verdict().word,
+        (None, _) => Trouble::Reset.verdict().word,
     }
 }

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use lb_core::Cluster;
+use lb_core::{Cluster, strategy::First};
 use lb_proxy::{
     AccessLog, AccessLogSettings, ClusterSettings, ListenerSettings, LogFormat, LogTarget, Proxy,
     Route, RouteTable, Service, StickySettings, StickyValue, TrustedProxies,
@@ -409,6 +409,9 @@ fn all_tries_are_in_the_line_of_a_request() {
     let good = Origin::ok();
     let backends = [refusing, failing.address, good.address];
     let change = |service: &mut Service| {
+        let first = Cluster::builder("test").strategy(First);
+        let cluster = first.membership(membership(&backends)).build();
+        service.clusters[0] = ClusterSettings::new(cluster);
         service.clusters[0].retry.attempts = 3;
         service.clusters[0].retry.on.statuses = [502].into();
     };

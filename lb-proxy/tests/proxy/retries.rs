@@ -14,7 +14,7 @@ const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
 const EMPTY_POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
 const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
 
-const SHORT: Duration = Duration::from_millis(100);
+const SHORT: Duration = Duration::from_millis(250);
 
 /// A backend that takes requests and hangs up.
 fn hangs_up() -> Origin {
@@ -326,4 +326,38 @@ fn a_limit_that_is_kept_changes_nothing() {
         assert_eq!(client.ask(POST).text(), "ok");
     }
     assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn a_backend_has_failed_when_it_did_not_answer_whole_and_in_time() {
+    let answering = |answer: &'static str| {
+        Origin::new(move |peer| {
+            peer.request();
+            peer.send(answer);
+        })
+    };
+    let stalling = Origin::new(|peer| {
+        peer.request();
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
+        peer.wait_for_end();
+    });
+    for (what, address, failed) in [
+        ("connect", Origin::refusing(), 1),
+        ("reset", hangs_up().address, 1),
+        ("malformed", answering("SSH-2.0-OpenSSH\r\n\r\n").address, 1),
+        ("half a head", answering("HTTP/1.1 200 OK\r\nConte").address, 1),
+        ("half a body", answering("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc").address, 1),
+        ("idle", stalling.address, 1),
+        ("first byte", silent().address, 1),
+        ("status", Origin::answering("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n").address, 0),
+        ("success", Origin::ok().address, 0),
+    ] {
+        let proxied = proxy_with(&[address], |service| {
+            service.clusters[0].timeouts.idle = SHORT;
+            service.clusters[0].timeouts.first_byte = SHORT;
+        });
+        proxied.get();
+        eventually("nothing is held", || proxied.load() == (0, 0));
+        assert_eq!(failures(&proxied), failed, "{what}");
+    }
 }

@@ -3,12 +3,12 @@
 use std::{net::SocketAddr, time::Duration};
 
 use lb_core::{
-    Backend, Cluster, Membership,
+    Backend, Cluster, Membership, PickCx, Tick,
     backend::AdminState,
     cluster::{Cause, CauseKind, Change},
-    strategy::RoundRobin,
+    strategy::{IpHash, RoundRobin},
 };
-use lb_proxy::{SameSite, StickySettings, StickyValue};
+use lb_proxy::{KeyRule, SameSite, StickySettings, StickyValue, TrustedProxies};
 
 use crate::support::{Message, Origin, Peer, Proxied, block_on, eventually, proxy_with};
 
@@ -280,4 +280,38 @@ fn a_client_that_is_sent_elsewhere_is_bound_to_who_answered() {
     let proxied = sticky(&[("a", hangs_up.address), ("b", b.address)], settings(StickyValue::Name));
     let (answer, set) = ask(&proxied, "/", Some("LB=.a"));
     assert_eq!((answer.text(), set.as_deref()), ("b", Some("LB=.b")));
+}
+
+#[test]
+fn a_strategy_by_key_gets_the_octets_of_whom_a_trusted_proxy_names() {
+    let origins = [named("a"), named("b"), named("c")];
+    let backends: Vec<_> =
+        ["a", "b", "c"].into_iter().zip(origins.each_ref().map(|origin| origin.address)).collect();
+    let cluster = || {
+        Cluster::builder("test").strategy(IpHash::default()).membership(members(&backends)).build()
+    };
+    let served = cluster();
+    let proxied = proxy_with(&[], |service| {
+        service.clusters[0].cluster = served.clone();
+        service.clusters[0].key = Some(KeyRule::ClientIp);
+        let local = ["127.0.0.0/8"].map(|network| network.parse().unwrap());
+        service.listeners[0].trusted_proxies = TrustedProxies::new(local);
+    });
+    let mut handle = cluster().handle();
+    let mut seen = Vec::new();
+    for number in 0..32_u8 {
+        let octets = [10, number, number ^ 0x55, 7];
+        let cx = PickCx::new(Tick::ZERO, 0).keyed(&octets);
+        let expected = handle.acquire(&cx).unwrap().backend().name().to_owned();
+        let v4 = std::net::Ipv4Addr::from(octets);
+        for address in [v4.to_string(), v4.to_ipv6_mapped().to_string()] {
+            let request =
+                format!("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {address}\r\n\r\n");
+            assert_eq!(proxied.ask(&request).text(), expected, "{address}");
+        }
+        seen.push(expected);
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 3, "it is not the same backend for all");
 }

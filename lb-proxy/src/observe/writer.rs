@@ -145,7 +145,12 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            self.told.about(&self.state);
+            if self.is_closed {
+                // That was said, and is all there is to say.
+                self.told.dropped = self.state.dropped.load(Relaxed);
+            } else {
+                self.told.about(&self.state);
+            }
         }
     }
 

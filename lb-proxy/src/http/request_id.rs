@@ -76,14 +76,12 @@ fn uuid(millis: u64, [a, b]: [u64; 2]) -> u128 {
 }
 
 fn text(uuid: u128) -> [u8; LENGTH] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
     let mut text = [b'-'; LENGTH];
-    let mut digits = (0..32).rev().map(|place| (uuid >> (place * 4)) as usize & 0xf);
-    for (position, byte) in text.iter_mut().enumerate() {
-        if ![8, 13, 18, 23].contains(&position)
-            && let Some(digit) = digits.next()
-        {
-            *byte = b"0123456789abcdef"[digit];
-        }
+    for (byte, place) in uuid.to_be_bytes().into_iter().zip(PLACES) {
+        text[place] = DIGITS[usize::from(byte >> 4)];
+        text[place + 1] = DIGITS[usize::from(byte & 0xf)];
     }
     text
 }

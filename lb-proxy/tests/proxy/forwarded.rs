@@ -1,5 +1,7 @@
 //! Who may say where a request came from, and what it is called.
 
+use std::collections::BTreeSet;
+
 use lb_proxy::{Condition, Route, RouteTable, Service, TrustedProxies};
 
 use crate::support::{GET, Message, Origin, Proxied, proxy, proxy_with};
@@ -105,9 +107,7 @@ fn a_request_is_called_the_same_on_both_sides() {
             id
         })
         .collect();
-    let mut different = ids.clone();
-    different.sort();
-    different.dedup();
+    let different: BTreeSet<_> = ids.iter().collect();
     assert_eq!(different.len(), 100);
 }
 

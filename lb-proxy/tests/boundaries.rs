@@ -19,6 +19,7 @@ const CORE_MAY_USE: &[&str] = &[
     "proc-macro2",
     "quote",
     "rustversion",
+    "siphasher",
     "syn",
     "thiserror",
     "thiserror-impl",

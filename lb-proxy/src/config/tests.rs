@@ -632,3 +632,12 @@ fn defaults_are_what_their_description_says() {
     assert!(explicit.contains("keep_alive = \"1m\""), "{explicit}");
     assert_eq!(format!("{silent:?}"), format!("{:?}", parse_good(&explicit)));
 }
+
+#[test]
+fn there_is_an_end_to_how_many_files_are_included() {
+    let names: Vec<String> = (0..1100).map(|number| format!("etc/d/{number}.toml")).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let (config, found) = found_with("include = \"d/*.toml\"\nto = []", &files);
+    assert!(config.is_none());
+    assert_eq!(found.matches("more than 1000 files are included").count(), 1, "{found}");
+}

@@ -49,6 +49,11 @@ impl RetryBudget {
         Self { percent, floor, slots: Default::default(), total: Counts::default(), second: 0 }
     }
 
+    /// Allows another share from now on, of the same counts.
+    pub fn set_percent(&mut self, percent: u8) {
+        self.percent = percent;
+    }
+
     /// Counts the first attempt of a request.
     pub fn first_attempt(&mut self, now: Tick) {
         self.slot(now).first += 1;
@@ -106,6 +111,16 @@ mod tests {
         let mut budget = RetryBudget::new(0, 0);
         budget.first_attempt(Tick::ZERO);
         assert!(!budget.try_retry(Tick::ZERO));
+    }
+
+    #[test]
+    fn another_share_does_not_forget_what_was_counted() {
+        let mut budget = RetryBudget::new(100, 0);
+        (0..4).for_each(|_| budget.first_attempt(Tick::ZERO));
+        assert!(budget.try_retry(Tick::ZERO));
+        budget.set_percent(50);
+        assert!(budget.try_retry(Tick::ZERO));
+        assert!(!budget.try_retry(Tick::ZERO), "half of four, and two were had");
     }
 
     /// Remembers everything and counts it each time.

@@ -57,7 +57,7 @@ impl Taken {
     /// Says what the two have in common.
     pub(crate) fn explain(self, other: &Distinct) -> String {
         match self {
-            Self::Name(at) => format!("the name `{}` is taken", other.at(at).name()),
+            Self::Name(at) => format!("`{}` is there already", other.at(at).name()),
             Self::Address(at) => {
                 let first = other.at(at);
                 format!("`{}` has the same address {}", first.name(), first.address())
@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(distinct.add(Backend::new("10.0.0.1:80").named("a")), Ok(()));
         assert_eq!(distinct.add(Backend::new("10.0.0.2:80")), Ok(()));
         let taken = distinct.add(Backend::new("10.0.0.3:80").named("a")).unwrap_err();
-        assert_eq!(taken.explain(&distinct), "the name `a` is taken");
+        assert_eq!(taken.explain(&distinct), "`a` is there already");
         let taken = distinct.add(Backend::new("10.0.0.1:80").named("b")).unwrap_err();
         let text = taken.explain(&distinct);
         assert_eq!(text, "`a` has the same address 10.0.0.1:80");

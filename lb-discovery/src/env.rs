@@ -81,8 +81,8 @@ fn read_addresses(text: &str, port: Option<u16>) -> Report {
     for word in text.split(is_separator).filter(|word| !word.is_empty()) {
         match Endpoint::parse(word, port) {
             Ok(endpoint) => {
-                if backends.add(Backend::new(endpoint.to_string())).is_err() {
-                    warnings.push(Warning::about(word, "occurs twice"));
+                if let Err(taken) = backends.add(Backend::new(endpoint.to_string())) {
+                    warnings.push(Warning::about(word, taken.explain(&backends)));
                 }
             }
             Err(error) => warnings.push(Warning::about(word, error.to_string())),
@@ -119,7 +119,10 @@ mod tests {
         let report = read_addresses("10.0.0.1 10.0.0.2:80 10.0.0.2:080", None);
         assert_eq!(addresses(&report), ["10.0.0.2:80"]);
         let warnings: Vec<_> = report.warnings.iter().map(ToString::to_string).collect();
-        assert_eq!(warnings, ["10.0.0.1: the port is missing", "10.0.0.2:080: occurs twice"]);
+        assert_eq!(
+            warnings,
+            ["10.0.0.1: the port is missing", "10.0.0.2:080: `10.0.0.2:80` is there already"]
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! in the folder `fuzz` of the repository only call these, so that a crash found
 //! there is a unit test here: its input goes into the corpus.
 
-use std::{net::IpAddr, path::Path};
+use std::{net::IpAddr, path::Path, rc::Rc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 
@@ -12,7 +12,7 @@ use crate::{
     config::{Config, Pretended},
     http::{
         HostPattern, PathPattern, RequestFacts, Route, RouteTable, Verdict,
-        fuzzing::{Origin, believed, check, request_changes},
+        fuzzing::{Origin, Via, believed, check, request_changes},
     },
     listen::{ListenerLimits, TrustedProxies},
 };
@@ -129,7 +129,7 @@ pub fn request_head(input: &[u8]) {
     if check(&head, &ListenerLimits::default()).is_err() {
         return;
     }
-    let origin = Origin::new([192, 0, 2, 1].into());
+    let origin = Origin::new([192, 0, 2, 1].into(), Rc::new(Via::new(0)));
     request_changes(&head).apply_to_request(&mut head.headers, &origin, None, head.version);
     let all = |name: &str| head.headers.get_all(name).iter().collect::<Vec<_>>();
     for gone in ["keep-alive", "proxy-connection", "upgrade", "forwarded", "x-real-ip"] {
@@ -142,7 +142,7 @@ pub fn request_head(input: &[u8]) {
     assert_eq!(all("x-forwarded-proto"), ["http"]);
     assert_eq!(all("host").len(), usize::from(head.version == Version::HTTP_11));
     assert_eq!(all("x-forwarded-host"), all("host"));
-    assert_eq!(all("via").last().map(|via| via.as_bytes().ends_with(b" lb")), Some(true));
+    assert_eq!(all("via").last().map(|via| via.as_bytes().ends_with(b" lb-00000000")), Some(true));
     assert!(all("te").iter().all(|te| *te == "trailers"));
     assert_eq!(all("te").is_empty(), all("connection").is_empty());
     assert!(all("transfer-encoding").iter().all(|coding| *coding == "chunked"));
@@ -176,7 +176,7 @@ pub fn forwarded(input: &[u8]) {
         );
     }
     let believed = believed(&head.headers, proxy, &trusted);
-    let origin = Origin::new(proxy);
+    let origin = Origin::new(proxy, Rc::new(Via::new(0)));
     request_changes(&head).apply_to_request(&mut head.headers, &origin, believed, head.version);
     let all = |name: &str| head.headers.get_all(name).iter().collect::<Vec<_>>();
     let way = all("x-forwarded-for");

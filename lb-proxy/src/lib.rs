@@ -18,6 +18,7 @@
 //! * `listen`: listening sockets
 //! * `http`: a request's way through
 //! * `upstream`: connections to backends
+//! * `observe`: the access log
 
 #[cfg(feature = "config")]
 pub mod config;
@@ -37,6 +38,9 @@ mod upstream;
 
 #[cfg(any(feature = "config", feature = "demo"))]
 pub use self::duration::parse_duration;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub use self::observe::bench;
 pub use self::{
     http::{
         Condition, Explained, HostPattern, KeyRule, PathError, PathPattern, RequestFacts, RetryOn,
@@ -44,7 +48,10 @@ pub use self::{
         ValuePattern, Verdict,
     },
     listen::{ListenerLimits, ListenerSettings, ListenerTimeouts, TrustedProxies},
-    observe::{AccessLogSettings, LogFormat, LogTarget},
+    observe::{
+        AccessLog, AccessLogSettings, ClusterCounters, Counters, LogFormat, LogTarget,
+        ReloadCounters, RetryCounters, StickyCounters, Template, TemplateError,
+    },
     probe::{CheckKind, HealthCheck, HttpCheck, Prober, Watched},
     runtime::{
         ClusterSettings, ClusterTimeouts, ListenerChanges, Proxy, Reloaded, Running, Service,

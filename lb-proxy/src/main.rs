@@ -3,7 +3,6 @@
 
 mod app;
 mod cli;
-mod follow;
 
 use std::process::ExitCode;
 

@@ -36,6 +36,7 @@ fn main() -> anyhow::Result<()> {
         listeners: vec![ListenerSettings::new("127.0.0.1:0".parse()?)],
         routes: Arc::new(RouteTable::new(vec![Route::everything(0)])),
         clusters: vec![ClusterSettings::new(cluster.clone())],
+        access_log: None,
     };
     let proxy = Proxy::start(service, NonZeroUsize::MIN)?;
     let address = proxy.addresses()[0];

@@ -40,18 +40,18 @@ impl Gate {
         Self(AtomicU32::new(OPEN))
     }
 
-    /// Lets one request at a time through from now on; says nothing new to a gate
+    /// Lets one request at a time through from now on; changes nothing about a gate
     /// that is shut already.
-    pub(crate) fn shut_if_open(&self) {
+    pub(crate) fn shut(&self) {
         if self.0.load(Ordering::Acquire) & STATE == OPEN {
-            self.shut();
+            let _ = self.update(|word| Some(renewed(word)));
         }
     }
 
-    /// Lets one request at a time through from now on, with a token that nobody has.
-    pub(crate) fn shut(&self) {
-        let next = |word: u32| (word & !STATE).wrapping_add(NUMBER) | FREE;
-        let _ = self.update(|word| Some(next(word)));
+    /// Begins another period of trials where the gate is still shut from the one
+    /// before, with a token that nobody has.
+    pub(crate) fn renew(&self) {
+        let _ = self.update(|word| (word & STATE != OPEN).then(|| renewed(word)));
     }
 
     /// Lets everybody through.
@@ -118,6 +118,10 @@ impl Gate {
     }
 }
 
+fn renewed(word: u32) -> u32 {
+    (word & !STATE).wrapping_add(NUMBER) | FREE
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
@@ -136,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn after_a_trial_that_failed_nobody_gets_through_until_the_gate_is_shut_anew() {
+    fn after_a_trial_that_failed_nobody_gets_through_until_the_next_period() {
         let gate = Gate::new();
         gate.shut();
         let trial = gate.pass().unwrap().unwrap();
         assert!(gate.spend(trial));
-        gate.shut_if_open();
-        assert_eq!(gate.pass(), Err(()));
         gate.shut();
+        assert_eq!(gate.pass(), Err(()));
+        gate.renew();
         assert!(gate.pass().unwrap().is_some());
     }
 
@@ -161,6 +165,13 @@ mod tests {
         gate.give_back(old);
         assert!(!gate.spend(old));
         assert_eq!(gate.pass(), Err(()), "the new one is still out");
+    }
+
+    #[test]
+    fn another_period_of_trials_does_not_shut_an_open_gate() {
+        let gate = Gate::new();
+        gate.renew();
+        assert_eq!([gate.pass(), gate.pass()], [Ok(None), Ok(None)]);
     }
 
     #[test]

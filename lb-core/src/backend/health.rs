@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The verdict on one incarnation. Who reaches it, and how, is the observer's
-/// business; eligibility only needs the verdict.
+/// The verdict on one incarnation. [`health`](crate::health) says how it is reached;
+/// eligibility only needs the verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Health {
     /// Nobody has looked yet. It is used.

@@ -102,15 +102,6 @@ impl Load {
         &self.gate
     }
 
-    /// Gets the right to try it, if it takes that. To be asked before
-    /// [`reserve`](Self::reserve); what was got is to be given back.
-    pub(crate) fn pass_gate(&self) -> Result<Option<Trial>, Refused> {
-        self.gate.pass().map_err(|()| {
-            self.give_back();
-            Refused::Occupied
-        })
-    }
-
     /// Whether a request would be counted in.
     pub(crate) fn look(
         &self,
@@ -121,7 +112,8 @@ impl Load {
         if self.gate.is_occupied() { Err(Refused::Occupied) } else { Ok(()) }
     }
 
-    /// Counts one request in, as busy and as held.
+    /// Counts one request in, as busy and as held. Where it is the one request that
+    /// tries a half-open backend, it gets the right to do so, to be given back.
     ///
     /// Without a ceiling, that is one addition, taken back if the backend is
     /// closed. With one, a request that does not fit must not be counted even for
@@ -130,7 +122,7 @@ impl Load {
         &self,
         admission: Admission,
         limit: Option<NonZeroU32>,
-    ) -> Result<(), Refused> {
+    ) -> Result<Option<Trial>, Refused> {
         if limit.is_some() {
             let counted_in =
                 |word| verdict(word, admission, limit).is_ok().then_some(word + BUSY + HELD);
@@ -138,7 +130,7 @@ impl Load {
                 self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, counted_in)
             {
                 self.give_back();
-                return verdict(word, admission, limit);
+                return verdict(word, admission, limit).map(|()| None);
             }
         } else {
             let before = self.word.fetch_add(BUSY | HELD, Ordering::AcqRel);
@@ -147,10 +139,15 @@ impl Load {
                 return Err(refused);
             }
         }
+        // After the count, which has brought the line here: the look is free then.
+        let Ok(trial) = self.gate.pass() else {
+            self.finish(BUSY | HELD);
+            return Err(Refused::Occupied);
+        };
         if self.seat.is_tracked() && self.seat.is_idle() {
             self.seat.claim();
         }
-        Ok(())
+        Ok(trial)
     }
 
     /// Counts one request out of `phases`: [`BUSY`], [`HELD`] or both.

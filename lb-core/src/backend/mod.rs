@@ -118,6 +118,12 @@ impl Backend {
         &self.address
     }
 
+    /// Where it is, to keep.
+    #[must_use]
+    pub fn shared_address(&self) -> &Arc<str> {
+        &self.address
+    }
+
     /// Its configured weight.
     #[must_use]
     pub fn weight(&self) -> Weight {

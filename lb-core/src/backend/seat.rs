@@ -15,12 +15,14 @@
 //! for a moment (the next claim clears it), but must never stay wrongly *clear*,
 //! or the backend would starve. So:
 //!
-//! * who takes the in-flight count to zero sets the bit **afterwards**;
+//! * who takes the in-flight count to zero sets the bit **afterwards**, unless a
+//!   failure of a moment ago still weighs on the backend: then the next sweep that
+//!   finds it decayed does;
 //! * who clears the bit either holds a request in flight, whose end will set it
 //!   again, or looks at the count **afterwards** and sets the bit at zero.
 //!
-//! Every clear is thus followed by a set once the backend is idle, whatever the
-//! order in which threads run. `loom` explores it in `load::races`.
+//! Every clear is thus followed by a set once the backend is idle and its failures
+//! are forgotten, whatever the order in which threads run. `loom` explores it in `load::races`.
 
 use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
 

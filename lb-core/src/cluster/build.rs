@@ -14,7 +14,7 @@ use super::{
     view::View,
 };
 use crate::{
-    backend::{AdminState, Backend, IncarnationId, Weight, load::Load, seat::Seats},
+    backend::{AdminState, Backend, Health, IncarnationId, Weight, load::Load, seat::Seats},
     membership::{Diff, Membership},
     sticky::Routes,
     strategy::{BuildCx, Strategy},
@@ -257,7 +257,7 @@ impl Builder {
             weight: inputs.weight(&life.backend).get(),
             tier: life.backend.tier(),
             in_use: *standing == Standing::In,
-            ramps_since: inputs.watch.ramps_since(life.incarnation).unwrap_or(joined),
+            ramps_since: inputs.verdicts.get(&life.incarnation).map_or(joined, |it| it.ramps_since),
         };
         let shares: Vec<Share> = lives.iter().zip(&judgement.standings).map(share).collect();
         Ramp::at(&shares, inputs.policy.slow_start, now)
@@ -269,7 +269,7 @@ impl Inputs {
         Facts {
             admin: self.admin_state(life.backend.name()),
             tier: life.backend.tier(),
-            health: self.watch.health(life.incarnation),
+            health: self.verdicts.get(&life.incarnation).map_or(Health::Unknown, |it| it.health),
         }
     }
 

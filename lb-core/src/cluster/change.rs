@@ -31,7 +31,10 @@ pub enum Change {
         /// The weight in force.
         weight: Option<Weight>,
     },
-    /// What was observed of one life of a backend.
+    /// A verdict on one life of a backend, for those who have reached it on their own.
+    /// It holds until evidence or another verdict says otherwise; an ejection, until
+    /// checks pass or another verdict comes. What checks saw is for
+    /// [`Cluster::observe`](super::Cluster::observe).
     Health {
         /// Which life.
         incarnation: IncarnationId,

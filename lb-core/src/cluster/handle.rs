@@ -171,12 +171,7 @@ impl ClusterHandle {
             admission == Admission::Bound || self.snapshot.view().is_candidate(slot, cx),
             "the strategy picked a backend that it may not pick"
         );
-        let trial = hot.load.pass_gate()?;
-        hot.load.reserve(admission, hot.limit).inspect_err(|_| {
-            if let Some(trial) = trial {
-                hot.load.gate().give_back(trial);
-            }
-        })?;
+        let trial = hot.load.reserve(admission, hot.limit)?;
         Ok(Lease::new(Arc::clone(&self.holds[slot.index()]), choice, trial, cx.now()))
     }
 }

@@ -124,27 +124,29 @@ impl Lease {
 
     fn end(&mut self, phases: u64, outcome: Outcome, now: Tick) {
         self.phases &= !phases;
-        if phases & BUSY == 0 {
-            return self.hold.load.finish(phases);
+        if phases & BUSY != 0 {
+            self.observe(outcome, now);
         }
-        // Before it is counted out, or the backend would look idle for a moment.
+        self.hold.load.finish(phases);
+        if phases & BUSY != 0
+            && let Some(trial) = self.trial.take()
+        {
+            self.hold.load.gate().give_back(trial);
+        }
+    }
+
+    /// Takes in how it ended, before it is counted out: what failed must not look idle
+    /// for a moment.
+    fn observe(&self, outcome: Outcome, now: Tick) {
         if outcome.is_held_against() {
             self.hold.load.hold_against(now);
         }
-        self.hold.load.finish(phases);
-        match outcome {
-            Outcome::Status(_) if self.hold.load.forget_failures() || self.is_untold() => {
+        if let Outcome::Status(_) = outcome {
+            if self.hold.load.forget_failures() || self.is_untold() {
                 self.tell_success(now);
             }
-            Outcome::Status(_) => {}
-            outcome => {
-                if let Some(how) = outcome.failure() {
-                    self.observe_failure(how, now);
-                }
-            }
-        }
-        if let Some(trial) = self.trial.take() {
-            self.hold.load.gate().give_back(trial);
+        } else if let Some(how) = outcome.failure() {
+            self.observe_failure(how, now);
         }
     }
 
@@ -154,7 +156,7 @@ impl Lease {
     }
 
     #[cold]
-    fn observe_failure(&mut self, how: Failure, now: Tick) {
+    fn observe_failure(&self, how: Failure, now: Tick) {
         let load = &self.hold.load;
         let counted = load.observe_failure(now);
         let trial = self.trial.filter(|trial| load.gate().spend(*trial));

@@ -4,6 +4,9 @@
 //!
 //! * Anybody may [`apply`](Cluster::apply) a [`Change`]: that records it, and
 //!   closes a backend at once when it is to be drained or disabled.
+//! * Anybody may say what he [observed](Cluster::observe) of a backend; requests that
+//!   failed say it themselves. A verdict that changes is a cause like any other, and
+//!   whoever [listens](Cluster::on_transition) is told.
 //! * One owner calls [`drive`](Cluster::drive), which builds a snapshot from all
 //!   that was recorded since the last one. Builds are bounded: never two at a
 //!   time, always of the latest state, and with a pause of at least 50 ms and ten
@@ -64,10 +67,10 @@ pub use policy::{Passive, Policy, SlowStart, Thresholds};
 pub use slots::{Slot, SlotSet};
 pub use snapshot::Snapshot;
 pub use view::View;
-use watch::Watch;
+use watch::{Verdict, Watch};
 
 use crate::{
-    backend::{AdminState, Weight},
+    backend::{AdminState, IncarnationId, Weight},
     membership::Membership,
     sticky::{Ring, Routes},
     strategy::Strategy,
@@ -108,6 +111,8 @@ struct Inputs {
     admin: BTreeMap<Arc<str>, AdminState>,
     weights: BTreeMap<Arc<str>, Weight>,
     watch: Watch,
+    /// What `watch` says, in the copy that one build gets.
+    verdicts: BTreeMap<IncarnationId, Verdict>,
     policy: Policy,
     ring: Option<Ring>,
     strategy: Option<Box<dyn Strategy>>,
@@ -347,7 +352,8 @@ impl Inputs {
             membership: self.membership.clone(),
             admin: self.admin.clone(),
             weights: self.weights.clone(),
-            watch: self.watch.clone(),
+            watch: Watch::default(),
+            verdicts: self.watch.verdicts(),
             policy: self.policy.clone(),
             ring: self.ring.clone(),
             strategy: self.strategy.take(),
@@ -358,7 +364,7 @@ impl Inputs {
     /// Forgets what a build has dealt with.
     fn forget(&mut self, built: &Built, now: Tick) {
         self.causes.drain(..built.causes);
-        self.watch.follow(&built.snapshot, &self.policy, now);
+        self.watch.take_up(&built.snapshot, &self.policy, now);
     }
 
     fn admin_state(&self, name: &str) -> AdminState {

@@ -22,8 +22,12 @@ impl Shared {
         if !due || !builder.may_build(now) {
             return None;
         }
-        // On its own line: the lock is held for the copy and not for the build.
-        let inputs = self.inputs().take();
+        // On its own: the lock is held for the copy and not for the build.
+        let inputs = {
+            let mut inputs = self.inputs();
+            inputs.watch.take_in_verdicts(now);
+            inputs.take()
+        };
         builder.pace(now, now);
         let built = builder.build(inputs, now);
         let published = self.publish(built, now);

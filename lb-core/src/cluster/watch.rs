@@ -22,16 +22,24 @@ use crate::{
 };
 
 /// All machines of a cluster.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Watch {
     lives: BTreeMap<IncarnationId, Watched>,
     /// What was said from outside since the last time anybody knew how late it is.
-    verdicts: Vec<(IncarnationId, Health)>,
+    said: Vec<(IncarnationId, Health)>,
     /// What nobody was told yet.
     untold: Vec<Transition>,
 }
 
-#[derive(Clone, Debug)]
+/// What a build needs to know of one incarnation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Verdict {
+    pub(super) health: Health,
+    /// Since when it is to be given more and more, if ever.
+    pub(super) ramps_since: Option<Tick>,
+}
+
+#[derive(Debug)]
 struct Watched {
     backend: Arc<Backend>,
     load: sync::Arc<Load>,
@@ -57,15 +65,15 @@ impl Watch {
 
     /// Notes a verdict from outside, and says whether it is another one than before.
     pub(super) fn say(&mut self, incarnation: IncarnationId, health: Health) -> bool {
-        let said = self.verdicts.iter().rev().find(|(about, _)| *about == incarnation);
+        let said = self.said.iter().rev().find(|(about, _)| *about == incarnation);
         let before = said.map_or_else(|| self.health(incarnation), |(_, health)| *health);
-        self.verdicts.push((incarnation, health));
+        self.said.push((incarnation, health));
         before != health
     }
 
     /// Has the verdicts from outside take effect. Those have causes of their own.
     pub(super) fn take_in_verdicts(&mut self, now: Tick) {
-        for (incarnation, health) in mem::take(&mut self.verdicts) {
+        for (incarnation, health) in mem::take(&mut self.said) {
             self.feed(incarnation, Input::Verdict(health), now);
         }
     }
@@ -115,7 +123,7 @@ impl Watch {
 
     /// Begins to watch those who are new in `snapshot`, ends it for those who are
     /// gone, and shuts or opens the gates as the standings demand.
-    pub(super) fn follow(&mut self, snapshot: &Snapshot, policy: &Policy, now: Tick) {
+    pub(super) fn take_up(&mut self, snapshot: &Snapshot, policy: &Policy, now: Tick) {
         let mut before = mem::take(&mut self.lives);
         let joins_others = snapshot.publication() > 1;
         for (member, hot) in snapshot.roster.members.iter().zip(&snapshot.roster.hot) {
@@ -139,7 +147,7 @@ impl Watch {
         }
     }
 
-    pub(super) fn health(&self, incarnation: IncarnationId) -> Health {
+    fn health(&self, incarnation: IncarnationId) -> Health {
         self.lives.get(&incarnation).map_or(Health::Unknown, |watched| watched.machine.health())
     }
 
@@ -151,10 +159,13 @@ impl Watch {
         self.lives.contains_key(&incarnation)
     }
 
-    /// Since when it is to be given more and more, if ever; `None` for those who are
-    /// not watched yet.
-    pub(super) fn ramps_since(&self, incarnation: IncarnationId) -> Option<Option<Tick>> {
-        Some(self.lives.get(&incarnation)?.ramps_since)
+    /// The verdicts on all who are watched.
+    pub(super) fn verdicts(&self) -> BTreeMap<IncarnationId, Verdict> {
+        let verdict = |watched: &Watched| Verdict {
+            health: watched.machine.health(),
+            ramps_since: watched.ramps_since,
+        };
+        self.lives.iter().map(|(incarnation, watched)| (*incarnation, verdict(watched))).collect()
     }
 
     pub(super) fn take_untold(&mut self) -> Vec<Transition> {
@@ -163,11 +174,12 @@ impl Watch {
 }
 
 impl Watched {
-    /// What a verdict means for requests from now on, before any snapshot is built.
+    /// What a verdict means for requests from now on, before any snapshot is built. It
+    /// shuts no gate: in panic, this may be the only backend that is left.
     fn follow(&mut self, transition: Option<&Transition>) {
         if let Some(transition) = transition {
             match transition.to {
-                Health::HalfOpen => self.load.gate().shut(),
+                Health::HalfOpen => self.load.gate().renew(),
                 Health::Up | Health::Unknown => self.load.gate().open(),
                 Health::Ejected | Health::Down => {}
             }
@@ -185,7 +197,7 @@ impl Watched {
     fn set_gate(&self, standing: Standing) {
         match self.machine.health() {
             _ if standing == Standing::Panic => self.load.gate().open(),
-            Health::HalfOpen => self.load.gate().shut_if_open(),
+            Health::HalfOpen => self.load.gate().shut(),
             Health::Up | Health::Unknown => self.load.gate().open(),
             Health::Ejected | Health::Down => {}
         }

@@ -91,7 +91,7 @@ enum State {
 }
 
 /// See the module's documentation.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Machine {
     backend: Arc<str>,
     incarnation: IncarnationId,

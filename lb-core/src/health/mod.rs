@@ -1,6 +1,6 @@
 //! From what was seen of a backend to a verdict, with the reason in words.
 //!
-//! Each incarnation has one [`Machine`]: active checks and real requests are its
+//! Each incarnation has one machine: active checks and real requests are its
 //! inputs, time is an argument, and every change of mind is a [`Transition`] that
 //! carries the numbers it rests on. Who sends checks, and when the verdict reaches
 //! the picks, is decided elsewhere.

@@ -6,7 +6,7 @@ use crate::time::Tick;
 
 /// The times of the last failures within a window that slides: no failure is
 /// forgotten because a period happened to end between it and the next.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Window {
     times: VecDeque<Tick>,
 }

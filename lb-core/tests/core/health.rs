@@ -306,6 +306,24 @@ fn the_last_backend_is_used_although_it_fails() {
 }
 
 #[test]
+fn the_last_backend_is_open_to_all_when_its_ejection_is_over() {
+    let mut farm = Farm::first(1);
+    farm.requests([Outcome::Connect; 3]);
+    farm.wait(9_990);
+    // A build of a moment ago: the next snapshot has to wait.
+    farm.say(Change::Policy(Policy { panic_threshold: 1, ..Policy::default() }));
+    farm.drive();
+    farm.now.set(farm.now.get() + Duration::from_millis(10));
+    for _ in 0..3 {
+        let _leases = [farm.acquire(), farm.acquire()];
+        farm.drive();
+        let _more = [farm.acquire(), farm.acquire()];
+        farm.wait(30);
+    }
+    assert_eq!(farm.health("b0"), Health::HalfOpen);
+}
+
+#[test]
 fn what_a_backend_says_of_failures_comes_before_the_policy() {
     let passive = Passive::Windowed { max_fails: 5, fail_timeout: Duration::from_secs(300) };
     let backends = [
@@ -368,6 +386,21 @@ fn checks_take_a_backend_out_and_bring_it_back() {
             "b0 up: 2 checks in a row passed",
         ]
     );
+}
+
+#[test]
+fn a_backend_that_checks_bring_back_begins_another_row() {
+    let mut farm = Farm::first(2);
+    farm.requests([Outcome::Connect; 3]);
+    farm.drive();
+    (0..2).for_each(|_| farm.check("b0", Ok(())));
+    farm.wait(100);
+    assert_eq!(farm.requests([Outcome::Connect; 2]), ["b0"; 2]);
+    farm.wait(100);
+    assert_eq!(farm.health("b0"), Health::Up);
+    farm.requests([Outcome::Connect]);
+    farm.wait(100);
+    assert_eq!(farm.health("b0"), Health::Ejected);
 }
 
 #[test]
@@ -443,6 +476,22 @@ fn verdicts_from_outside_are_transitions_without_a_cause_of_their_own() {
     let generations = farm.cluster.generations();
     assert_eq!(generations.len(), 2);
     assert_eq!(generations[1].causes, [Cause::new(CauseKind::Person, "test")]);
+}
+
+#[test]
+fn a_verdict_that_comes_while_a_build_begins_is_in_the_snapshot_that_says_so() {
+    let farm = Farm::first(2);
+    let incarnation = farm.incarnation("b0");
+    let asked = Cell::new(0);
+    farm.cluster.drive(&|| {
+        asked.set(asked.get() + 1);
+        if asked.get() == 2 {
+            farm.say(Change::Health { incarnation, health: Health::Down });
+        }
+        farm.now.get()
+    });
+    assert_eq!(farm.cluster.snapshot().stamp().generation, 2);
+    assert_eq!(farm.standing("b0"), Standing::Down);
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl Description {
     pub(super) fn set(&mut self, key: &str, value: &str, quoted: Quoted) -> Result<(), Junk> {
         let is_text = matches!(key, "address" | "ip" | "name");
         match quoted {
-            Quoted::Yes if !is_text && known(key) => {
+            Quoted::Yes if is_number(key) => {
                 return Err(Junk(format!("`{key}` is a number: write it without quotes")));
             }
             Quoted::No if is_text => {
@@ -131,7 +131,7 @@ pub(super) fn check_name(name: &str) -> Result<(), Junk> {
 
 const KEYS: &str = "known are address, ip, port, name, weight, tier and max_in_flight";
 
-fn known(key: &str) -> bool {
+fn is_number(key: &str) -> bool {
     matches!(key, "port" | "weight" | "tier" | "max_in_flight")
 }
 

@@ -22,7 +22,6 @@ mod tests;
 mod watch;
 
 use std::{
-    fmt,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -57,6 +56,7 @@ use crate::source::{NextSet, Source, SourceError};
 /// assert_eq!(report.set.iter().next().unwrap().name(), "web1");
 /// # }
 /// ```
+#[derive(Debug)]
 pub struct File {
     name: String,
     path: PathBuf,
@@ -138,11 +138,5 @@ impl Source for File {
                 return finding.map_err(SourceError::new);
             }
         })
-    }
-}
-
-impl fmt::Debug for File {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("File").field("path", &self.path).finish_non_exhaustive()
     }
 }

@@ -126,7 +126,7 @@ fn a_list_is_refused_whole_with_all_reasons() {
         ("backends = 3", "must be a list"),
         ("backend = []", "no key `backend`"),
         ("backends = [3]", "entry 1: it must be an address or a table"),
-        (r#"["a:1", "a", "a:1"]"#, "entry 2: the port is missing; entry 3: the name `a:1`"),
+        (r#"["a:1", "a", "a:1"]"#, "entry 2: the port is missing; entry 3: `a:1` is there already"),
         (r#"["a:1", {"address": "a:1", "name": "b"}]"#, "entry 2: `a:1` has the same address"),
     ] {
         let junk = read_list(Syntax::Unknown, text.as_bytes()).unwrap_err().to_string();
@@ -175,7 +175,7 @@ fn two_files_for_one_node_are_one_node_and_a_warning() {
     assert_eq!(backends, ["a=10.0.0.1:80"]);
     assert_eq!(
         warnings,
-        ["a.json: the name `a` is taken", "b: `a` has the same address 10.0.0.1:80"]
+        ["a.json: `a` is there already", "b: `a` has the same address 10.0.0.1:80"]
     );
 }
 
@@ -205,6 +205,32 @@ async fn a_change_without_an_event_is_seen_by_looking() {
         while source.next().await.unwrap().set.iter().all(|b| b.address() != "10.0.0.1:8080") {}
     };
     tokio::time::timeout(limit, has_moved).await.expect("nobody looked");
+}
+
+#[tokio::test]
+async fn a_folder_that_comes_back_is_watched_again() {
+    let above = tempfile::tempdir().unwrap();
+    let nodes = above.path().join("a/nodes");
+    // Nobody looks: only events tell.
+    let every = Duration::from_secs(3_600);
+    let mut source = File::looking(&nodes, Looks { every, after_change: every });
+    let mut step = async |wanted: Option<usize>| {
+        let heard =
+            async { while source.next().await.ok().map(|report| report.set.len()) != wanted {} };
+        let limit = Duration::from_secs(30);
+        tokio::time::timeout(limit, heard).await.expect("the event was missed");
+    };
+    step(None).await;
+    for round in 0..3 {
+        fs::create_dir_all(&nodes).unwrap();
+        step(Some(0)).await;
+        fs::write(nodes.join("a"), "10.0.0.1 80").unwrap();
+        step(Some(1)).await;
+        fs::rename(nodes.join("a"), nodes.join("a.tmp")).unwrap();
+        step(Some(0)).await;
+        fs::rename(&nodes, above.path().join(format!("old{round}"))).unwrap();
+        step(None).await;
+    }
 }
 
 fn some_backend() -> impl Strategy<Value = Backend> {

@@ -183,6 +183,19 @@ impl<'a> Watching<'a> {
     /// Watches other directories if others are to be watched: one that was removed
     /// and made again is another one. Says whether it did.
     fn renew(&mut self) -> bool {
+        let mut has_moved = false;
+        // What appeared between looking for the directories and watching them has
+        // caused no event, so they are looked for again.
+        for _ in 0..3 {
+            if !self.renew_once() {
+                break;
+            }
+            has_moved = true;
+        }
+        has_moved
+    }
+
+    fn renew_once(&mut self) -> bool {
         let directories = disk::directories(self.path);
         if directories == self.directories && self.watcher.is_ok() {
             return false;

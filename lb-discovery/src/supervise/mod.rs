@@ -283,6 +283,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_source_that_recovered_is_asked_again_soon_after_its_next_error() {
+        let steps = [vec![(0, Err("away")); 10], vec![(0, Ok(1)), (0, Err("away")), (0, Ok(2))]];
+        let mut supervisor = Script::supervised(&steps.concat());
+        while supervisor.status().members() != 1 {
+            supervisor.changed().await;
+        }
+        let status = after(&mut supervisor, Duration::from_secs(1)).await;
+        assert_eq!(status.members(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_set_without_most_backends_is_held_for_a_second() {
         let mut supervisor = Script::supervised(&[(0, Ok(10)), (100, Ok(1))]);
         let status = after(&mut supervisor, Duration::from_millis(1_000)).await;

@@ -53,7 +53,9 @@ Signals:
   TERM, INT        take no new connections, finish requests for at most `timeout.shutdown`
   QUIT             the same without that limit
   TERM, INT again  stop at once
-  HUP, USR1, USR2  nothing: this version neither reloads nor upgrades itself
+  HUP              read the configuration again; what is wrong with it is told, and changes nothing
+  USR1             open the file of the access log again
+  USR2             nothing: this version does not hand over to another
 
 Environment:
   LB_CONFIG, LB_LISTEN, LB_STRATEGY, LB_WORKERS   the flags of these names
@@ -63,15 +65,15 @@ Environment:
 
 /// Runs until a signal ends it.
 pub(super) fn run(args: &RunArgs) -> Exit {
-    let (config, origin) = match prepare(args) {
+    let (config, origin) = match prepare(args, "nothing was started") {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
-    if let Err(error) = log::start("info") {
+    if let Err(error) = log::start(config.log.level.as_deref().unwrap_or("info")) {
         print::error(&error);
         return Exit::Usage;
     }
-    match serve(&config, &origin) {
+    match serve(args, &config, &origin) {
         Ok(ending) => ending.into(),
         Err(error) => {
             print::error(&error);
@@ -80,9 +82,10 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     }
 }
 
-/// What is to run: the file or the backends, and what flags and variables say on top.
-fn prepare(args: &RunArgs) -> Result<(Config, String), Exit> {
-    let (mut config, origin) = configuration(args)?;
+/// What is to run: the file or the backends, and what flags and variables say on
+/// top. If it is wrong, that is printed, with what follows from it.
+fn prepare(args: &RunArgs, consequence: &str) -> Result<(Config, String), Exit> {
+    let (mut config, origin) = configuration(args, consequence)?;
     overlay(args, &mut config).map_err(|mistake| usage([mistake]))?;
     let loops = config.loops();
     if loops.is_empty() { Ok((config, origin)) } else { Err(usage(loops)) }
@@ -90,9 +93,9 @@ fn prepare(args: &RunArgs) -> Result<(Config, String), Exit> {
 
 /// Where the configuration comes from: what was typed, else what a variable says,
 /// else the first file of the search path.
-fn configuration(args: &RunArgs) -> Result<(Config, String), Exit> {
+fn configuration(args: &RunArgs, consequence: &str) -> Result<(Config, String), Exit> {
     if let Some(file) = &args.config {
-        return from_file(file);
+        return from_file(file, consequence);
     }
     if !args.to.is_empty() {
         return from_targets("--to", &args.to);
@@ -106,7 +109,7 @@ fn configuration(args: &RunArgs) -> Result<(Config, String), Exit> {
         return from_targets("LB_TO", &[to]);
     }
     match source::search() {
-        Some(file) => from_file(&file),
+        Some(file) => from_file(&file, consequence),
         None => {
             print::diagnostic(&source::nothing_found());
             Err(Exit::Usage)
@@ -119,13 +122,13 @@ fn from_targets(said_by: &str, values: &[String]) -> Result<(Config, String), Ex
     Ok((Config::to_backends(backends), said_by.to_owned()))
 }
 
-fn from_file(path: &Path) -> Result<(Config, String), Exit> {
+fn from_file(path: &Path, consequence: &str) -> Result<(Config, String), Exit> {
     let source = Source::read(path).map_err(|error| {
         print::error(&error);
         Exit::Usage
     })?;
     let (config, diagnostics) = Config::parse(&source.name, &source.text, &Machine);
-    print::diagnostics(&diagnostics, "nothing was started");
+    print::diagnostics(&diagnostics, consequence);
     Ok((config.ok_or(Exit::Usage)?, source.name))
 }
 
@@ -179,9 +182,18 @@ fn usage(mistakes: impl IntoIterator<Item = String>) -> Exit {
     Exit::Usage
 }
 
-fn serve(config: &Config, origin: &str) -> anyhow::Result<Ending> {
+fn serve(args: &RunArgs, config: &Config, origin: &str) -> anyhow::Result<Ending> {
     let signals = Signals::of_a_service()?;
     let app = App::start(config, origin)?;
     print::result(&format!("{}\n", app.start_line(config, origin)))?;
-    Ok(app.serve(signals))
+    Ok(app.serve(signals, &|| reread(args)))
+}
+
+/// The configuration as it is now, unless it is wrong or cannot be read again.
+fn reread(args: &RunArgs) -> Option<(Config, String)> {
+    if args.config.as_deref() == Some(Path::new("-")) {
+        print::diagnostic("error: what was read from the standard input cannot be read again\n");
+        return None;
+    }
+    prepare(args, "nothing was changed").ok()
 }

@@ -18,13 +18,15 @@ use hyper::body::Incoming;
 use lb_core::Outcome;
 
 use super::{
+    attempts::Attempts,
     client::{BodyFailure, Client},
     driver::Driver,
     flight::Flight,
     headers::Named,
+    records::word_of,
     trailers,
 };
-use crate::upstream::UpstreamConnection;
+use crate::{runtime::timers::Timer, upstream::UpstreamConnection};
 
 /// Why a body ended early. It is told to hyper, which then breaks the connection.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +37,8 @@ pub(crate) enum BodyError {
     TooLarge,
     #[error("the backend stopped sending")]
     BackendStalled,
+    #[error("the request has taken longer than it may")]
+    OutOfTime,
     #[error("the backend closed the connection")]
     BackendGone,
     #[error(transparent)]
@@ -67,13 +71,18 @@ impl RequestBody {
     }
 
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), BodyError> {
-        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        let length = length(frame);
+        self.client.records.note(|record| record.bytes_in += length);
         self.left = self.left.checked_sub(length).ok_or_else(|| {
             self.client.body_failed(BodyFailure::TooLarge);
             BodyError::TooLarge
         })?;
         Ok(())
     }
+}
+
+fn length(frame: &Frame<Bytes>) -> u64 {
+    frame.data_ref().map_or(0, |data| data.len() as u64)
 }
 
 impl Body for RequestBody {
@@ -128,7 +137,7 @@ pub(crate) struct ResponseBody {
     source: Source,
     not_in_trailers: Named,
     /// Tells the connection, when dropped, that the answer is handed over.
-    _request: Option<RequestGuard>,
+    request: Option<RequestGuard>,
 }
 
 #[derive(Debug)]
@@ -157,21 +166,37 @@ struct Live {
     waiting: bool,
     /// What went wrong, while the client has not got what came before.
     failed: Option<BodyError>,
+    /// Limits all of it.
+    total: Option<Timer>,
 }
 
 /// Ends the present request of a client connection when dropped.
 #[derive(Debug)]
-pub(super) struct RequestGuard(pub(super) Rc<Client>);
+pub(super) struct RequestGuard {
+    client: Rc<Client>,
+    attempts: Option<Rc<Attempts>>,
+}
+
+impl RequestGuard {
+    pub(super) fn new(client: Rc<Client>, attempts: Option<Rc<Attempts>>) -> Self {
+        Self { client, attempts }
+    }
+}
 
 impl Drop for RequestGuard {
     fn drop(&mut self) {
-        self.0.request_ends();
+        if let Some(attempts) = &self.attempts
+            && attempts.list().len() > 1
+        {
+            tracing::debug!(%attempts, "request took several tries");
+        }
+        self.client.request_ends();
     }
 }
 
 impl ResponseBody {
     pub(super) fn own(text: Bytes) -> Self {
-        Self { source: Source::Own(Some(text)), not_in_trailers: None, _request: None }
+        Self { source: Source::Own(Some(text)), not_in_trailers: None, request: None }
     }
 
     /// The body that follows an answer's head on `connection`.
@@ -188,7 +213,7 @@ impl ResponseBody {
         if connection.is_ready() || incoming.is_end_stream() {
             let flight = Driver::Inline(connection).end(flight, outcome, client);
             let source = Source::Read { incoming, _flight: flight };
-            return Self { source, not_in_trailers, _request: None };
+            return Self { source, not_in_trailers, request: None };
         }
         let live = Live {
             incoming,
@@ -199,13 +224,31 @@ impl ResponseBody {
             outcome,
             waiting: false,
             failed: None,
+            total: None,
         };
-        Self { source: Source::Live(Box::new(live)), not_in_trailers, _request: None }
+        Self { source: Source::Live(Box::new(live)), not_in_trailers, request: None }
+    }
+
+    /// What comes from the backend after this is cut off.
+    pub(super) fn limit(&mut self, total: Timer) {
+        if let Source::Live(live) = &mut self.source {
+            live.total = Some(total);
+        }
+    }
+
+    /// Nobody wants it: what is still to come is let go of with its connection. The
+    /// backend has answered all the same.
+    pub(super) fn discard(self) {
+        if let Source::Live(live) = self.source
+            && let Some(mut flight) = live.flight
+        {
+            flight.backend_done(live.outcome);
+        }
     }
 
     /// Has the present request of the connection end with this body.
     pub(super) fn ends(&mut self, request: RequestGuard) {
-        self._request = Some(request);
+        self.request = Some(request);
     }
 }
 
@@ -216,6 +259,12 @@ impl Live {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if self.failed.is_some() {
             return self.poll_failure();
+        }
+        if let Some(total) = &self.total
+            && total.poll_expired(cx).is_ready()
+        {
+            self.fail(BodyError::OutOfTime, cx);
+            return Poll::Pending;
         }
         match self.driver.poll_frame(cx, &mut self.incoming) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -281,7 +330,9 @@ impl Live {
     fn fail(&mut self, error: BodyError, cx: &Context<'_>) {
         let outcome = match error {
             _ if self.client.body_failure().is_some() => Outcome::ClientGone,
-            BodyError::BackendStalled => Outcome::Timeout,
+            // It may be the client who has taken the time.
+            BodyError::OutOfTime if !self.waiting => Outcome::Abandoned,
+            BodyError::OutOfTime | BodyError::BackendStalled => Outcome::Timeout,
             _ => Outcome::Reset,
         };
         self.driver = Driver::Nobody;
@@ -289,6 +340,7 @@ impl Live {
             tracing::debug!(backend = flight.backend(), %error, "answer broke off");
             flight.backend_done(outcome);
         }
+        self.client.records.note(|record| record.ends(word_of(&error, self.client.body_failure())));
         self.client.answer_broke_off();
         self.failed = Some(error);
         cx.waker().wake_by_ref();
@@ -310,10 +362,13 @@ impl Body for ResponseBody {
             }
             Source::Live(live) => live.poll_frame(cx),
         };
-        if let Poll::Ready(Some(Ok(frame))) = &mut frame
-            && let Some(trailers) = frame.trailers_mut()
-        {
-            trailers::clean(trailers, &self.not_in_trailers);
+        if let Poll::Ready(Some(Ok(frame))) = &mut frame {
+            if let Some(trailers) = frame.trailers_mut() {
+                trailers::clean(trailers, &self.not_in_trailers);
+            }
+            if let Some(RequestGuard { client, .. }) = &self.request {
+                client.records.note(|record| record.bytes_out += length(frame));
+            }
         }
         frame
     }

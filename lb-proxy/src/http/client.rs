@@ -13,9 +13,14 @@ use std::{
     time::Duration,
 };
 
-use http::Version;
+use http::{Request, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
 
-use super::headers::Origin;
+use super::{
+    headers::Origin,
+    records::{Records, Whose},
+};
 use crate::{
     listen::{Listener, ListenerSettings},
     runtime::{timers::Timer, worker::Worker},
@@ -85,6 +90,7 @@ pub(crate) struct Client {
     blocked: Cell<bool>,
     /// The connection has to end in a reset.
     reset: Cell<bool>,
+    pub(super) records: Records,
 }
 
 impl Client {
@@ -92,11 +98,12 @@ impl Client {
         let receiving = worker.timers.timer();
         let settings = listener.settings();
         receiving.arm(settings.timeouts.keep_alive);
+        let via = Rc::clone(&worker.via);
         Self {
             worker,
             listener,
             settings: RefCell::new(settings),
-            origin: Origin::new(peer),
+            origin: Origin::new(peer, via),
             phase: Cell::new(Phase::Idle),
             version: Cell::new(Version::HTTP_11),
             body: Cell::new(Body::Done),
@@ -106,6 +113,7 @@ impl Client {
             sending: OnceCell::new(),
             blocked: Cell::new(false),
             reset: Cell::new(false),
+            records: Records::default(),
         }
     }
 
@@ -122,6 +130,12 @@ impl Client {
 
     pub(crate) fn phase(&self) -> Phase {
         self.phase.get()
+    }
+
+    /// What its records say of it.
+    pub(super) fn as_recorded(&self) -> Whose<'_> {
+        let Self { worker, listener, origin, .. } = self;
+        Whose { worker, listener, address: &origin.address }
     }
 
     // ── seen by the socket ──
@@ -154,6 +168,11 @@ impl Client {
         }
     }
 
+    /// All that was to be written is with the kernel.
+    pub(super) fn flushed(&self) {
+        self.records.left(&self.worker);
+    }
+
     /// Whether closing now would lose an answer: there are, or will be, bytes of
     /// the client that nobody reads.
     pub(super) fn must_linger(&self) -> bool {
@@ -169,20 +188,22 @@ impl Client {
     // ── seen by the service ──
 
     /// A head is complete.
-    pub(super) fn request_begins(&self, version: Version, has_body: bool) {
+    pub(super) fn request_begins(&self, request: &Request<Incoming>) {
         if !self.listener.is_current(&self.settings.borrow()) {
             *self.settings.borrow_mut() = self.listener.settings();
         }
-        self.version.set(version);
+        self.version.set(request.version());
         self.phase.set(Phase::Request);
         self.receiving.disarm();
-        self.body.set(if has_body { Body::Open } else { Body::Done });
+        self.body.set(if request.body().is_end_stream() { Body::Done } else { Body::Open });
         self.answered.set(false);
+        self.records.begin(self.as_recorded(), request);
     }
 
     /// The answer was handed over completely. The request ends with it, or with its
     /// body if that takes longer.
     pub(super) fn request_ends(&self) {
+        self.records.leaves();
         if self.phase.get() != Phase::Request {
             return;
         }

@@ -100,6 +100,7 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.client.flushed();
         Poll::Ready(Ok(()))
     }
 

@@ -6,8 +6,14 @@
 
 use std::rc::Rc;
 
-use lb_core::{Lease, Outcome, PickCx, PickError, Tried, backend::IncarnationId};
+use http::HeaderMap;
+use lb_core::{Lease, Outcome, PickCx, PickError, backend::IncarnationId};
 
+use super::{
+    attempts::{Attempts, Entry},
+    binder::Bound,
+    status::Trouble,
+};
 use crate::{
     runtime::{ClusterTimeouts, site::WorkerCluster, worker::Worker},
     upstream::UpstreamConnection,
@@ -21,19 +27,21 @@ pub(super) struct Flight {
     done: bool,
     /// The backend has said that it closes the connection after its answer.
     may_hang_up: bool,
+    entry: Entry,
 }
 
 impl Flight {
-    /// Picks a backend for a request, none of those that were tried.
+    /// Picks a backend for a request.
     pub(super) fn begin(
         worker: &Rc<Worker>,
         cluster: &Rc<WorkerCluster>,
-        tried: &Tried,
+        cx: &PickCx<'_>,
+        attempts: Option<&Rc<Attempts>>,
     ) -> Result<Self, PickError> {
-        let cx = PickCx::new(worker.clock.now(), worker.entropy.next()).avoiding(tried);
-        let lease = cluster.kept.handle.borrow_mut().acquire(&cx)?;
+        let lease = cluster.kept.handle.borrow_mut().acquire(cx)?;
+        let entry = Entry::begin(attempts, &lease);
         let (worker, cluster) = (Rc::clone(worker), Rc::clone(cluster));
-        Ok(Self { worker, cluster, lease, done: false, may_hang_up: false })
+        Ok(Self { worker, cluster, lease, done: false, may_hang_up: false, entry })
     }
 
     pub(super) fn lease(&self) -> &Lease {
@@ -52,9 +60,42 @@ impl Flight {
         &self.cluster.settings.timeouts
     }
 
-    pub(super) fn first_byte(&mut self) {
+    /// There is a connection that was not at hand.
+    pub(super) fn connected(&self) {
+        self.entry.note(|entry| entry.connect = Some(self.worker.clock.now().since(entry.started)));
+    }
+
+    /// The head of an answer is here.
+    pub(super) fn first_byte(&mut self, status: u16) {
         let now = self.worker.clock.now();
         self.lease.first_byte(now);
+        self.entry.note(|entry| {
+            entry.first_byte = Some(now.since(entry.started));
+            entry.status = Some(status);
+        });
+    }
+
+    /// Tells the client to whom it is bound, where that is news.
+    pub(super) fn bind(&self, bound: Option<&Bound>, headers: &mut HeaderMap) {
+        if let Some(binder) = &self.cluster.binder {
+            let now = self.worker.clock.unix();
+            let stickiness = binder.bind(bound, &self.lease, headers, now);
+            self.cluster.kept.tally.bound(stickiness);
+            self.entry.binds(stickiness);
+        }
+    }
+
+    /// The request goes out once more, as the connection was stale; so are others.
+    pub(super) fn replays(&self) {
+        self.entry.note(|entry| entry.replayed = true);
+        self.cluster.kept.tally.replays.add();
+        self.purge();
+    }
+
+    /// The backend is done with the request, and has not answered it.
+    pub(super) fn fails(&mut self, trouble: Trouble, outcome: Outcome) {
+        self.entry.note(|entry| entry.error = Some(trouble.verdict().word));
+        self.backend_done(outcome);
     }
 
     /// The backend has said that it closes the connection after its answer.
@@ -76,6 +117,7 @@ impl Flight {
             let clock = &self.worker.clock;
             let now = if outcome.is_failure() { clock.now() } else { clock.coarse() };
             self.lease.backend_done(outcome, now);
+            self.entry.note(|entry| entry.ends(outcome, self.worker.clock.now()));
         }
     }
 
@@ -94,7 +136,7 @@ impl Flight {
 
     /// Lets go of the connections that wait for this backend: one of them was
     /// closed, so the others probably are.
-    pub(super) fn purge(&self) {
+    fn purge(&self) {
         self.cluster.kept.pool.purge(self.lease.seat(), self.lease.incarnation());
     }
 }

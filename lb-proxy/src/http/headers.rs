@@ -6,13 +6,14 @@
 //! [trusted proxy](super::forwarded). A head is read once, front to back, and the answer is a set of bits;
 //! only what is there is then looked up and removed.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, rc::Rc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 
 use super::{
     forwarded::{Believed, is_kept, say_on},
     head::Head,
+    via::{self, Via},
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -72,13 +73,17 @@ pub(crate) struct Changes {
     /// How many names `Connection` lists.
     named: usize,
     has_date: bool,
+    /// It came through a proxy.
+    has_via: bool,
     /// There is a header that [`PublicForm`](super::public::PublicForm) may change.
     names_places: bool,
 }
 
-/// What is known about the neighbour a request came from.
+/// What is known about the way a request came, and the neighbour it came from.
 #[derive(Debug)]
 pub(crate) struct Origin {
+    /// What we add to the proxies it came through.
+    pub(crate) via: Rc<Via>,
     /// Its address.
     pub(crate) neighbour: IpAddr,
     /// The same as text.
@@ -88,10 +93,11 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    pub(crate) fn new(neighbour: IpAddr) -> Self {
+    pub(crate) fn new(neighbour: IpAddr, via: Rc<Via>) -> Self {
         let neighbour = neighbour.to_canonical();
         let address = HeaderValue::from_str(&neighbour.to_string());
         Self {
+            via,
             neighbour,
             address: address.expect("an IP address is visible ASCII"),
             scheme: HeaderValue::from_static("http"),
@@ -169,6 +175,7 @@ fn scan(head: &impl Head) -> Changes {
                 changes.odd_length |= value.len() > 1 && value[0] == b'0';
             }
             "date" => changes.has_date = true,
+            "via" => changes.has_via = true,
             "location" | "content-location" | "refresh" | "set-cookie" => {
                 changes.names_places = true;
             }
@@ -185,6 +192,11 @@ impl Changes {
     /// Whether `Connection` lists more than anybody has a use for.
     pub(crate) fn names_too_much(&self) -> bool {
         self.named > MOST_NAMED
+    }
+
+    /// Whether a request has been here.
+    pub(crate) fn is_loop(&self, headers: &HeaderMap, via: &Via) -> bool {
+        self.has_via && via.is_in(headers)
     }
 
     /// Whether a backend may have said where something is.
@@ -235,7 +247,7 @@ impl Changes {
                 headers.insert(X_FORWARDED_PROTO, from.scheme.clone());
             }
         }
-        headers.append(header::VIA, via(version));
+        headers.append(header::VIA, from.via.of_request(version));
         self.named()
     }
 
@@ -251,7 +263,7 @@ impl Changes {
         if !self.has_date {
             headers.insert(header::DATE, date());
         }
-        headers.append(header::VIA, via(version));
+        headers.append(header::VIA, via::of_answer(version));
         self.named()
     }
 
@@ -283,13 +295,6 @@ impl Changes {
             headers.remove(name);
         }
     }
-}
-
-fn via(version: Version) -> HeaderValue {
-    HeaderValue::from_static(match version {
-        Version::HTTP_10 => "1.0 lb",
-        _ => "1.1 lb",
-    })
 }
 
 /// The members of a list in a header.

@@ -6,17 +6,25 @@
 //! | `head` | how the pure steps read a message |
 //! | `check`, `route` | may it be forwarded, and where to |
 //! | `rewrite` | what a backend sees of it |
-//! | `headers`, `trailers`, `forwarded`, `request_id` | what is taken away and set on the way |
+//! | `headers`, `trailers`, `forwarded`, `via`, `request_id` | what is taken away and set on the way |
 //! | `public` | what a backend says about itself, put right on the way back |
-//! | `forward`, `flight`, `replay` | an attempt with a backend, and what follows a failed one |
+//! | `binder`, `key` | whom the client is bound to, and what a strategy may pick by |
+//! | `forward`, `outgoing`, `deadlines` | a request from the first try to the last |
+//! | `exchange`, `flight`, `replay` | a try with a backend, and what follows a failed one |
+//! | `attempts` | what is remembered of the tries |
 //! | `body`, `driver`, `upload` | bytes in both directions |
 //! | `status` | answers of our own |
+//! | `records` | what is logged of it |
 
+pub(crate) mod attempts;
+pub(crate) mod binder;
 pub(crate) mod body;
 mod check;
 mod client;
 mod client_io;
+mod deadlines;
 mod driver;
+mod exchange;
 pub(crate) mod flat_write;
 mod flight;
 mod forward;
@@ -24,7 +32,9 @@ mod forwarded;
 mod head;
 mod headers;
 pub(crate) mod key;
+mod outgoing;
 mod public;
+mod records;
 mod replay;
 mod request_id;
 pub(crate) mod retry;
@@ -35,6 +45,7 @@ mod status;
 pub(crate) mod sticky;
 mod trailers;
 mod upload;
+pub(crate) mod via;
 
 /// The pure steps, for fuzzers.
 #[cfg(any(all(test, feature = "config"), feature = "fuzz"))]
@@ -43,6 +54,7 @@ pub(crate) mod fuzzing {
         check::check,
         forwarded::believed,
         headers::{Origin, request_changes},
+        via::Via,
     };
 }
 

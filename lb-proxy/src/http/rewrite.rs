@@ -12,7 +12,7 @@ use super::{
     headers::{Named, request_changes},
     public::PublicForm,
     request_id::X_REQUEST_ID,
-    route::{RequestFacts, RouteTable, Unrouted},
+    route::{RequestFacts, Route, RouteTable, Unrouted},
     status::Trouble,
 };
 
@@ -41,7 +41,11 @@ pub(super) fn rewrite(
     let neighbour = client.origin.neighbour;
     let believed = believed(&head.headers, neighbour, &client.settings().trusted_proxies);
     let client_ip = believed.as_ref().map_or(neighbour, |believed| believed.client);
-    let Routed { cluster, target, prefix } = route(head, client_ip, routes)?;
+    if let Some(believed) = &believed {
+        client.records.note(|record| record.came_from(believed.client));
+    }
+    let Routed { route, target, prefix } = routed(head, client_ip, routes)?;
+    client.records.note(|record| record.route = Some((*route.name).into()));
     if let Target::Absolute { .. } = head.target() {
         let host = HeaderValue::from_str(host_of(head)).ok();
         if let Some(host) = host {
@@ -55,6 +59,9 @@ pub(super) fn rewrite(
     let changes = request_changes(head);
     if changes.names_too_much() {
         return Err(Trouble::HeadTooLarge);
+    }
+    if changes.is_loop(&head.headers, &client.origin.via) {
+        return Err(Trouble::Loop);
     }
     let is_trusted = believed.is_some();
     let (headers, version) = (&mut head.headers, head.version);
@@ -70,19 +77,19 @@ pub(super) fn rewrite(
     head.version = Version::HTTP_11;
     // An offer to upgrade, for instance, which holds on to the connection.
     head.extensions.clear();
-    Ok(Rewritten { cluster, client_ip, public, lacks_host, named })
+    Ok(Rewritten { cluster: route.cluster, client_ip, public, lacks_host, named })
 }
 
 /// Where a request goes.
 struct Routed<'a> {
-    cluster: usize,
+    route: &'a Route,
     /// What the backend is asked for, if not what the client has asked for.
     target: Option<PathAndQuery>,
     /// What is missing from it.
     prefix: Option<&'a str>,
 }
 
-fn route<'a>(
+fn routed<'a>(
     head: &request::Parts,
     client_ip: IpAddr,
     routes: &'a RouteTable,
@@ -98,7 +105,7 @@ fn route<'a>(
     let stripped = if route.strip { route.path.strip(target, &facts) } else { None };
     let (prefix, target) = stripped.unzip();
     let target = target.map(PathAndQuery::try_from).transpose().map_err(|_| Trouble::Target)?;
-    Ok(Routed { cluster: route.cluster, target, prefix })
+    Ok(Routed { route, target, prefix })
 }
 
 /// Whom a request is for. What stands in an absolute target counts, whatever the

@@ -24,9 +24,10 @@ use super::{
     client::{Client, Overdue},
     client_io::ClientIo,
     forward::answer,
+    records::Records,
     status::{Trouble, raw_answer},
 };
-use crate::{listen::Listener, runtime::worker::Worker};
+use crate::{listen::Listener, observe::record::end, runtime::worker::Worker};
 
 /// Serves a client until it or we have had enough.
 pub(crate) async fn serve(
@@ -42,7 +43,12 @@ pub(crate) async fn serve(
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = listener.http().serve_connection(io, service);
-    let mut serving = Serving { connection: Some(connection), client: &client, drains: false };
+    let mut serving = Serving {
+        connection: Some(connection),
+        client: &client,
+        drains: false,
+        end: end::CLIENT_ABORT,
+    };
     poll_fn(|cx| serving.poll(cx)).await;
 }
 
@@ -55,6 +61,8 @@ where
     client: &'a Client,
     /// It was told that no further request will be taken.
     drains: bool,
+    /// Why requests end that have not ended before it does.
+    end: &'static str,
 }
 
 impl<S> Serving<'_, S>
@@ -112,9 +120,12 @@ where
         tracing::trace!(?overdue, "client took too long");
         match overdue {
             Overdue::Ask | Overdue::Close => {}
-            Overdue::Take => self.reset(),
+            Overdue::Take => {
+                self.end = end::CLIENT_TIMEOUT;
+                self.reset();
+            }
             Overdue::FinishHead => {
-                Trouble::HeadStalled.log();
+                self.refused(Trouble::HeadStalled);
                 if let Some(stream) = self.take_stream() {
                     // It has taken what was written before, so this goes out whole;
                     // if not, the client has not been listening.
@@ -129,15 +140,20 @@ where
     /// except where it has recognized HTTP/2, which it leaves unanswered.
     fn refuse(&mut self, error: &hyper::Error) {
         if error.is_parse_too_large() {
-            return Trouble::HeadTooLarge.log();
+            return self.refused(Trouble::HeadTooLarge);
         }
         if !error.to_string().contains("HTTP2") {
-            return Trouble::Request.log();
+            return self.refused(Trouble::Request);
         }
-        Trouble::Version.log();
+        self.refused(Trouble::Version);
         if let Some(stream) = self.take_stream() {
             let _ = stream.try_write(&raw_answer(Trouble::Version));
         }
+    }
+
+    fn refused(&self, trouble: Trouble) {
+        trouble.log();
+        Records::refused(self.client.as_recorded(), trouble);
     }
 
     /// Has the socket closed by a reset.
@@ -150,5 +166,19 @@ where
     fn take_stream(&mut self) -> Option<TcpStream> {
         let parts = self.connection.take()?.into_parts();
         Some(parts.io.into_inner().into_stream())
+    }
+}
+
+impl<S> Drop for Serving<'_, S>
+where
+    S: HttpService<Incoming, ResBody = ResponseBody, Error = Infallible>,
+{
+    fn drop(&mut self) {
+        // With it go the answers it holds.
+        self.connection = None;
+        let worker = &self.client.worker;
+        let is_cut_off = worker.is_cut_off() || self.client.listener.is_cut_off();
+        let why = if is_cut_off { end::SHUTDOWN } else { self.end };
+        self.client.records.end(worker, why);
     }
 }

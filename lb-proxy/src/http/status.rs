@@ -28,6 +28,8 @@ pub(crate) enum Trouble {
     BodyTooLarge,
     BodyBroken,
     NoRoute,
+    /// It has been here before.
+    Loop,
     ForeignHost,
     NoBackend,
     Overload,
@@ -39,6 +41,8 @@ pub(crate) enum Trouble {
     Reset,
     Malformed,
     FirstByteTimeout,
+    /// Of all tries together.
+    TotalTimeout,
 }
 
 /// Who was at fault.
@@ -80,6 +84,7 @@ impl Trouble {
             Self::BodyBroken => (Client, StatusCode::BAD_REQUEST, "bad-body"),
             Self::NoRoute => (Us, StatusCode::NOT_FOUND, "no-route"),
             Self::ForeignHost => (Client, StatusCode::MISDIRECTED_REQUEST, "unknown-host"),
+            Self::Loop => (Us, StatusCode::LOOP_DETECTED, "loop"),
             Self::NoBackend => (Us, StatusCode::SERVICE_UNAVAILABLE, "no-backend"),
             Self::Overload => (Us, StatusCode::SERVICE_UNAVAILABLE, "at-capacity"),
             Self::OutOfResources => (Us, StatusCode::SERVICE_UNAVAILABLE, "out-of-resources"),
@@ -91,6 +96,7 @@ impl Trouble {
             Self::Reset => (Backend, StatusCode::BAD_GATEWAY, "backend-reset"),
             Self::Malformed => (Backend, StatusCode::BAD_GATEWAY, "backend-malformed"),
             Self::FirstByteTimeout => (Backend, StatusCode::GATEWAY_TIMEOUT, "backend-timeout"),
+            Self::TotalTimeout => (Backend, StatusCode::GATEWAY_TIMEOUT, "total-timeout"),
         };
         Verdict { side, status, word }
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use lb_core::sticky::Ring;
+
 /// A cluster whose clients stay with their backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StickySettings {
@@ -43,6 +45,17 @@ impl StickySettings {
             http_only: true,
             same_site: Some(SameSite::Lax),
             partitioned: false,
+        }
+    }
+
+    /// The keys of the cluster of this name, which it must be [built
+    /// with](lb_core::cluster::ClusterBuilder::ring) to find backends by their
+    /// cookies.
+    #[must_use]
+    pub fn ring(&self, cluster: &str) -> Ring {
+        match Ring::new(self.keys.iter().copied()) {
+            Some(ring) => ring.for_cluster(cluster),
+            None => Ring::derived_from(cluster),
         }
     }
 }

@@ -27,6 +27,8 @@ enum Phase {
 /// What all connections of a listener have in common in one worker.
 #[derive(Debug)]
 pub(crate) struct Listener {
+    /// Its address, as text.
+    pub(crate) name: Rc<str>,
     settings: RefCell<Rc<ListenerSettings>>,
     http: RefCell<http1::Builder>,
     phase: Cell<Phase>,
@@ -40,8 +42,9 @@ impl Listener {
     /// `places` counts the connections of this listener over all workers.
     pub(crate) fn new(settings: ListenerSettings, places: Arc<AtomicUsize>) -> Self {
         let http = RefCell::new(http(&settings));
+        let name = settings.bind.to_string().into();
         let (settings, phase) = (RefCell::new(Rc::new(settings)), Cell::new(Phase::Open));
-        Self { settings, http, phase, connections: Rc::default(), places }
+        Self { name, settings, http, phase, connections: Rc::default(), places }
     }
 
     /// What holds from now on: for new connections all of it; for those that are open,

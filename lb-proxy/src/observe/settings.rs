@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::template::Template;
+
 /// Where and how requests are logged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AccessLogSettings {
@@ -44,4 +46,6 @@ pub enum LogFormat {
     Lb,
     /// One object a line.
     Json,
+    /// In words of one's own.
+    Template(Template),
 }

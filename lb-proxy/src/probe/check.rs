@@ -20,7 +20,16 @@ use super::settings::{CheckKind, HealthCheck, HttpCheck};
 const BODY: usize = 4096;
 
 /// How a check ended: well, or why not.
-pub(super) type Verdict = Result<(), Arc<str>>;
+pub(super) type Verdict = Result<(), Failed>;
+
+/// Why a check has failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// Nothing came that could be judged. A request that succeeds speaks against it.
+    NoAnswer(Arc<str>),
+    /// The backend itself says that it is not well.
+    Answer(Arc<str>),
+}
 
 /// Checks what is at `address`, within the time the check has.
 pub(super) async fn check(check: &HealthCheck, address: &str) -> Verdict {
@@ -31,29 +40,32 @@ pub(super) async fn check(check: &HealthCheck, address: &str) -> Verdict {
             CheckKind::Http(check) => ask(check, stream, address).await,
         }
     });
-    result.await.unwrap_or_else(|_| Err(format!("no answer within {:?}", check.timeout).into()))
+    result.await.unwrap_or_else(|_| {
+        Err(Failed::NoAnswer(format!("no answer within {:?}", check.timeout).into()))
+    })
 }
 
-fn connect(error: &io::Error) -> Arc<str> {
+fn connect(error: &io::Error) -> Failed {
     let what = match error.kind() {
         io::ErrorKind::ConnectionRefused => "refused",
         io::ErrorKind::ConnectionReset => "reset",
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "unreachable",
         // A name that could not be looked up is one of these; its text names it.
-        _ => return format!("connect: {error}").into(),
+        _ => return Failed::NoAnswer(format!("connect: {error}").into()),
     };
-    format!("connect: {what}").into()
+    Failed::NoAnswer(format!("connect: {what}").into())
 }
 
 async fn ask(check: &HttpCheck, stream: TcpStream, address: &str) -> Verdict {
-    let no_answer = |error: hyper::Error| -> Arc<str> { format!("no HTTP answer: {error}").into() };
+    let no_answer =
+        |error: hyper::Error| Failed::NoAnswer(format!("no HTTP answer: {error}").into());
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(no_answer)?;
     let exchange = async {
         let response = sender.send_request(request(check, address)).await.map_err(no_answer)?;
         let status = response.status().as_u16();
         if !check.statuses.iter().any(|range| range.contains(&status)) {
-            return Err(format!("status {status}").into());
+            return Err(Failed::Answer(format!("status {status}").into()));
         }
         match &check.body {
             Some(wanted) => look_for(wanted, response.into_body()).await,
@@ -89,13 +101,14 @@ async fn look_for(wanted: &str, mut body: Incoming) -> Verdict {
     let mut seen = BytesMut::new();
     while seen.len() < BODY && !body.is_end_stream() {
         let Some(frame) = body.frame().await else { break };
-        let frame = frame.map_err(|_| "the body broke off")?;
+        let frame = frame.map_err(|_| Failed::Answer("the body broke off".into()))?;
         if let Some(data) = frame.data_ref() {
             seen.extend_from_slice(&data[..data.len().min(BODY - seen.len())]);
         }
     }
     let found = seen.windows(wanted.len().max(1)).any(|part| part == wanted.as_bytes());
-    if found || wanted.is_empty() { Ok(()) } else { Err("the body is not the expected one".into()) }
+    let unexpected = || Failed::Answer("the body is not the expected one".into());
+    if found || wanted.is_empty() { Ok(()) } else { Err(unexpected()) }
 }
 
 #[cfg(test)]
@@ -134,9 +147,17 @@ mod tests {
         (address, asked)
     }
 
-    async fn verdict(check: HttpCheck, answer: &'static str) -> Result<(), String> {
+    fn no_answer(why: &str) -> Verdict {
+        Err(Failed::NoAnswer(why.into()))
+    }
+
+    fn bad(why: &str) -> Verdict {
+        Err(Failed::Answer(why.into()))
+    }
+
+    async fn verdict(check: HttpCheck, answer: &'static str) -> Verdict {
         let (address, _asked) = backend(answer).await;
-        super::check(&http(check), &address.to_string()).await.map_err(|why| why.to_string())
+        super::check(&http(check), &address.to_string()).await
     }
 
     #[tokio::test]
@@ -146,7 +167,7 @@ mod tests {
         let tcp = HealthCheck::default();
         assert_eq!(check(&tcp, &address).await, Ok(()));
         drop(listener);
-        assert_eq!(check(&tcp, &address).await, Err("connect: refused".into()));
+        assert_eq!(check(&tcp, &address).await, no_answer("connect: refused"));
     }
 
     #[tokio::test]
@@ -154,9 +175,9 @@ mod tests {
         let no_content = "HTTP/1.1 204 No Content\r\n\r\n";
         assert_eq!(verdict(get("/"), no_content).await, Ok(()));
         let exact = HttpCheck { statuses: vec![200..=200], ..get("/") };
-        assert_eq!(verdict(exact, no_content).await, Err("status 204".into()));
+        assert_eq!(verdict(exact, no_content).await, bad("status 204"));
         let error = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
-        assert_eq!(verdict(get("/"), error).await, Err("status 500".into()));
+        assert_eq!(verdict(get("/"), error).await, bad("status 500"));
     }
 
     #[tokio::test]
@@ -165,7 +186,7 @@ mod tests {
         let says = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nall ready";
         assert_eq!(verdict(ready(), says).await, Ok(()));
         let not = "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nstarting";
-        let unexpected = Err("the body is not the expected one".into());
+        let unexpected = bad("the body is not the expected one");
         assert_eq!(verdict(ready(), not).await, unexpected);
         let until_close = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nis ready";
         assert_eq!(verdict(ready(), until_close).await, Ok(()));
@@ -173,7 +194,8 @@ mod tests {
 
     #[tokio::test]
     async fn something_else_than_http_fails() {
-        let why = verdict(get("/"), "220 mail.example.org ESMTP\r\n").await.unwrap_err();
+        let verdict = verdict(get("/"), "220 mail.example.org ESMTP\r\n").await;
+        let Err(Failed::NoAnswer(why)) = verdict else { panic!("{verdict:?}") };
         assert!(why.starts_with("no HTTP answer: "), "{why}");
     }
 
@@ -194,6 +216,6 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let silent = HealthCheck { timeout: Duration::from_secs(1), ..http(get("/")) };
-        assert_eq!(check(&silent, &address).await, Err("no answer within 1s".into()));
+        assert_eq!(check(&silent, &address).await, no_answer("no answer within 1s"));
     }
 }

@@ -12,7 +12,7 @@ use lb_core::{
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 
 use super::{
-    check::{Verdict, check},
+    check::{Failed, Verdict, check},
     schedule::{Schedule, TargetId},
     settings::HealthCheck,
     targets::{Subject, Targets},
@@ -160,9 +160,12 @@ impl Work {
             if done.verdict.is_err() && done.took > target.check.timeout + LAG {
                 tracing::warn!(%address, took = ?done.took, "a check came too late to count");
             } else {
-                let result = done.verdict.clone().map(|()| done.took);
                 for member in &target.members {
-                    let observation = Observation::Check(result.clone());
+                    let observation = match &done.verdict {
+                        Ok(()) => Observation::Check(Ok(done.took)),
+                        Err(Failed::Answer(why)) => Observation::Check(Err(Arc::clone(why))),
+                        Err(Failed::NoAnswer(why)) => Observation::NoAnswer(Arc::clone(why)),
+                    };
                     // It may have left meanwhile.
                     let _ = member.cluster.observe(member.incarnation, observation, now);
                 }

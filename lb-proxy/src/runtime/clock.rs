@@ -5,8 +5,9 @@
 //! precise reading refresh, so that arming a limit costs a load. Coarse time is
 //! never ahead of the truth and at most one tick (100 ms) behind it.
 //!
-//! Wall-clock time exists only as the text of the `Date` header and, in milliseconds,
-//! in the names of requests.
+//! Wall-clock time exists as the text of the `Date` header, as the second that values
+//! in cookies are made in, and as the difference to ticks, for the names of requests
+//! and for what people read. It is set with every tick, and may jump.
 
 use std::{
     cell::{Cell, RefCell},
@@ -15,7 +16,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use lb_core::Tick;
+use lb_core::{Tick, UnixTime};
 
 /// Where ticks start: the first reading in this process. Shared by all threads,
 /// so that ticks of workers, builder and control can be compared.
@@ -28,23 +29,28 @@ pub fn now() -> Tick {
     Tick::from_nanos(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
 }
 
+/// What the clock on the wall says, since the first second of 1970.
+pub(crate) fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO)
+}
+
 /// What one worker knows about time.
 #[derive(Debug)]
 pub(crate) struct Clock {
     coarse: Cell<Tick>,
+    /// From the first second of 1970 to the start of the ticks.
+    start: Cell<Duration>,
     date: RefCell<HeaderValue>,
     date_second: Cell<u64>,
-    /// Milliseconds since 1970 at the tick 0.
-    epoch_millis: Cell<u64>,
 }
 
 impl Clock {
     pub(crate) fn new() -> Self {
         let clock = Self {
             coarse: Cell::new(now()),
+            start: Cell::new(Duration::ZERO),
             date: RefCell::new(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT")),
             date_second: Cell::new(0),
-            epoch_millis: Cell::new(0),
         };
         clock.tick();
         clock
@@ -64,24 +70,33 @@ impl Clock {
 
     /// Refreshes coarse time and the text of the date. Called by the ticker.
     pub(crate) fn tick(&self) -> Tick {
-        let wall = SystemTime::now();
-        let since_1970 = wall.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let second = since_1970.as_secs();
+        let since_epoch = since_epoch();
+        let now = self.now();
+        self.start.set(since_epoch.saturating_sub(now.since(Tick::ZERO)));
+        let second = since_epoch.as_secs();
         if second != self.date_second.replace(second)
-            && let Ok(text) = HeaderValue::from_str(&httpdate::fmt_http_date(wall))
+            && let Ok(text) =
+                HeaderValue::from_str(&httpdate::fmt_http_date(UNIX_EPOCH + since_epoch))
         {
             *self.date.borrow_mut() = text;
         }
-        let now = self.now();
-        let millis = u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX);
-        self.epoch_millis.set(millis.saturating_sub(now.as_nanos() / 1_000_000));
         now
+    }
+
+    /// What the clock on the wall said then, since the first second of 1970.
+    pub(crate) fn wall(&self, at: Tick) -> Duration {
+        self.start.get() + at.since(Tick::ZERO)
     }
 
     /// Milliseconds since 1970, as of the last reading or tick. For names and logs: the
     /// wall clock may be set back.
     pub(crate) fn unix_millis(&self) -> u64 {
-        self.epoch_millis.get() + self.coarse.get().as_nanos() / 1_000_000
+        u64::try_from(self.wall(self.coarse()).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The seconds since 1970, at most one tick late.
+    pub(crate) fn unix(&self) -> UnixTime {
+        UnixTime::from_secs(self.date_second.get())
     }
 
     /// The value of a `Date` header, at most one tick old.
@@ -101,6 +116,19 @@ mod tests {
         let precise = clock.now();
         assert!(precise >= coarse);
         assert_eq!(clock.coarse(), precise);
+    }
+
+    #[test]
+    fn the_clock_on_the_wall_goes_with_the_ticks() {
+        let before = since_epoch();
+        let clock = Clock::new();
+        let wall = clock.wall(clock.now());
+        // The two clocks are read one after the other.
+        assert!(wall + Duration::from_secs(1) > before, "{wall:?} {before:?}");
+        assert_eq!(
+            clock.wall(clock.coarse() + Duration::from_secs(5)),
+            wall + Duration::from_secs(5)
+        );
     }
 
     #[test]

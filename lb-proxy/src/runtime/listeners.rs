@@ -84,12 +84,14 @@ impl Listeners {
         let asked: Vec<_> = wanted.iter().map(|settings| settings.bind).collect();
         let before: Vec<_> = self.open.iter().map(|listener| listener.asked).collect();
         let same = find_same(&before, &asked);
+        let address = |at: usize| self.open[at].address;
         let closed = (0..before.len()).filter(|at| !same.contains(&Some(*at)));
         let mut next = NextListeners {
             open: Vec::new(),
             changes: ListenerChanges {
-                closed: closed.map(|at| self.open[at].address).collect(),
-                ..ListenerChanges::default()
+                kept: same.iter().flatten().copied().map(address).collect(),
+                opened: Vec::new(),
+                closed: closed.map(address).collect(),
             },
             opened: (0..workers.get()).map(|_| Vec::new()).collect(),
         };
@@ -98,9 +100,6 @@ impl Listeners {
                 Some(at) => self.open[at],
                 None => self.open(settings, &mut next, workers)?,
             };
-            let changed = &mut next.changes;
-            let list = if same.is_some() { &mut changed.kept } else { &mut changed.opened };
-            list.push(listener.address);
             next.open.push(listener);
         }
         Ok(next)
@@ -113,12 +112,16 @@ impl Listeners {
         workers: NonZeroUsize,
     ) -> Result<BoundListener, StartError> {
         let asked = settings.bind;
-        let closing = self.closing.iter().map(|(_, address)| address);
-        let beside_ours = closing.chain(&next.changes.closed).any(|ours| collide(*ours, asked));
-        let bind = if beside_ours { bind_beside } else { bind };
+        let collides = |ours: &SocketAddr| collide(*ours, asked);
+        let mut closing = self.closing.iter().map(|(_, address)| address);
+        let changes = &mut next.changes;
+        let closes = closing.any(collides) || changes.closed.iter().any(collides);
+        let stays = changes.kept.iter().chain(&changes.opened).any(collides);
+        let bind = if closes && !stays { bind_beside } else { bind };
         let failed = |error| StartError::bind(asked, error);
         let sockets = bind(asked, workers).map_err(failed)?;
         let address = sockets[0].local_addr().map_err(failed)?;
+        changes.opened.push(address);
         self.ids += 1;
         let (id, places) = (ListenerId(self.ids), Arc::<AtomicUsize>::default());
         for (opened, socket) in next.opened.iter_mut().zip(sockets) {
@@ -236,5 +239,7 @@ mod tests {
         let _sockets = (_sockets, listeners.commit(next, 2));
         // No worker has closed the first one yet.
         assert!(prepared(&mut listeners, &[address]).is_ok());
+        // Nobody may be on an address twice for that.
+        assert!(prepared(&mut listeners, &[address, address]).is_err());
     }
 }

@@ -4,7 +4,8 @@
 mod builder;
 pub(crate) mod clock;
 mod control;
-mod entropy;
+pub(crate) mod entropy;
+mod instance;
 mod listeners;
 pub(crate) mod open_count;
 mod plan;

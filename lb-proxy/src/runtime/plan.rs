@@ -6,8 +6,8 @@ use std::{
     time::Duration,
 };
 
-use super::{progress::Version, service::Service};
-use crate::listen::ListenerSettings;
+use super::{instance::Instance, progress::Version, service::Service};
+use crate::{listen::ListenerSettings, observe::Board};
 
 /// Tells the listeners of a proxy apart, also after a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +18,14 @@ pub(super) struct ListenerId(pub(super) u64);
 pub(super) struct Plan {
     pub(super) version: Version,
     pub(super) service: Arc<Service>,
+    pub(super) instance: Instance,
     /// Which ones the listeners of the service are, in their order. A worker closes
     /// all others.
     pub(super) listeners: Arc<[ListenerId]>,
     /// Sockets that are new.
     pub(super) opened: Vec<OpenedListener>,
+    /// Where it counts.
+    pub(super) board: Arc<Board>,
 }
 
 /// A worker's own socket of a new listener.

@@ -13,6 +13,7 @@ use lb_core::Cluster;
 use super::{
     builder::Builder,
     control::{Control, Stage},
+    instance::Instance,
     listeners::{Committed, ListenerChanges, Listeners, NextListeners},
     plan::Plan,
     progress::{Progress, Version},
@@ -21,6 +22,7 @@ use super::{
     start_error::StartError,
     worker,
 };
+use crate::observe::{Board, Counters};
 
 /// A reverse proxy in this process.
 ///
@@ -39,6 +41,7 @@ use super::{
 ///     listeners: vec![ListenerSettings::new("127.0.0.1:0".parse()?)],
 ///     routes: Arc::new(RouteTable::new(vec![Route::everything(0)])),
 ///     clusters: vec![ClusterSettings::new(cluster)],
+///     access_log: None,
 /// };
 /// let running = Proxy::start(service, NonZeroUsize::MIN)?;
 /// println!("http://{}/", running.addresses()[0]);
@@ -62,7 +65,7 @@ impl Proxy {
     pub fn start(service: Service, workers: NonZeroUsize) -> Result<Running, StartError> {
         check_routes(&service)?;
         let progress = Progress::new(workers.get());
-        let mut present = Present::default();
+        let mut present = Present::new(Instance::new(workers));
         let listeners = present.listeners.prepare(&service.listeners, workers, &progress)?;
         let builder = Builder::start().map_err(StartError::Thread)?;
         builder.drive_only(clusters(&service));
@@ -98,13 +101,20 @@ pub struct Running {
 }
 
 /// The service in force, as far as the next one has to know it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Present {
+    instance: Instance,
     version: Version,
     listeners: Listeners,
+    board: Arc<Board>,
 }
 
 impl Present {
+    fn new(instance: Instance) -> Self {
+        let (version, listeners, board) = Default::default();
+        Self { instance, version, listeners, board }
+    }
+
     /// Makes this the present service. Returns a plan for each worker that `listeners`
     /// were prepared for.
     fn replace(
@@ -115,10 +125,12 @@ impl Present {
         self.version += 1;
         let Committed { listeners, changes, opened } =
             self.listeners.commit(listeners, self.version);
-        let (version, service) = (self.version, Arc::new(service));
+        self.board.logs_to(service.access_log.as_ref());
+        let (instance, version, service) = (self.instance, self.version, Arc::new(service));
         let plan = |opened| {
             let (service, listeners) = (Arc::clone(&service), Arc::clone(&listeners));
-            Plan { version, service, listeners, opened }
+            let board = Arc::clone(&self.board);
+            Plan { version, service, instance, listeners, opened, board }
         };
         (opened.into_iter().map(plan).collect(), changes)
     }
@@ -163,6 +175,24 @@ impl Running {
     ///
     /// [`StartError`]; the service before is in force then, as if nothing had been.
     pub fn reload(&self, service: Service) -> Result<Reloaded, StartError> {
+        let reloaded = self.try_reload(service);
+        self.present().board.reloaded(reloaded.is_ok());
+        reloaded
+    }
+
+    /// Counts a reload that was given up before there was a service, because of a
+    /// mistake in a file, say.
+    pub fn reload_rejected(&self) {
+        self.present().board.reloaded(false);
+    }
+
+    /// What was counted since the start. The workers are not disturbed.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.present().board.read()
+    }
+
+    fn try_reload(&self, service: Service) -> Result<Reloaded, StartError> {
         check_routes(&service)?;
         let mut present = self.present();
         let is_served =
@@ -237,6 +267,10 @@ impl Drop for Running {
         for thread in mem::take(&mut self.threads) {
             // A panic has been reported by its thread.
             let _ = thread.join();
+        }
+        let log = self.present().board.log();
+        if let Some(log) = log {
+            log.flush();
         }
     }
 }

@@ -10,6 +10,7 @@ use lb_core::Cluster;
 use crate::{
     http::{key::KeyRule, retry::RetrySettings, route::RouteTable, sticky::StickySettings},
     listen::ListenerSettings,
+    observe::AccessLog,
 };
 
 /// Everything a proxy serves: where it listens, which path goes to which
@@ -22,6 +23,9 @@ pub struct Service {
     pub routes: Arc<RouteTable>,
     /// The clusters, in the order the routes count them.
     pub clusters: Vec<ClusterSettings>,
+    /// Where requests are logged; nowhere unless set. Lines that wait are written when
+    /// this, its clones and the proxy are gone.
+    pub access_log: Option<AccessLog>,
 }
 
 /// A cluster and how long to wait for its backends.

@@ -10,18 +10,28 @@
 
 use std::{
     cell::{Cell, RefCell},
+    num::NonZeroUsize,
     rc::{Rc, Weak},
     sync::Arc,
 };
 
-use lb_core::{Cluster, ClusterHandle};
+use lb_core::{Cluster, ClusterHandle, retry::RetryBudget};
 
 use super::{
     clock::Clock,
     control::Control,
+    plan::Plan,
     service::{ClusterSettings, Service},
 };
-use crate::{http::RouteTable, upstream::Pool};
+use crate::{
+    http::{RouteTable, binder::Binder},
+    observe::{Board, Tally, WorkerLog, WorkerLogs},
+    upstream::Pool,
+};
+
+/// How many retries a cluster may have in ten seconds however few its requests are,
+/// over all workers.
+const RETRIES: u32 = 10;
 
 /// Where requests go.
 #[derive(Debug)]
@@ -29,12 +39,16 @@ pub(crate) struct Site {
     pub(crate) routes: Arc<RouteTable>,
     /// In the order the routes count them.
     pub(crate) clusters: Box<[Rc<WorkerCluster>]>,
+    pub(crate) log: Option<Rc<WorkerLog>>,
 }
 
 /// A cluster as one site of one worker has it.
 #[derive(Debug)]
 pub(crate) struct WorkerCluster {
+    pub(crate) name: Rc<str>,
     pub(crate) settings: ClusterSettings,
+    /// Of a sticky cluster.
+    pub(crate) binder: Option<Binder>,
     pub(crate) kept: Rc<Kept>,
 }
 
@@ -43,6 +57,9 @@ pub(crate) struct WorkerCluster {
 pub(crate) struct Kept {
     pub(crate) handle: RefCell<ClusterHandle>,
     pub(crate) pool: Pool,
+    pub(crate) tally: Arc<Tally>,
+    /// This worker's share of the retries.
+    pub(crate) budget: RefCell<RetryBudget>,
 }
 
 /// Makes the sites of one worker, one after the other.
@@ -50,15 +67,21 @@ pub(crate) struct Kept {
 pub(super) struct Sites {
     clock: Rc<Clock>,
     control: Arc<Control>,
+    board: Arc<Board>,
+    /// How many workers there are.
+    workers: NonZeroUsize,
     /// Idle connections, over all clusters.
     idle: Rc<Cell<usize>>,
     /// The clusters of this site, and those of earlier ones that requests still use.
     known: RefCell<Vec<Weak<Kept>>>,
+    pub(super) logs: WorkerLogs,
 }
 
 impl Sites {
-    pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>) -> Self {
-        Self { clock, control, idle: Rc::default(), known: RefCell::default() }
+    pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>, plan: &Plan) -> Self {
+        let (idle, known) = (Rc::default(), RefCell::default());
+        let (workers, board) = (plan.instance.workers, Arc::clone(&plan.board));
+        Self { clock, control, board, workers, idle, known, logs: WorkerLogs::default() }
     }
 
     /// The site of a service. Takes over what it has in common with those before.
@@ -66,9 +89,20 @@ impl Sites {
         let clusters = service.clusters.iter().map(|settings| {
             let kept = self.kept(&settings.cluster);
             kept.pool.keep_for(settings.timeouts.pool_idle);
-            Rc::new(WorkerCluster { settings: settings.clone(), kept })
+            kept.budget.borrow_mut().set_percent(settings.retry.budget);
+            let name = settings.cluster.name();
+            Rc::new(WorkerCluster {
+                name: name.into(),
+                binder: settings.sticky.as_ref().map(|sticky| Binder::new(sticky, name)),
+                settings: settings.clone(),
+                kept,
+            })
         });
-        Rc::new(Site { clusters: clusters.collect(), routes: Arc::clone(&service.routes) })
+        Rc::new(Site {
+            clusters: clusters.collect(),
+            routes: Arc::clone(&service.routes),
+            log: service.access_log.as_ref().map(|log| self.logs.part_of(log)),
+        })
     }
 
     fn kept(&self, cluster: &Cluster) -> Rc<Kept> {
@@ -79,7 +113,14 @@ impl Sites {
         let pool = Pool::new(Rc::clone(&self.clock), Rc::clone(&self.idle));
         let control = Arc::clone(&self.control);
         let handle = cluster.handle_waking(Arc::new(move || control.wake()));
-        let kept = Rc::new(Kept { handle: RefCell::new(handle), pool });
+        let workers = u32::try_from(self.workers.get()).unwrap_or(u32::MAX);
+        let budget = RetryBudget::new(0, (RETRIES / workers).max(1));
+        let kept = Rc::new(Kept {
+            handle: RefCell::new(handle),
+            pool,
+            tally: self.board.tally(cluster.name()),
+            budget: RefCell::new(budget),
+        });
         self.known.borrow_mut().push(Rc::downgrade(&kept));
         kept
     }

@@ -27,13 +27,13 @@ use super::{
     open_count::{Open, OpenCount},
     plan::{ListenerId, OpenedListener, Plan},
     progress::Version,
-    service::Service,
     site::{Site, Sites},
     timers::{TICK, Timers},
 };
 use crate::{
-    http::RequestIds,
+    http::{RequestIds, via::Via},
     listen::{Listener, ListenerSettings, accept},
+    observe::WorkerLog,
     upstream::Names,
 };
 
@@ -48,10 +48,12 @@ pub(crate) struct Worker {
     pub(crate) entropy: Entropy,
     pub(crate) request_ids: RequestIds,
     pub(crate) names: Names,
+    pub(crate) via: Rc<Via>,
     sites: Sites,
     site: RefCell<Rc<Site>>,
     listeners: RefCell<Vec<WorkerListener>>,
     draining: Cell<bool>,
+    cut_off: Cell<bool>,
     /// What must end before the worker may: connections, and acceptors.
     open: Rc<OpenCount>,
     /// A task that nothing works without has panicked.
@@ -67,19 +69,21 @@ struct WorkerListener {
 }
 
 impl Worker {
-    fn new(service: &Service, control: &Arc<Control>) -> Self {
+    fn new(plan: &Plan, control: &Arc<Control>) -> Self {
         let clock = Rc::new(Clock::new());
-        let sites = Sites::new(Rc::clone(&clock), Arc::clone(control));
+        let sites = Sites::new(Rc::clone(&clock), Arc::clone(control), plan);
         Self {
-            site: RefCell::new(sites.make(service)),
+            site: RefCell::new(sites.make(&plan.service)),
             sites,
             timers: Timers::new(Rc::clone(&clock)),
             names: Names::new(Rc::clone(&clock)),
             clock,
             entropy: Entropy::from_os(),
+            via: Rc::new(Via::new(plan.instance.id)),
             listeners: RefCell::default(),
             request_ids: RequestIds::default(),
             draining: Cell::new(false),
+            cut_off: Cell::new(false),
             open: Rc::default(),
             broken: Notify::new(),
         }
@@ -164,6 +168,16 @@ impl Worker {
         Rc::clone(&self.site.borrow())
     }
 
+    /// Where a request that begins now is logged.
+    pub(crate) fn access_log(&self) -> Option<Rc<WorkerLog>> {
+        self.site.borrow().log.clone()
+    }
+
+    /// Whether what ends now ends because the worker does.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.cut_off.get()
+    }
+
     /// Whether no new work is taken on.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
@@ -205,7 +219,7 @@ pub(super) fn run(
         Err(error) => return report(Err(error)),
     };
     runtime.block_on(async move {
-        let worker = Rc::new(Worker::new(&plan.service, control));
+        let worker = Rc::new(Worker::new(&plan, control));
         for opened in mem::take(&mut plan.opened) {
             if let Err(error) = worker.listen(opened) {
                 return report(Err(error));
@@ -218,6 +232,7 @@ pub(super) fn run(
         // Owned by the runtime, like all tasks of the worker: they end with it.
         let _ticker = worker.spawn_vital("ticker", tick(Rc::clone(&worker)));
         live(&worker, control, shutdown, taken_up).await;
+        worker.cut_off.set(true);
     });
     // A lookup of a name cannot be interrupted and may take minutes; nobody waits
     // for what it finds.
@@ -284,6 +299,7 @@ async fn tick(worker: Rc<Worker>) {
         interval.tick().await;
         worker.clock.tick();
         worker.timers.tick();
+        worker.sites.logs.hand_over();
         if count % SWEEP == 0 {
             worker.sites.sweep();
         }
@@ -292,16 +308,31 @@ async fn tick(worker: Rc<Worker>) {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
+    use crate::runtime::{instance::Instance, service::Service};
 
     #[test]
     fn a_worker_ends_when_a_task_that_it_needs_panics() {
-        let service =
-            Service { listeners: Vec::new(), routes: Arc::default(), clusters: Vec::new() };
+        let service = Service {
+            listeners: Vec::new(),
+            routes: Arc::default(),
+            clusters: Vec::new(),
+            access_log: None,
+        };
+        let plan = Plan {
+            version: 1,
+            service: Arc::new(service),
+            instance: Instance::new(NonZeroUsize::MIN),
+            listeners: Arc::default(),
+            opened: Vec::new(),
+            board: Arc::default(),
+        };
         let control = Arc::default();
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build_local(LocalOptions::default()).unwrap();
-        let worker = Rc::new(Worker::new(&service, &control));
+        let worker = Rc::new(Worker::new(&plan, &control));
         runtime.block_on(async {
             let life = live(&worker, &control, Duration::ZERO, |_| {});
             worker.spawn_vital("fine", async {});

@@ -103,3 +103,67 @@ async fn within<T>(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use socket2::{Domain, Socket, Type};
+    use tokio::{
+        net::TcpListener,
+        runtime::{Builder, LocalOptions},
+    };
+
+    use super::*;
+    use crate::runtime::{
+        clock::Clock,
+        timers::{TICK, Timers},
+    };
+
+    /// A listening socket that takes no more connections: they hang.
+    fn full() -> (Vec<Socket>, SocketAddr) {
+        let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let listener = socket();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut sockets = vec![listener];
+        for _ in 0..4 {
+            let filler = socket();
+            filler.set_nonblocking(true).unwrap();
+            let _ = filler.connect(&address);
+            sockets.push(filler);
+        }
+        (sockets, address.as_socket().unwrap())
+    }
+
+    #[test]
+    fn each_address_of_a_name_has_the_whole_limit() {
+        let mut runtime = Builder::new_current_thread();
+        let runtime = runtime.enable_all().build_local(LocalOptions::default()).unwrap();
+        runtime.block_on(async {
+            let clock = Rc::new(Clock::new());
+            let timers = Timers::new(Rc::clone(&clock));
+            let timer = timers.timer();
+            let ticker = async {
+                loop {
+                    tokio::time::sleep(TICK).await;
+                    clock.tick();
+                    timers.tick();
+                }
+            };
+            let (_held, hangs) = full();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let works = listener.local_addr().unwrap();
+            let addresses = [hangs, hangs, works];
+            let limit = Duration::from_millis(100);
+            let stream = tokio::select! {
+                stream = open_any(&addresses, &timer, limit) => stream.unwrap(),
+                () = ticker => unreachable!(),
+            };
+            assert_eq!(stream.peer_addr().unwrap(), works);
+            let nowhere = open_any(&[], &timer, limit).await;
+            assert!(matches!(nowhere, Err(ConnectError::Lookup(_))));
+        });
+    }
+}

@@ -18,7 +18,9 @@ use crate::support::{GET, Origin, eventually, proxy, proxy_with};
 #[test]
 fn a_backend_that_refuses_costs_no_request() {
     let origin = Origin::ok();
-    let proxied = proxy(&[Origin::refusing(), origin.address]);
+    let proxied = proxy_with(&[Origin::refusing(), origin.address], |service| {
+        service.clusters[0].retry.budget = 100;
+    });
     let mut client = proxied.client();
     for _ in 0..50 {
         assert_eq!(

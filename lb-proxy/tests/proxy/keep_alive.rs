@@ -78,14 +78,16 @@ fn a_post_that_was_sent_on_a_stale_connection_gets_an_honest_502() {
 }
 
 #[test]
-fn what_a_backend_has_received_goes_to_no_other_when_it_leaves() {
+fn what_a_backend_has_received_goes_to_no_other_unless_resets_are_listed() {
     let leaving = Origin::new(|peer| {
         peer.request();
         peer.send(OK);
         peer.request();
         peer.stop_listening();
     });
-    let proxied = proxy(&[leaving.address]);
+    let proxied = proxy_with(&[leaving.address], |service| {
+        service.clusters[0].retry.on.reset = false;
+    });
     assert_eq!(proxied.get().text(), "ok");
     let other = Origin::ok();
     let both = Change::Membership(membership(&[leaving.address, other.address]));

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+mod access_log;
 mod bodies;
 mod failure;
 mod forwarded;
@@ -12,8 +13,10 @@ mod keep_alive;
 mod limits;
 mod raw_bytes;
 mod reload;
+mod retries;
 mod rewriting;
 mod routes;
 mod shutdown;
+mod sticky;
 mod support;
 mod timeouts;

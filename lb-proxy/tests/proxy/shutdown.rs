@@ -233,6 +233,7 @@ fn an_address_that_is_taken_is_an_error_that_names_it() {
         listeners: vec![lb_proxy::ListenerSettings::new(first.address)],
         routes: Default::default(),
         clusters: Vec::new(),
+        access_log: None,
     };
     let error = lb_proxy::Proxy::start(service.clone(), std::num::NonZeroUsize::MIN).unwrap_err();
     let text = error.to_string();

@@ -188,9 +188,9 @@ fn two_workers_never_try_a_half_open_backend_at_once() {
         load.gate().shut();
         let other = {
             let load = Arc::clone(&load);
-            thread::spawn(move || load.pass_gate().is_ok())
+            thread::spawn(move || load.reserve(Admission::New, None).is_ok())
         };
-        let mine = load.pass_gate().is_ok();
+        let mine = load.reserve(Admission::New, None).is_ok();
         let theirs = other.join().unwrap();
         assert!(mine ^ theirs, "one of two must get through");
     });
@@ -204,20 +204,20 @@ fn a_token_is_neither_lost_nor_doubled_when_the_gate_is_opened_and_shut_under_a_
         let other = {
             let load = Arc::clone(&load);
             thread::spawn(move || {
-                if let Ok(Some(trial)) = load.pass_gate() {
+                if let Ok(Some(trial)) = load.reserve(Admission::New, None) {
                     load.gate().give_back(trial);
                 }
             })
         };
         load.gate().open();
         load.gate().shut();
-        let mine = load.pass_gate();
+        let mine = load.reserve(Admission::New, None);
         other.join().unwrap();
         if let Ok(trial) = mine {
-            assert!(load.pass_gate().is_err(), "two tokens");
+            assert!(load.reserve(Admission::New, None).is_err(), "two tokens");
             load.gate().give_back(trial.expect("the gate is shut"));
         }
-        assert!(load.pass_gate().is_ok(), "no token");
+        assert!(load.reserve(Admission::New, None).is_ok(), "no token");
     });
 }
 

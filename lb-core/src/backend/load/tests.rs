@@ -35,11 +35,11 @@ fn a_draining_backend_admits_bound_clients_only() {
     let load = load();
     load.admit(AdminState::Draining { until: None }, Tick::ZERO);
     assert_eq!(load.reserve(Admission::New, None), Err(Refused::Closed));
-    assert_eq!(load.reserve(Admission::Bound, None), Ok(()));
+    assert_eq!(load.reserve(Admission::Bound, None), Ok(None));
     load.admit(AdminState::Disabled, Tick::ZERO);
     assert_eq!(load.reserve(Admission::Bound, None), Err(Refused::Closed));
     load.admit(AdminState::Enabled, Tick::ZERO);
-    assert_eq!(load.reserve(Admission::New, None), Ok(()));
+    assert_eq!(load.reserve(Admission::New, None), Ok(None));
     assert_eq!(load.busy(), 2);
 }
 
@@ -98,9 +98,10 @@ fn a_failure_keeps_the_idle_bit_until_a_sweep_finds_it_decayed() {
 fn who_is_sent_on_by_the_gate_gives_the_idle_bit_back() {
     let load = load();
     load.gate().shut();
-    let trial = load.pass_gate().unwrap();
+    let trial = load.reserve(Admission::New, None).unwrap();
+    load.finish(BUSY | HELD);
     load.seat.claim();
-    assert_eq!(load.pass_gate(), Err(Refused::Occupied));
+    assert_eq!(load.reserve(Admission::New, None), Err(Refused::Occupied));
     assert!(load.seat.is_idle());
     assert_eq!(load.look(Admission::New, None), Err(Refused::Occupied));
     assert!(load.pressure(Tick::ZERO) >= OCCUPIED);

@@ -1,6 +1,9 @@
+use std::rc::Rc;
+
 use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::*;
+use crate::http::via::Via;
 
 fn trusted() -> TrustedProxies {
     TrustedProxies::new(["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap()))
@@ -94,7 +97,7 @@ fn said_on(rows: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = map(rows);
     let neighbour = IpAddr::from([10, 0, 0, 1]);
     let believed = believed(&headers, neighbour, &trusted()).unwrap();
-    say_on(&mut headers, &Origin::new(neighbour), believed);
+    say_on(&mut headers, &Origin::new(neighbour, Rc::new(Via::new(0))), believed);
     headers
 }
 

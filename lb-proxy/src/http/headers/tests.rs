@@ -3,7 +3,7 @@ use http::{Request, Response};
 use super::*;
 
 fn origin() -> Origin {
-    Origin::new([192, 0, 2, 1].into())
+    Origin::new([192, 0, 2, 1].into(), Rc::new(Via::new(0x1b)))
 }
 
 fn forwarded(headers: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -44,7 +44,7 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 const SET: [(&str, &str); 3] =
-    [("via", "1.1 lb"), ("x-forwarded-for", "192.0.2.1"), ("x-forwarded-proto", "http")];
+    [("via", "1.1 lb-0000001b"), ("x-forwarded-for", "192.0.2.1"), ("x-forwarded-proto", "http")];
 
 #[test]
 fn headers_of_one_connection_are_removed_from_a_request() {
@@ -115,8 +115,7 @@ fn the_wish_for_trailers_and_the_chunked_form_go_on() {
 fn via_is_added_to_what_stands_there() {
     let seen = forwarded(&[("via", "1.0 other")]);
     assert_eq!(seen[0], ("via".into(), "1.0 other".into()));
-    assert_eq!(seen[1], ("via".into(), "1.1 lb".into()));
-    assert_eq!(via(Version::HTTP_10), "1.0 lb");
+    assert_eq!(seen[1], ("via".into(), "1.1 lb-0000001b".into()));
 }
 
 #[test]

@@ -43,6 +43,7 @@ pub(crate) fn proxy_with(backends: &[SocketAddr], change: impl FnOnce(&mut Servi
         listeners: vec![ListenerSettings::new(([127, 0, 0, 1], 0).into())],
         routes: Arc::new(RouteTable::new(vec![Route::everything(0)])),
         clusters: vec![ClusterSettings::new(cluster.clone())],
+        access_log: None,
     };
     change(&mut service);
     start(service, cluster, NonZeroUsize::MIN)
@@ -61,6 +62,7 @@ pub(crate) fn proxy_of(workers: usize, backends: &[(SocketAddr, u32)]) -> Proxie
         listeners: vec![ListenerSettings::new(([127, 0, 0, 1], 0).into())],
         routes: Arc::new(RouteTable::new(vec![Route::everything(0)])),
         clusters: vec![ClusterSettings::new(cluster.clone())],
+        access_log: None,
     };
     start(service, cluster, NonZeroUsize::new(workers).unwrap())
 }

@@ -1,0 +1,274 @@
+//! Which backend a client is bound to, and how it is told.
+//!
+//! The cookie is written only when the client was not bound to the backend that
+//! answers: at first, and when its backend is gone. So a bound client costs a scan
+//! of its cookies and one look-up. It is never written over a cookie that was
+//! sealed with a key we do not have: a balancer with other keys gave it, and the
+//! two would take the client from each other for ever.
+//!
+//! The hard decision is who sees the cookie. A derived or sealed value is between
+//! the client and us, and is taken out of what a backend gets: it could only be
+//! leaked or relied on there. A `.NAME` is kept, as Apache does: applications that
+//! append the name to their own session ids read it back.
+
+use std::cell::RefCell;
+
+use bytes::Bytes;
+use cookie::Cookie;
+use http::{HeaderMap, HeaderValue, Uri, header};
+use lb_core::{
+    Lease, UnixTime,
+    backend::IncarnationId,
+    sticky::{Format, Sticky, apache},
+    strategy::{Binding, Reason},
+};
+
+use super::sticky::{SameSite, StickySettings, StickyValue};
+
+/// A [`Binding`] that outlives the headers it was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Bound {
+    Name(Box<str>),
+    Route(u64),
+    Key(Box<[u8]>),
+}
+
+/// What became of a client's binding.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Stickiness {
+    /// Its backend answered.
+    Kept,
+    /// It was not bound, and is now.
+    New,
+    /// Its backend could not be had; it is bound to another now.
+    Moved,
+    /// The cluster is not sticky, or the client is another balancer's.
+    #[default]
+    None,
+}
+
+impl Stickiness {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::New => "new",
+            Self::Moved => "moved",
+            Self::None => "none",
+        }
+    }
+}
+
+impl std::fmt::Display for Stickiness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// Binds the clients of one cluster to its backends.
+#[derive(Debug)]
+pub(crate) struct Binder {
+    settings: StickySettings,
+    sticky: Sticky,
+    /// Whole `Set-Cookie` values by seat, where they are the same every time.
+    rendered: RefCell<Vec<Option<(IncarnationId, HeaderValue)>>>,
+}
+
+impl Binder {
+    /// For the cluster of this name.
+    pub(crate) fn new(settings: &StickySettings, cluster: &str) -> Self {
+        let format = match settings.value {
+            StickyValue::Derived => Format::Derived,
+            StickyValue::Sealed => Format::Sealed { ttl: settings.ttl },
+            StickyValue::Name => Format::Name,
+        };
+        let sticky = Sticky::new(format, settings.ring(cluster));
+        Self { settings: settings.clone(), sticky, rendered: RefCell::default() }
+    }
+
+    /// Reads what a client says it is bound to, and takes the cookie out where it
+    /// is not for the backend. `target` is what the client asked for.
+    pub(super) fn take(
+        &self,
+        target: &Uri,
+        headers: &mut HeaderMap,
+        now: UnixTime,
+    ) -> Option<Bound> {
+        let name = &*self.settings.cookie;
+        if self.settings.value == StickyValue::Name {
+            let target = target.path_and_query().map_or("", |target| target.as_str());
+            let fields = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+            let route = apache::route(target, fields, name).and_then(|r| str::from_utf8(r).ok());
+            return route
+                .map(|route| Bound::Name(route.into()))
+                .or_else(|| self.read(headers, now).0);
+        }
+        let (bound, is_there) = self.read(headers, now);
+        if is_there {
+            remove(headers, name.as_bytes());
+        }
+        bound
+    }
+
+    /// What the first good value says, and whether there is any value.
+    fn read(&self, headers: &HeaderMap, now: UnixTime) -> (Option<Bound>, bool) {
+        let name = self.settings.cookie.as_bytes();
+        let fields = headers.get_all(header::COOKIE).iter();
+        let pairs = fields.flat_map(|field| pairs(field.as_bytes()));
+        let mut values = pairs.filter_map(|pair| value_of(pair, name)).peekable();
+        let is_there = values.peek().is_some();
+        let bound = values.find_map(|value| self.sticky.read(value, now)).and_then(Bound::new);
+        (bound, is_there)
+    }
+
+    /// Binds the client to the backend that has answered, unless it is.
+    pub(super) fn bind(
+        &self,
+        bound: Option<&Bound>,
+        lease: &Lease,
+        headers: &mut HeaderMap,
+        now: UnixTime,
+    ) -> Stickiness {
+        let stickiness = match (bound, lease.reason()) {
+            (_, Reason::Preferred) => return Stickiness::Kept,
+            (Some(Bound::Key(_)), _) => return Stickiness::None,
+            (Some(_), _) => Stickiness::Moved,
+            (None, _) => Stickiness::New,
+        };
+        if let Some(cookie) = self.cookie(lease, now) {
+            headers.append(header::SET_COOKIE, cookie);
+            make_private(headers);
+        }
+        stickiness
+    }
+
+    fn cookie(&self, lease: &Lease, now: UnixTime) -> Option<HeaderValue> {
+        if self.settings.value == StickyValue::Sealed && self.settings.ttl.is_some() {
+            return self.render(lease.backend().name(), now);
+        }
+        let (seat, whose) = (lease.seat(), lease.incarnation());
+        let mut rendered = self.rendered.borrow_mut();
+        if rendered.len() <= seat {
+            rendered.resize(seat + 1, None);
+        }
+        if let Some((known, cookie)) = &rendered[seat]
+            && *known == whose
+        {
+            return Some(cookie.clone());
+        }
+        let cookie = self.render(lease.backend().name(), now)?;
+        rendered[seat] = Some((whose, cookie.clone()));
+        Some(cookie)
+    }
+
+    fn render(&self, backend: &str, now: UnixTime) -> Option<HeaderValue> {
+        let settings = &self.settings;
+        let mut cookie = Cookie::new(&*settings.cookie, self.sticky.value(backend, now));
+        cookie.set_path(&*settings.path);
+        cookie.set_http_only(settings.http_only);
+        cookie.set_partitioned(settings.partitioned);
+        cookie.set_same_site(settings.same_site.map(|same_site| match same_site {
+            SameSite::Strict => cookie::SameSite::Strict,
+            SameSite::Lax => cookie::SameSite::Lax,
+            SameSite::None => cookie::SameSite::None,
+        }));
+        if let Some(domain) = &settings.domain {
+            cookie.set_domain(&**domain);
+        }
+        // Unless said, the crate adds it where browsers insist.
+        if settings.secure {
+            cookie.set_secure(true);
+        }
+        if let Some(ttl) = settings.ttl {
+            let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
+            cookie.set_max_age(cookie::time::Duration::seconds(seconds));
+        }
+        HeaderValue::try_from(cookie.to_string()).ok()
+    }
+}
+
+impl Bound {
+    fn new(binding: Binding<'_>) -> Option<Self> {
+        match binding {
+            Binding::Name(name) => Some(Self::Name(name.into())),
+            Binding::Route(route) => Some(Self::Route(route)),
+            Binding::Key(key) => Some(Self::Key(key.into())),
+            _ => None,
+        }
+    }
+
+    pub(super) fn binding(&self) -> Binding<'_> {
+        match self {
+            Self::Name(name) => Binding::Name(name),
+            Self::Route(route) => Binding::Route(*route),
+            Self::Key(key) => Binding::Key(key),
+        }
+    }
+}
+
+/// The `name=value` pairs of a `Cookie` field.
+fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    field.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
+}
+
+/// The value of a pair, if that is its name, without quotes.
+fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let value = pair.strip_prefix(name)?.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
+    let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+    Some(quoted.unwrap_or(value))
+}
+
+/// Takes all cookies of a name away.
+fn remove(headers: &mut HeaderMap, name: &[u8]) {
+    let mut left = Vec::new();
+    for field in headers.get_all(header::COOKIE) {
+        for pair in pairs(field.as_bytes()).filter(|pair| value_of(pair, name).is_none()) {
+            if !left.is_empty() {
+                left.extend_from_slice(b"; ");
+            }
+            left.extend_from_slice(pair);
+        }
+    }
+    if left.is_empty() {
+        headers.remove(header::COOKIE);
+    } else if let Ok(left) = HeaderValue::from_maybe_shared(Bytes::from(left)) {
+        headers.insert(header::COOKIE, left);
+    }
+}
+
+/// Keeps shared caches from giving one client's cookie to others. What only
+/// speaks to them goes, the rest stays.
+fn make_private(headers: &mut HeaderMap) {
+    let is = |directive: &[u8], name: &[u8]| {
+        directive.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
+            && matches!(directive.get(name.len()), None | Some(b'=' | b' '))
+    };
+    let mut kept = Vec::new();
+    for field in headers.get_all(header::CACHE_CONTROL) {
+        for directive in directives(field.as_bytes()) {
+            if is(directive, b"no-store") || directive.eq_ignore_ascii_case(b"private") {
+                return;
+            }
+            if !is(directive, b"public") && !is(directive, b"s-maxage") {
+                kept.extend_from_slice(directive);
+                kept.extend_from_slice(b", ");
+            }
+        }
+    }
+    kept.extend_from_slice(b"private");
+    if let Ok(kept) = HeaderValue::from_maybe_shared(Bytes::from(kept)) {
+        headers.insert(header::CACHE_CONTROL, kept);
+    }
+}
+
+/// The members of a list, whose quoted parts may have commas.
+fn directives(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    let parts = field.split(move |byte| {
+        quoted ^= *byte == b'"';
+        *byte == b',' && !quoted
+    });
+    parts.map(<[u8]>::trim_ascii).filter(|part| !part.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

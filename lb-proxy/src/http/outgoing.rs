@@ -1,0 +1,124 @@
+//! A request on its way to a backend, with all it takes to send it again.
+
+use std::{mem, net::IpAddr, rc::Rc};
+
+use http::{HeaderValue, Request, header};
+use lb_core::{PickCx, PickError, Tried};
+
+use super::{
+    attempts::Attempts, binder::Bound, body::RequestBody, client::Client, deadlines::Deadlines,
+    flight::Flight, key::ClientKey, public::PublicForm, retry::RetryOn,
+};
+use crate::{
+    runtime::site::{Site, WorkerCluster},
+    upstream::UpstreamConnection,
+};
+
+pub(super) struct Outgoing {
+    /// What routed it; holds for it until its answer begins.
+    pub(super) site: Rc<Site>,
+    /// Position in the site.
+    pub(super) cluster: usize,
+    /// Where it came from, as far as trusted proxies tell it.
+    pub(super) client_ip: IpAddr,
+    /// How its client sees what it asks for.
+    pub(super) public: PublicForm,
+    /// `None` while it is with a connection.
+    pub(super) request: Option<Request<RequestBody>>,
+    /// The same again, where it may have to be repeated. hyper gives back only
+    /// what it has not begun to write, and keeps the headers to itself.
+    pub(super) spare: Option<Request<RequestBody>>,
+    /// Carrying it out twice is harmless, and it has no body.
+    pub(super) is_repeatable: bool,
+    /// A connection to the present backend may have got it.
+    pub(super) went_out: bool,
+    /// It was replayed once for free.
+    pub(super) was_replayed: bool,
+    /// An HTTP/1.0 request may lack a host; what a backend gets may not.
+    pub(super) lacks_host: bool,
+    /// Backends that were asked.
+    pub(super) tries: usize,
+    /// Backends that may still be asked.
+    pub(super) tries_left: usize,
+    /// To which backend the client is bound.
+    pub(super) bound: Option<Bound>,
+    pub(super) deadlines: Deadlines,
+    pub(super) attempts: Option<Rc<Attempts>>,
+}
+
+impl Outgoing {
+    pub(super) fn cluster(&self) -> &Rc<WorkerCluster> {
+        &self.site.clusters[self.cluster]
+    }
+
+    pub(super) fn retries(&self) -> &RetryOn {
+        &self.cluster().settings.retry.on
+    }
+
+    pub(super) fn is_first_try(&self) -> bool {
+        self.tries == 1
+    }
+
+    /// Picks a backend, none of those that were tried. This is a try.
+    pub(super) fn pick(&mut self, client: &Client, tried: &Tried) -> Result<Flight, PickError> {
+        let (worker, cluster) = (&client.worker, self.cluster());
+        let key = cluster.settings.key.map(|rule| ClientKey::new(rule, self.client_ip));
+        let mut cx = PickCx::new(worker.clock.now(), worker.entropy.next()).avoiding(tried);
+        if let Some(key) = &key {
+            cx = cx.keyed(key.as_bytes());
+        }
+        if let Some(bound) = &self.bound {
+            cx = cx.bound_to(bound.binding());
+        }
+        let flight = Flight::begin(worker, cluster, &cx, self.attempts.as_ref())?;
+        self.deadlines.begin_try(flight.timeouts());
+        self.tries += 1;
+        self.tries_left = self.tries_left.saturating_sub(1);
+        self.went_out = false;
+        Ok(flight)
+    }
+
+    /// Takes a token for one more try, of this cluster in this worker.
+    pub(super) fn take_token(&self, client: &Client) -> bool {
+        let kept = &self.cluster().kept;
+        let has_token = kept.budget.borrow_mut().try_retry(client.worker.clock.coarse());
+        if !has_token {
+            kept.tally.retry_budget_exhausted.add();
+        }
+        has_token
+    }
+
+    /// Whether it may be replayed: once for free, then for a token.
+    pub(super) fn may_replay(&mut self, client: &Client) -> bool {
+        !mem::replace(&mut self.was_replayed, true) || self.take_token(client)
+    }
+
+    /// The request, as it is sent over `connection`.
+    pub(super) fn hand_over(
+        &mut self,
+        connection: &UpstreamConnection,
+        flight: &Flight,
+        client: &Rc<Client>,
+    ) -> Request<RequestBody> {
+        let request = self.request.take().or_else(|| self.spare.take());
+        let mut request = request.expect("an attempt begins with the request at hand");
+        if self.lacks_host
+            && let Ok(host) = HeaderValue::from_str(flight.lease().backend().address())
+        {
+            request.headers_mut().insert(header::HOST, host);
+        }
+        // A kept connection can be stale; anything else needs another backend.
+        let may_repeat = connection.is_reused() || self.tries_left > 0;
+        self.spare = (may_repeat && self.is_repeatable).then(|| copy(&request, client));
+        request
+    }
+}
+
+/// The same request again. It has no body, or it would not be repeatable.
+fn copy(request: &Request<RequestBody>, client: &Rc<Client>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::none(Rc::clone(client)));
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}

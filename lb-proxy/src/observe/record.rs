@@ -1,0 +1,174 @@
+//! What is known of one request, filled along its way and written at its end.
+//!
+//! A record holds on to what the request came with (a count each, no copies), and
+//! only to what the format of the log asks for.
+
+use std::{cell::Ref, net::IpAddr, rc::Rc};
+
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
+use lb_core::{Tick, strategy::Reason};
+
+use crate::http::{
+    attempts::{Attempt, Attempts},
+    binder::Stickiness,
+};
+
+/// Why a request ended, where it is not for an answer of ours: those end with the
+/// word in the answer.
+pub(crate) mod end {
+    /// Its answer was sent to the last byte.
+    pub(crate) const DONE: &str = "done";
+    /// The client's connection ended first.
+    pub(crate) const CLIENT_ABORT: &str = "client-abort";
+    /// The client took or sent nothing for too long.
+    pub(crate) const CLIENT_TIMEOUT: &str = "client-timeout";
+    /// The proxy was told to end, and `timeout.shutdown` was over.
+    pub(crate) const SHUTDOWN: &str = "shutdown";
+}
+
+/// One request.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) started: Tick,
+    /// The client's address, as text.
+    pub(crate) client: HeaderValue,
+    /// The listener's address, as text.
+    pub(crate) listener: Rc<str>,
+    /// `None`: what came was no request.
+    pub(crate) request: Option<Asked>,
+    pub(crate) id: Option<HeaderValue>,
+    pub(crate) route: Option<Rc<str>>,
+    pub(crate) cluster: Option<Rc<str>>,
+    pub(crate) attempts: Option<Rc<Attempts>>,
+    /// 0: nothing was answered.
+    pub(crate) status: u16,
+    /// Bytes of the request's body.
+    pub(crate) bytes_in: u64,
+    /// Bytes of the answer's body.
+    pub(crate) bytes_out: u64,
+    /// The first reason counts: what follows a failure is its consequence.
+    end: Option<&'static str>,
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    pub(crate) target: Uri,
+    pub(crate) version: Version,
+    pub(crate) host: Option<HeaderValue>,
+    pub(crate) user_agent: Option<HeaderValue>,
+    pub(crate) referer: Option<HeaderValue>,
+}
+
+/// Which headers a format asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(super) host: bool,
+    /// User agent and referer.
+    pub(super) agent: bool,
+}
+
+impl Asked {
+    pub(crate) fn new<B>(request: &Request<B>, wanted: Wanted) -> Self {
+        let headers = request.headers();
+        let agent = |name| wanted.agent.then(|| value(headers, name)).flatten();
+        Self {
+            method: request.method().clone(),
+            target: request.uri().clone(),
+            version: request.version(),
+            host: wanted.host.then(|| value(headers, &header::HOST)).flatten(),
+            user_agent: agent(&header::USER_AGENT),
+            referer: agent(&header::REFERER),
+        }
+    }
+
+    /// The target's host counts, whatever the header says; a name and password in
+    /// front of it are nobody's business.
+    pub(super) fn host(&self) -> Option<&[u8]> {
+        let authority = self.target.authority().map(|authority| authority.as_str());
+        let host = authority.map(|text| text.rsplit_once('@').map_or(text, |(_, host)| host));
+        host.map(str::as_bytes).or_else(|| self.host.as_ref().map(HeaderValue::as_bytes))
+    }
+
+    /// The path; of `CONNECT`, what it wants to connect to.
+    pub(super) fn path(&self, query: bool) -> &str {
+        match self.target.path_and_query() {
+            Some(text) if query => text.as_str(),
+            Some(text) => text.path(),
+            None => self.target.authority().map_or("", |authority| authority.as_str()),
+        }
+    }
+
+    pub(super) fn protocol(&self) -> &'static str {
+        if self.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" }
+    }
+}
+
+fn value(headers: &HeaderMap, name: &http::HeaderName) -> Option<HeaderValue> {
+    headers.get(name).cloned()
+}
+
+impl Record {
+    /// Nothing has happened yet.
+    pub(crate) fn new(started: Tick, client: HeaderValue, listener: Rc<str>) -> Self {
+        Self {
+            started,
+            client,
+            listener,
+            request: None,
+            id: None,
+            route: None,
+            cluster: None,
+            attempts: None,
+            status: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            end: None,
+        }
+    }
+
+    /// A trusted neighbour says where it came from.
+    pub(crate) fn came_from(&mut self, client: IpAddr) {
+        if let Ok(text) = HeaderValue::from_str(&client.to_string()) {
+            self.client = text;
+        }
+    }
+
+    /// Says why it ended, unless that was said before.
+    pub(crate) fn ends(&mut self, why: &'static str) {
+        self.end.get_or_insert(why);
+    }
+
+    /// The tries, in order.
+    pub(super) fn attempts(&self) -> Option<Ref<'_, [Attempt]>> {
+        self.attempts.as_ref().map(|attempts| attempts.list())
+    }
+
+    /// Who chose the backend that was tried last, in a word.
+    pub(super) fn picked_by(&self) -> Option<&'static str> {
+        let attempts = self.attempts()?;
+        let word = match (attempts.last()?.reason, attempts.len()) {
+            (Reason::LastResort, _) => "panic",
+            (_, 2..) => "retry",
+            (Reason::Preferred, _) => "sticky",
+            _ => "strategy",
+        };
+        Some(word)
+    }
+
+    /// What became of the client's binding to a backend.
+    pub(super) fn sticky(&self) -> Option<Stickiness> {
+        let stickiness = self.attempts.as_ref()?.stickiness();
+        (stickiness != Stickiness::None).then_some(stickiness)
+    }
+
+    pub(super) fn end(&self) -> &'static str {
+        self.end.unwrap_or(end::DONE)
+    }
+
+    /// Whether it is logged whatever the sample is.
+    pub(super) fn is_failure(&self) -> bool {
+        self.status >= 500 || self.end() != end::DONE
+    }
+}

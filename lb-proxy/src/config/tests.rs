@@ -641,3 +641,21 @@ fn there_is_an_end_to_how_many_files_are_included() {
     assert!(config.is_none());
     assert_eq!(found.matches("more than 1000 files are included").count(), 1, "{found}");
 }
+
+#[test]
+fn a_log_line_may_be_in_words_of_ones_own() {
+    // A `$$` of the file is one `$` of the template, where two are a dollar sign.
+    let config = parse_good("to = []\nlog.access.format = \"$client $$$$ $status\"");
+    let format = config.log.access.map(|access| access.format);
+    let template = "$client $$ $status".parse().expect("a template");
+    assert_eq!(format, Some(crate::LogFormat::Template(template)));
+}
+
+#[test]
+fn every_variable_of_log_lines_is_documented() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let text = fs::read_to_string(file).expect("the reference");
+    for name in crate::Template::VARIABLES {
+        assert!(text.contains(&format!("`${name}`")), "{name}");
+    }
+}

@@ -206,7 +206,7 @@ fn parse(input: &[u8]) -> Option<http::request::Parts> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
+    use std::{fs, path::Path, sync::OnceLock};
 
     use proptest::{prelude::*, test_runner::RngSeed};
 
@@ -234,6 +234,20 @@ mod tests {
         ) {
             let lines: Vec<_> = lines.iter().map(|(name, value)| format!("{name}:{value}")).collect();
             super::forwarded(lines.join("\n").as_bytes());
+        }
+
+        #[test]
+        fn lines_of_all_files_in_any_order_break_no_promise(
+            picked in prop::collection::vec((any::<prop::sample::Index>(), 0..60_usize), 0..25)
+        ) {
+            let lines = corpus_lines();
+            let parts = picked.iter().map(|(index, cut)| {
+                let line = index.get(&lines);
+                // Most lines are whole, some lack their end.
+                let end = if *cut > 40 { line.floor_char_boundary(*cut) } else { line.len() };
+                &line[..end]
+            });
+            super::config(parts.collect::<Vec<_>>().join("\n").as_bytes());
         }
 
         #[test]
@@ -289,6 +303,19 @@ mod tests {
         "10s",
         "true",
     ];
+
+    /// Every line of every configuration in the corpus.
+    fn corpus_lines() -> &'static [String] {
+        static LINES: OnceLock<Vec<String>> = OnceLock::new();
+        LINES.get_or_init(|| {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/config");
+            let entries = fs::read_dir(folder).unwrap();
+            let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+            files.sort();
+            let texts = files.iter().map(|file| fs::read_to_string(file).unwrap());
+            texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+        })
+    }
 
     fn run_corpus(target: &str, body: fn(&[u8])) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);

@@ -43,7 +43,7 @@ pub(super) fn read_files(
     let first = File { name: name.to_owned(), text: text.to_owned(), base: 0, included: None };
     let mut reading = Reading { files: vec![first], found: Vec::new(), loader };
     let mut next = 0;
-    while next < reading.files.len() && reading.files.len() <= MOST_FILES {
+    while next < reading.files.len() {
         reading.includes_of(next);
         next += 1;
     }
@@ -122,6 +122,11 @@ impl Reading<'_> {
             return;
         }
         if self.files.len() >= MOST_FILES {
+            self.found.push(
+                Diagnostic::error(format!("more than {MOST_FILES} files are included"))
+                    .at(span.clone(), "the first one too many")
+                    .key("include"),
+            );
             return;
         }
         match self.loader.read(path) {

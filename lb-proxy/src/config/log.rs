@@ -6,7 +6,7 @@ use super::{
     diagnostics::Diagnostics,
     reader::{Table, Text, Value, code_list, did_you_mean},
 };
-use crate::{AccessLogSettings, LogFormat, LogTarget};
+use crate::{AccessLogSettings, LogFormat, LogTarget, TemplateError};
 
 /// What is logged, and where.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -81,8 +81,17 @@ fn read_format(text: &Text<'_>) -> Option<LogFormat> {
         "combined" => Some(LogFormat::Combined),
         "lb" => Some(LogFormat::Lb),
         "json" => Some(LogFormat::Json),
+        own if own.contains('$') => match own.parse() {
+            Ok(template) => Some(LogFormat::Template(template)),
+            Err(error) => {
+                let error: TemplateError = error;
+                let message = format!("`{}` is not a line to log", text.path());
+                text.report(text.error(message, error.to_string()));
+                None
+            }
+        },
         other => {
-            let list = format!("formats: {}", code_list(FORMATS));
+            let list = format!("formats: {}, or a text with `$variables`", code_list(FORMATS));
             let error = text.error(format!("unknown format `{other}`"), "no such format");
             text.report(error.help(match did_you_mean(other, FORMATS) {
                 Some(near) => format!("{list}; did you mean `{near}`?"),

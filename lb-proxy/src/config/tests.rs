@@ -632,3 +632,30 @@ fn defaults_are_what_their_description_says() {
     assert!(explicit.contains("keep_alive = \"1m\""), "{explicit}");
     assert_eq!(format!("{silent:?}"), format!("{:?}", parse_good(&explicit)));
 }
+
+#[test]
+fn there_is_an_end_to_how_many_files_are_included() {
+    let names: Vec<String> = (0..1100).map(|number| format!("etc/d/{number}.toml")).collect();
+    let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "")).collect();
+    let (config, found) = found_with("include = \"d/*.toml\"\nto = []", &files);
+    assert!(config.is_none());
+    assert_eq!(found.matches("more than 1000 files are included").count(), 1, "{found}");
+}
+
+#[test]
+fn a_log_line_may_be_in_words_of_ones_own() {
+    // A `$$` of the file is one `$` of the template, where two are a dollar sign.
+    let config = parse_good("to = []\nlog.access.format = \"$client $$$$ $status\"");
+    let format = config.log.access.map(|access| access.format);
+    let template = "$client $$ $status".parse().expect("a template");
+    assert_eq!(format, Some(crate::LogFormat::Template(template)));
+}
+
+#[test]
+fn every_variable_of_log_lines_is_documented() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let text = fs::read_to_string(file).expect("the reference");
+    for name in crate::Template::VARIABLES {
+        assert!(text.contains(&format!("`${name}`")), "{name}");
+    }
+}

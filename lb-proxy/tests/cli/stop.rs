@@ -69,17 +69,3 @@ fn a_second_signal_cuts_off() {
     assert_eq!(busy.lb.wait().code(), Some(130));
     assert!(busy.request.join().is_err(), "the request was cut off");
 }
-
-#[test]
-fn signals_that_make_others_reload_change_nothing() {
-    let mut busy = busy("");
-    for signal in [Signal::HUP, Signal::USR1, Signal::USR2] {
-        busy.lb.signal(signal);
-    }
-    assert_eq!(busy.request.join().expect("an answer").status, 200);
-    assert_eq!(get(busy.address, "/").status, 200);
-    busy.lb.signal(Signal::TERM);
-    assert_eq!(busy.lb.wait().code(), Some(0));
-    let log = busy.lb.stderr();
-    assert_eq!(log.matches("this version does not reload; still serving").count(), 3, "{log}");
-}

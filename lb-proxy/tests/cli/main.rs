@@ -9,5 +9,6 @@ mod config;
 mod demo;
 mod explain;
 mod process;
+mod reload;
 mod run;
 mod stop;

@@ -214,11 +214,7 @@ fn differences(before: &config::Cluster, now: &config::Cluster) -> Vec<Change> {
 /// What the sticky routes of a cluster are derived with.
 fn ring(settings: &config::Cluster) -> Option<Ring> {
     let sticky = settings.sticky.as_ref().filter(|it| it.value != StickyValue::Name)?;
-    let configured = Ring::new(sticky.keys.iter().copied());
-    Some(match configured {
-        Some(ring) => ring.for_cluster(&settings.name),
-        None => Ring::derived_from(&settings.name),
-    })
+    Some(sticky.ring(&settings.name))
 }
 
 fn watched(member: &Member) -> Option<Watched> {

@@ -88,7 +88,7 @@ impl App {
         match log.log.reopen() {
             Ok(()) => tracing::info!("opened the access log again"),
             Err(error) => {
-                tracing::error!(%error, "cannot open the access log; the old one is kept")
+                tracing::error!(%error, "cannot open the access log; the old one is kept");
             }
         }
     }

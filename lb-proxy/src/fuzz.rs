@@ -242,7 +242,7 @@ mod tests {
         ) {
             let lines = corpus_lines();
             let parts = picked.iter().map(|(index, cut)| {
-                let line = index.get(&lines);
+                let line = index.get(lines);
                 // Most lines are whole, some lack their end.
                 let end = if *cut > 40 { line.floor_char_boundary(*cut) } else { line.len() };
                 &line[..end]

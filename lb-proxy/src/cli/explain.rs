@@ -14,7 +14,7 @@ use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::PathAndQuery};
 use lb_core::{
     Membership, Tick, UnixTime,
-    sticky::{Format, Ring, Sticky, apache},
+    sticky::{Format, Sticky, apache},
     strategy::{Binding, PickCx, Reason},
 };
 use lb_proxy::{
@@ -251,7 +251,7 @@ fn pick(
         .boxed_strategy(strategy.kind.build_with(&strategy.options))
         .membership(membership);
     if let Some(sticky) = &settings.sticky {
-        builder = builder.ring(ring(sticky, &settings.name));
+        builder = builder.ring(sticky.ring(&settings.name));
     }
     let key = match client {
         IpAddr::V4(address) => address.octets().to_vec(),
@@ -272,11 +272,6 @@ fn pick(
         _ => return None,
     };
     Some((lease.backend().name().to_owned(), lease.backend().address().to_owned(), why))
-}
-
-fn ring(sticky: &StickySettings, cluster: &str) -> Ring {
-    Ring::new(sticky.keys.iter().copied())
-        .map_or_else(|| Ring::derived_from(cluster), |ring| ring.for_cluster(cluster))
 }
 
 /// The cookies of a request, as one cluster reads them.
@@ -306,7 +301,7 @@ impl Jar<'_> {
         let value = pairs
             .map(<[u8]>::trim_ascii)
             .find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
-        let codec = Sticky::new(format, ring(self.sticky, self.cluster));
+        let codec = Sticky::new(format, self.sticky.ring(self.cluster));
         match value.map(|value| codec.read(value, self.now)) {
             None => (format!("no cookie `{name}`: bound to whoever answers"), None),
             Some(None) => (format!("`{name}` says nothing: bound to whoever answers"), None),

@@ -105,7 +105,7 @@ struct Work {
 struct Done {
     target: TargetId,
     verdict: Verdict,
-    took: Duration,
+    started: Tick,
 }
 
 impl Work {
@@ -142,9 +142,9 @@ impl Work {
             let Some((address, target)) = self.targets.get(id) else { continue };
             let (address, settings) = (Arc::clone(address), Arc::clone(&target.check));
             self.under_way.spawn(async move {
-                let started = Instant::now();
+                let started = now();
                 let verdict = check(&settings, &address).await;
-                Done { target: id, verdict, took: started.elapsed() }
+                Done { target: id, verdict, started }
             });
         }
     }
@@ -155,14 +155,15 @@ impl Work {
 
     fn report(&mut self, done: &Done) {
         let now = now();
+        let took = now.since(done.started);
         if let Some((address, target)) = self.targets.get(done.target) {
-            tracing::trace!(%address, verdict = ?done.verdict, took = ?done.took, "checked");
-            if done.verdict.is_err() && done.took > target.check.timeout + LAG {
-                tracing::warn!(%address, took = ?done.took, "a check came too late to count");
+            tracing::trace!(%address, verdict = ?done.verdict, ?took, "checked");
+            if done.verdict.is_err() && took > target.check.timeout + LAG {
+                tracing::warn!(%address, ?took, "a check came too late to count");
             } else {
                 for member in &target.members {
                     let observation = match &done.verdict {
-                        Ok(()) => Observation::Check(Ok(done.took)),
+                        Ok(()) => Observation::Check(Ok(took)),
                         Err(Failed::Answer(why)) => Observation::Check(Err(Arc::clone(why))),
                         Err(Failed::NoAnswer(why)) => Observation::NoAnswer(Arc::clone(why)),
                     };
@@ -171,7 +172,7 @@ impl Work {
                 }
             }
         }
-        self.targets.checked(done.target, &mut self.schedule, now);
+        self.targets.checked(done.target, &mut self.schedule, done.started);
     }
 }
 

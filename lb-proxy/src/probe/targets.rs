@@ -96,13 +96,14 @@ impl Targets {
         Some((address, target))
     }
 
-    /// Says that a target was checked, and when it is to be checked again.
-    pub(super) fn checked(&mut self, id: TargetId, schedule: &mut Schedule, now: Tick) {
+    /// Says that a check of a target has ended, which plans the next. From start to
+    /// start: a backend that hangs is not asked less often.
+    pub(super) fn checked(&mut self, id: TargetId, schedule: &mut Schedule, started: Tick) {
         let Some(address) = self.addresses.get(&id) else { return };
         let targets = self.by_address.get_mut(address).into_iter().flatten();
         for target in targets.filter(|target| target.id == id) {
             target.checked += 1;
-            schedule.again(id, target.phase, target.interval(), target.checked, now);
+            schedule.again(id, target.phase, target.interval(), target.checked, started);
         }
     }
 }

@@ -63,9 +63,7 @@ fn a_broken_file_is_explained_and_changes_nothing() {
     // Signals of one kind may be merged; what is told in the end is not.
     fs::write(&*file, weighted(&backends, &[9, 1], "")).expect("a file");
     lb.signal(Signal::HUP);
-    eventually("the good one is in force", || {
-        shares(lb.address(), "/", 10).get("a") == Some(&9)
-    });
+    eventually("the good one is in force", || shares(lb.address(), "/", 10).get("a") == Some(&9));
     let log = lb.stderr();
     assert!(log.contains("not reloaded; the configuration before is still served"), "{log}");
     assert!(log.contains("nothing was changed"), "{log}");

@@ -41,6 +41,8 @@ const OCCUPIED: u64 = 1 << 41;
 pub(crate) enum Admission {
     New,
     Bound,
+    /// As a new one, by somebody who has asked everybody else.
+    LastResort,
 }
 
 /// Why a backend that was picked could not be reserved.
@@ -50,6 +52,8 @@ pub(crate) enum Refused {
     Full,
     /// It is half-open, and another request tries it.
     Occupied,
+    /// It is about to be taken out.
+    Shunned,
 }
 
 /// The live numbers of one incarnation.
@@ -75,6 +79,9 @@ pub(crate) struct Load {
     phantom: Phantom,
     /// One request at a time, while it is half-open.
     gate: Gate,
+    /// The verdict on it is out, and no snapshot without it yet. Written by who keeps
+    /// the verdict; nothing else hangs on it, so the order does not matter.
+    shunned: AtomicU32,
     seat: Seat,
 }
 
@@ -88,6 +95,7 @@ impl Load {
             alarm: AtomicU32::new(0),
             phantom: Phantom::new(),
             gate: Gate::new(),
+            shunned: AtomicU32::new(0),
             seat,
         };
         load.seat.set_idle();
@@ -109,7 +117,23 @@ impl Load {
         limit: Option<NonZeroU32>,
     ) -> Result<(), Refused> {
         verdict(self.word.load(Ordering::Acquire), admission, limit)?;
-        if self.gate.is_occupied() { Err(Refused::Occupied) } else { Ok(()) }
+        if self.is_shunned_by(admission) {
+            Err(Refused::Shunned)
+        } else if self.gate.is_occupied() {
+            Err(Refused::Occupied)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Sends requests on to others, where there are others, until a snapshot says who
+    /// is to be used.
+    pub(crate) fn shun(&self, shunned: bool) {
+        self.shunned.store(u32::from(shunned), Ordering::Relaxed);
+    }
+
+    fn is_shunned_by(&self, admission: Admission) -> bool {
+        self.shunned.load(Ordering::Relaxed) != 0 && admission != Admission::LastResort
     }
 
     /// Counts one request in, as busy and as held. Where it is the one request that
@@ -139,7 +163,11 @@ impl Load {
                 return Err(refused);
             }
         }
-        // After the count, which has brought the line here: the look is free then.
+        // After the count, which has brought the line here: these looks are free then.
+        if self.is_shunned_by(admission) {
+            self.finish(BUSY | HELD);
+            return Err(Refused::Shunned);
+        }
         let Ok(trial) = self.gate.pass() else {
             self.finish(BUSY | HELD);
             return Err(Refused::Occupied);
@@ -278,7 +306,7 @@ impl Load {
 /// Whether a request that finds `word` is let in.
 fn verdict(word: u64, admission: Admission, limit: Option<NonZeroU32>) -> Result<(), Refused> {
     let closed = match admission {
-        Admission::New => CLOSED | CLOSED_TO_NEW,
+        Admission::New | Admission::LastResort => CLOSED | CLOSED_TO_NEW,
         Admission::Bound => CLOSED,
     };
     if word & closed != 0 {

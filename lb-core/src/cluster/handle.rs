@@ -133,10 +133,15 @@ impl ClusterHandle {
         self.acquire_any(cx)
     }
 
-    /// Asks everybody, starting anywhere. Looks before it counts, so that a full
-    /// cluster is not written to by every request that it can't take.
+    /// Asks everybody, and in the end those as well that are about to be taken out.
     #[cold]
     fn acquire_any(&self, cx: &PickCx<'_>) -> Result<Lease, PickError> {
+        self.ask_all(Admission::New, cx).or_else(|_| self.ask_all(Admission::LastResort, cx))
+    }
+
+    /// Asks everybody, starting anywhere. Looks before it counts, so that a full
+    /// cluster is not written to by every request that it can't take.
+    fn ask_all(&self, admission: Admission, cx: &PickCx<'_>) -> Result<Lease, PickError> {
         let view = self.snapshot.view();
         let slots = view.new_set().as_slice();
         let start = if slots.is_empty() { 0 } else { sample::index(cx.entropy(), slots.len()) };
@@ -146,14 +151,15 @@ impl ClusterHandle {
                 continue;
             }
             let hot = &self.snapshot.roster.hot[slot.index()];
-            let reserved = hot.load.look(Admission::New, hot.limit).and_then(|()| {
-                self.reserve(Choice::new(slot, Reason::LastResort), Admission::New, cx)
-            });
+            let reserved = hot
+                .load
+                .look(admission, hot.limit)
+                .and_then(|()| self.reserve(Choice::new(slot, Reason::LastResort), admission, cx));
             match reserved {
                 Ok(lease) => return Ok(lease),
                 Err(Refused::Full) => full += 1,
                 Err(Refused::Occupied) => occupied += 1,
-                Err(Refused::Closed) => {}
+                Err(Refused::Closed | Refused::Shunned) => {}
             }
         }
         Err(PickError::explain(view, cx, full, occupied))

@@ -174,8 +174,9 @@ impl Watch {
 }
 
 impl Watched {
-    /// What a verdict means for requests from now on, before any snapshot is built. It
-    /// shuts no gate: in panic, this may be the only backend that is left.
+    /// What a verdict means for requests from now on, before any snapshot is built: at
+    /// the pace of builds, dozens more could fail. It shuts no gate: in panic, this may
+    /// be the only backend that is left.
     fn follow(&mut self, transition: Option<&Transition>) {
         if let Some(transition) = transition {
             match transition.to {
@@ -183,6 +184,7 @@ impl Watched {
                 Health::Up | Health::Unknown => self.load.gate().open(),
                 Health::Ejected | Health::Down => {}
             }
+            self.load.shun(matches!(transition.to, Health::Ejected | Health::Down));
             if transition.to.is_usable() && !transition.from.is_usable() {
                 self.ramps_since = Some(transition.at);
             }
@@ -195,6 +197,9 @@ impl Watched {
     /// In panic everybody is let in. Otherwise a gate stays shut until the backend is
     /// up, so that what workers still pick from an older snapshot is held back too.
     fn set_gate(&self, standing: Standing) {
+        // The snapshot knows, unless the verdict came while it was built.
+        let is_out = matches!(self.machine.health(), Health::Ejected | Health::Down);
+        self.load.shun(is_out && standing == Standing::In);
         match self.machine.health() {
             _ if standing == Standing::Panic => self.load.gate().open(),
             Health::HalfOpen => self.load.gate().shut(),

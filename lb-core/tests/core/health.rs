@@ -116,6 +116,36 @@ impl Farm {
     }
 }
 
+/// Builds at this very moment, so that the next build has to wait.
+fn just_built(size: usize) -> Farm {
+    let farm = Farm::first(size);
+    farm.say(Change::Weight { backend: "b0".into(), weight: lb_core::Weight::new(2) });
+    farm.drive();
+    farm
+}
+
+#[test]
+fn who_is_out_gets_nothing_more_although_the_next_build_has_to_wait() {
+    let mut farm = just_built(2);
+    farm.requests([Outcome::Connect; 3]);
+    farm.drive();
+    assert_eq!(farm.standing("b0"), Standing::In, "nothing was built yet");
+    assert_eq!(farm.requests([Outcome::Status(200); 4]), ["b1"; 4]);
+    farm.wait(100);
+    assert_eq!(farm.standing("b0"), Standing::Ejected);
+    farm.wait(10_000);
+    assert_eq!(farm.requests([Outcome::Status(200); 2]), ["b0"; 2], "and it comes back");
+}
+
+#[test]
+fn somebody_who_is_about_to_be_out_is_better_than_nobody() {
+    let mut farm = just_built(1);
+    farm.requests([Outcome::Connect; 3]);
+    farm.drive();
+    assert_eq!(farm.standing("b0"), Standing::In, "nothing was built yet");
+    assert_eq!(farm.requests([Outcome::Status(200); 2]), ["b0"; 2]);
+}
+
 #[test]
 fn three_failures_in_a_row_take_a_backend_out_and_the_generation_says_why() {
     let mut farm = Farm::first(2);

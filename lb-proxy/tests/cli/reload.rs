@@ -156,6 +156,9 @@ fn a_backend_that_dies_is_down_with_its_reason_and_costs_no_request() {
     eventually("the other has it all", || shares(lb.address(), "/", 10).get("b") == Some(&10));
     let _a = DemoOptions::named("a").bind(address).start().expect("its old port");
     eventually("it is back", || shares(lb.address(), "/", 10).get("a") == Some(&5));
+    // It tells after it has acted; an orderly end has all of it written.
+    lb.signal(Signal::TERM);
+    assert_eq!(lb.wait().code(), Some(0));
     let log = lb.stderr();
     assert!(log.contains("in a row failed") && log.contains("connect"), "{log}");
     assert!(log.contains("checks in a row passed"), "{log}");

@@ -71,8 +71,9 @@ fn world() -> Pretended {
         ("STATIC_APP_2", "10.0.0.2:3000"),
         ("DYNAMIC_APP_1", "10.0.0.3:3000"),
         ("DYNAMIC_APP_2", "10.0.0.4:3000"),
+        ("SESSION_KEY", key),
     ];
-    let files = [("web.key", key), ("conf.d/extra.toml", ""), ("/etc/lb/session.key", key)];
+    let files = [("web.key", key), ("conf.d/extra.toml", "")];
     Pretended {
         variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         files: files.map(|(name, text)| (name.into(), text.to_owned())).into(),

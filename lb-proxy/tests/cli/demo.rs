@@ -1,19 +1,26 @@
 //! `lb demo`
 
-use std::net::TcpListener;
+use std::{fs, net::TcpListener};
 
 use crate::{
     client::{expect, get, shares},
-    process::{Lb, finish, lb, text},
+    process::{Lb, finish, folder, lb, text},
 };
 
 #[test]
-fn the_demo_proves_its_distribution() {
+fn the_demo_proves_what_it_claims_and_writes_it_down() {
+    let folder = folder();
+    let report = folder.join("report.md");
+    let path = report.to_str().expect("a printable path");
     // What was set for `lb run` is not meant for the demo.
-    let output = finish(lb(&["demo", "--check"]).env("LB_LISTEN", "127.0.0.1:1"));
+    let output = finish(lb(&["demo", "--check", "--report", path]).env("LB_LISTEN", "127.0.0.1:1"));
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     let table = text(&output.stdout);
-    assert!(output.status.success(), "{table}{}", text(&output.stderr));
-    assert!(table.contains("d1 50, d2 50"), "{table}");
+    assert_eq!(table.matches("ok   ").count(), table.lines().count(), "{table}");
+    assert!(table.contains("d1 50, d2 50") && table.contains(" 0 lost"), "{table}");
+    let report = fs::read_to_string(report).expect("a report");
+    assert!(report.contains("| round-robin is exact | d1 50, d2 50 | ok |"), "{report}");
+    assert!(report.contains("[cluster.static]"), "{report}");
 }
 
 #[test]

@@ -472,13 +472,13 @@ fn found_with(text: &str, files: &[(&str, &str)]) -> (Option<Config>, String) {
 #[test]
 fn included_files_are_read_beside_the_one_that_names_them() {
     let (config, found) = found_with(
-        "include = [\"conf.d/*.toml\", \"../shared/one.toml\"]",
+        "include = [\"conf.d/*.toml\", \"../common/one.toml\"]",
         &[
             ("etc/conf.d/b.toml", "include = \"more/x.toml\"\n[cluster.b]\nbackends = []\n"),
             ("etc/conf.d/a.toml", "[[route]]\nto = \"a\"\n[[listener]]\nbind = \":81\"\n"),
             ("etc/conf.d/more/x.toml", "[cluster.a]\nbackends = [\"a:1\"]\n"),
             ("etc/conf.d/ignored.txt", "nonsense"),
-            ("shared/one.toml", "[[route]]\npath = \"/b\"\nto = \"b\"\n"),
+            ("common/one.toml", "[[route]]\npath = \"/b\"\nto = \"b\"\n"),
         ],
     );
     let config = config.expect(&found);

@@ -11,4 +11,5 @@ mod explain;
 mod process;
 mod reload;
 mod run;
+mod stderr;
 mod stop;

@@ -152,10 +152,12 @@ mod tests {
     fn what_finds_the_queue_full_is_dropped_and_counted() {
         let (mut reader, writer) = io::pipe().unwrap();
         let queue = Queue::start(writer).unwrap();
-        let line = [b"x".repeat(1023), b"\n".to_vec()].concat();
-        let lines = LIMIT / line.len();
-        for _ in 0..lines + 7 {
-            queue.push(&line);
+        // More than a pipe takes: it is not written before somebody reads.
+        let mut first = vec![b'x'; LIMIT - 11 * 4];
+        first[LIMIT - 11 * 4 - 1] = b'\n';
+        queue.push(&first);
+        for _ in 0..11 + 7 {
+            queue.push(b"one\n");
         }
         assert!(!queue.flush(Duration::ZERO), "nobody has read");
         let read = thread::spawn(move || {
@@ -167,8 +169,8 @@ mod tests {
         assert!(queue.flush(PATIENCE));
         drop(queue);
         let text = read.join().unwrap().unwrap();
-        assert_eq!(text.matches("xxx\n").count(), lines);
-        assert!(text.ends_with("x\nlb: 7 lines were dropped here: nobody read\nafter\n"));
+        assert_eq!(text.matches("one\n").count(), 11);
+        assert!(text.ends_with("one\nlb: 7 lines were dropped here: nobody read\nafter\n"));
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(super) fn answer(
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
         if let Some(total) = total {
-            response.body_mut().limit(total);
+            response.body().limit(total);
         }
         response.body_mut().ends(RequestGuard::new(client, attempts));
         response

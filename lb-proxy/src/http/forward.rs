@@ -24,7 +24,7 @@ use super::{
     check::check,
     client::Client,
     deadlines::Deadlines,
-    exchange::{End, attempt},
+    exchange::{Answer, End, attempt},
     outgoing::Outgoing,
     request_id::{self, X_REQUEST_ID},
     rewrite::{Rewritten, rewrite},
@@ -146,16 +146,23 @@ async fn forward(
     loop {
         let flight = match outgoing.pick(client, &tried) {
             Ok(flight) => flight,
-            Err(error) => return best.unwrap_or_else(|| Err(nobody(error))).map(|answer| *answer),
+            Err(error) => {
+                // A token was taken for this try.
+                if best.is_some() {
+                    outgoing.give_back_token(client);
+                }
+                let kept = best.unwrap_or_else(|| Err(nobody(error)));
+                return kept.map(|answer| outgoing.pass_on(*answer));
+            }
         };
         tried.add(flight.incarnation());
         if let Some(last) = &best {
             outgoing.cluster().kept.tally.retries(reason(last)).add();
         }
         let end = match attempt(client, flight, outgoing).await {
-            Ok(response) => {
+            Ok(answer) => {
                 discard(best);
-                return Ok(response);
+                return Ok(outgoing.pass_on(answer));
             }
             Err(end) => end,
         };
@@ -170,14 +177,14 @@ async fn forward(
             discard(best.replace(next));
         }
         if !(may_go_on && outgoing.take_token(client)) {
-            let answer = best.unwrap_or(Err(Trouble::NoBackend));
-            return answer.map(|answer| *answer);
+            let kept = best.unwrap_or(Err(Trouble::NoBackend));
+            return kept.map(|answer| outgoing.pass_on(*answer));
         }
     }
 }
 
 /// What a try came to, when there was perhaps more to come.
-type Kept = Result<Box<Response<ResponseBody>>, Trouble>;
+type Kept = Result<Box<Answer>, Trouble>;
 
 fn reason(last: &Kept) -> RetryReason {
     match last {
@@ -190,7 +197,7 @@ fn reason(last: &Kept) -> RetryReason {
 
 fn discard(answer: Option<Kept>) {
     if let Some(Ok(answer)) = answer {
-        answer.into_body().discard();
+        answer.response.into_body().discard();
     }
 }
 

@@ -16,10 +16,11 @@ use std::{future::Future, rc::Rc};
 use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
 use hyper::body::Incoming;
-use lb_core::{PickError, Tried};
+use lb_core::{PickError, Tried, strategy::Binding};
 
 use super::{
     attempts::Attempts,
+    binder::{Binder, is_there},
     body::{RequestBody, RequestGuard, ResponseBody},
     check::check,
     client::Client,
@@ -111,8 +112,9 @@ fn prepare(
     let is_harmless = retry.any_method || head.method.is_idempotent();
     let is_repeatable = is_harmless && body.is_end_stream();
     let now = || client.worker.clock.unix();
-    let bound =
-        of.binder.as_ref().and_then(|binder| binder.take(&head.uri, &mut head.headers, now()));
+    let finds = |binding: Binding<'_>| is_there(of.kept.handle.borrow().snapshot(), binding);
+    let take = |binder: &Binder| binder.take(&head.uri, &mut head.headers, now(), finds);
+    let bound = of.binder.as_ref().and_then(take);
     let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client), named));
     Ok(Outgoing {
         cluster,

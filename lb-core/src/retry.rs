@@ -72,6 +72,15 @@ impl RetryBudget {
         may
     }
 
+    /// Uncounts a retry that was allowed just now, as there was nobody to make it with.
+    pub fn give_back(&mut self, now: Tick) {
+        let slot = self.slot(now);
+        if let Some(left) = slot.retries.checked_sub(1) {
+            slot.retries = left;
+            self.total.retries -= 1;
+        }
+    }
+
     /// The counts of the present second, after forgetting those that have become
     /// too old. A time before the last one counts as that.
     fn slot(&mut self, now: Tick) -> &mut Counts {
@@ -111,6 +120,17 @@ mod tests {
         let mut budget = RetryBudget::new(0, 0);
         budget.first_attempt(Tick::ZERO);
         assert!(!budget.try_retry(Tick::ZERO));
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_had_again() {
+        let mut budget = RetryBudget::new(0, 1);
+        budget.give_back(Tick::ZERO);
+        for _ in 0..3 {
+            assert!(budget.try_retry(Tick::ZERO));
+            assert!(!budget.try_retry(Tick::ZERO));
+            budget.give_back(Tick::ZERO);
+        }
     }
 
     #[test]

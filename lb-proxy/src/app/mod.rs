@@ -187,6 +187,7 @@ fn listeners(config: &Config) -> anyhow::Result<Vec<ListenerSettings>> {
             timeouts: listener.timeouts.clone(),
             limits: listener.limits.clone(),
             trusted_proxies: listener.trusted_proxies.clone(),
+            request_id: listener.request_id,
             ..ListenerSettings::new(bind)
         })
     };

@@ -124,6 +124,8 @@ impl Explanation {
                 return Self { routes: Vec::new(), refusal, cluster: None };
             }
         };
+        let trusts = config.listeners.iter().any(|listener| !listener.trusted_proxies.is_empty());
+        let facts = if trusts { facts } else { facts.of_stranger() };
         let table = config.route_table();
         let decision = table.decide(&facts);
         let taken = decision.ok();

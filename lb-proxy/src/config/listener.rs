@@ -22,6 +22,8 @@ pub struct Listener {
     pub limits: ListenerLimits,
     /// Whose `X-Forwarded-*` is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Whether requests are called by an `X-Request-Id`.
+    pub request_id: bool,
 }
 
 impl Listener {
@@ -33,6 +35,7 @@ impl Listener {
             timeouts: ListenerTimeouts::default(),
             limits: ListenerLimits::default(),
             trusted_proxies: TrustedProxies::default(),
+            request_id: true,
         }
     }
 }
@@ -42,6 +45,7 @@ struct Outer<'a> {
     timeout: Option<Table<'a>>,
     limits: Option<Table<'a>>,
     trusted: Option<Value<'a>>,
+    request_id: Option<Value<'a>>,
 }
 
 impl<'a> Outer<'a> {
@@ -51,17 +55,19 @@ impl<'a> Outer<'a> {
             timeouts: read_listener_timeouts(self.timeout.clone()),
             limits: read_limits(self.limits.clone(), is_whole),
             trusted_proxies: read_trusted(self.trusted.clone()),
+            request_id: read_request_id(self.request_id.clone()),
         }
     }
 }
 
-/// Reads every listener. `timeout`, `limits` and `trusted_proxies` at the file's
-/// top level are the starting point of each.
+/// Reads every listener. `timeout`, `limits`, `trusted_proxies` and `request_id` at the
+/// file's top level are the starting point of each.
 pub(super) fn read_listeners(file: &mut Table<'_>, out: &Diagnostics) -> Vec<Listener> {
     let outer = Outer {
         timeout: file.take_table("timeout"),
         limits: file.take_table("limits"),
         trusted: file.take("trusted_proxies"),
+        request_id: file.take("request_id"),
     };
     let short = file.take("listen");
     let long = file.take_each("listener");
@@ -118,6 +124,7 @@ fn read_listener<'a>(mut table: Table<'a>, outer: &Outer<'a>) -> Option<(Listene
     let timeout = over(table.take_table("timeout"), &outer.timeout);
     let limits = over(table.take_table("limits"), &outer.limits);
     let trusted = table.take("trusted_proxies").or_else(|| outer.trusted.clone());
+    let request_id = table.take("request_id").or_else(|| outer.request_id.clone());
     let found = match bind {
         Some(bind) => bind.text().and_then(|text| Some((read_bind(&text)?, text))),
         None => {
@@ -131,12 +138,18 @@ fn read_listener<'a>(mut table: Table<'a>, outer: &Outer<'a>) -> Option<(Listene
     };
     table.finish();
     let (timeouts, limits) = (read_listener_timeouts(timeout), read_limits(limits, true));
-    let trusted_proxies = read_trusted(trusted);
-    found.map(|(bind, place)| (Listener { bind, timeouts, limits, trusted_proxies }, place))
+    let (trusted_proxies, request_id) = (read_trusted(trusted), read_request_id(request_id));
+    found.map(|(bind, place)| {
+        (Listener { bind, timeouts, limits, trusted_proxies, request_id }, place)
+    })
 }
 
 fn read_trusted(value: Option<Value<'_>>) -> TrustedProxies {
     TrustedProxies::new(value.map(read_networks).unwrap_or_default())
+}
+
+fn read_request_id(value: Option<Value<'_>>) -> bool {
+    value.and_then(Value::boolean).unwrap_or(true)
 }
 
 fn read_bind(text: &Text<'_>) -> Option<Bind> {

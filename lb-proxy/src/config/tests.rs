@@ -107,6 +107,19 @@ fn a_file_with_every_key_is_read_without_a_word() {
 }
 
 #[test]
+fn a_listener_has_request_ids_unless_it_or_the_file_says_no() {
+    let ids = |text: &str| {
+        let (config, _) = Config::parse("ids.toml", text, &world());
+        let listeners = config.expect("no errors").listeners;
+        listeners.iter().map(|listener| listener.request_id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("to = \"a:1\""), [true]);
+    assert_eq!(ids("to = \"a:1\"\nrequest_id = false"), [false]);
+    let two = "[[listener]]\nbind = \":1\"\nrequest_id = true\n[[listener]]\nbind = \":2\"";
+    assert_eq!(ids(&format!("to = \"a:1\"\nrequest_id = false\n{two}")), [true, false]);
+}
+
+#[test]
 fn a_file_with_every_key_has_every_key() {
     let text = full();
     let (document, _) = DeTable::parse_recoverable(&text);

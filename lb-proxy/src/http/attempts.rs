@@ -65,6 +65,11 @@ impl Attempts {
         Ref::map(self.list.borrow(), Vec::as_slice)
     }
 
+    /// The client gets an answer that says this about its backend.
+    pub(super) fn binds(&self, stickiness: Stickiness) {
+        self.stickiness.set(stickiness);
+    }
+
     /// Whether the client stays with its backend.
     pub(crate) fn stickiness(&self) -> Stickiness {
         self.stickiness.get()
@@ -140,12 +145,6 @@ impl Entry {
             change(&mut attempts.list.borrow_mut()[*at]);
         }
     }
-
-    pub(super) fn binds(&self, stickiness: Stickiness) {
-        if let Some((attempts, _)) = &self.0 {
-            attempts.stickiness.set(stickiness);
-        }
-    }
 }
 
 impl Attempt {
@@ -191,7 +190,7 @@ mod tests {
         let entry = Entry::begin(Some(&attempts), &lease);
         entry.note(|attempt| attempt.error = Some("backend-connect-timeout"));
         entry.note(|attempt| attempt.ends(Outcome::Connect, Tick::from_millis(7)));
-        entry.binds(Stickiness::Moved);
+        attempts.binds(Stickiness::Moved);
         assert_eq!(
             attempts.to_string(),
             "a at 10.0.0.1:80 (first) backend-connect-timeout total 2ms; sticky moved"

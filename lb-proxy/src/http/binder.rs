@@ -19,6 +19,7 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 use lb_core::{
     Lease, UnixTime,
     backend::IncarnationId,
+    cluster::Snapshot,
     sticky::{Format, Sticky, apache},
     strategy::{Binding, Reason},
 };
@@ -86,38 +87,53 @@ impl Binder {
     }
 
     /// Reads what a client says it is bound to, and takes the cookie out where it
-    /// is not for the backend. `target` is what the client asked for.
+    /// is not for the backend. `target` is what the backend will be asked for, and
+    /// `finds` says whether there is a backend to a binding.
     pub(super) fn take(
         &self,
         target: &Uri,
         headers: &mut HeaderMap,
         now: UnixTime,
+        finds: impl Fn(Binding<'_>) -> bool,
     ) -> Option<Bound> {
         let name = &*self.settings.cookie;
         if self.settings.value == StickyValue::Name {
             let target = target.path_and_query().map_or("", |target| target.as_str());
             let fields = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
             let route = apache::route(target, fields, name).and_then(|r| str::from_utf8(r).ok());
-            return route
-                .map(|route| Bound::Name(route.into()))
-                .or_else(|| self.read(headers, now).0);
+            return self.read(headers, route.map(Binding::Name), now, finds).0;
         }
-        let (bound, is_there) = self.read(headers, now);
+        let (bound, is_there) = self.read(headers, None, now, finds);
         if is_there {
             remove(headers, name.as_bytes());
         }
         bound
     }
 
-    /// What the first good value says, and whether there is any value.
-    fn read(&self, headers: &HeaderMap, now: UnixTime) -> (Option<Bound>, bool) {
+    /// What is bound to by `before` or the values of the cookie, and whether there is
+    /// any value. A browser may have several, of other paths or domains, and some from
+    /// long ago: the first that finds a backend counts, and else the first that is good.
+    fn read(
+        &self,
+        headers: &HeaderMap,
+        before: Option<Binding<'_>>,
+        now: UnixTime,
+        finds: impl Fn(Binding<'_>) -> bool,
+    ) -> (Option<Bound>, bool) {
         let name = self.settings.cookie.as_bytes();
         let fields = headers.get_all(header::COOKIE).iter();
         let pairs = fields.flat_map(|field| pairs(field.as_bytes()));
         let mut values = pairs.filter_map(|pair| value_of(pair, name)).peekable();
         let is_there = values.peek().is_some();
-        let bound = values.find_map(|value| self.sticky.read(value, now)).and_then(Bound::new);
-        (bound, is_there)
+        let good = values.filter_map(|value| self.sticky.read(value, now));
+        let mut good = before.into_iter().chain(good);
+        let Some(first) = good.next() else { return (None, is_there) };
+        let found = match good.next() {
+            // One is looked for only when somebody is picked.
+            None => None,
+            Some(second) => [first, second].into_iter().chain(good).find(|good| finds(*good)),
+        };
+        (Bound::new(found.unwrap_or(first)), is_there)
     }
 
     /// Binds the client to the backend that has answered, unless it is.
@@ -202,6 +218,15 @@ impl Bound {
             Self::Route(route) => Binding::Route(*route),
             Self::Key(key) => Binding::Key(key),
         }
+    }
+}
+
+/// Whether there is a backend to a binding that names one. O(log n).
+pub(super) fn is_there(snapshot: &Snapshot, binding: Binding<'_>) -> bool {
+    match binding {
+        Binding::Name(name) => snapshot.find(name).is_some(),
+        Binding::Route(route) => snapshot.find_route(route).is_some(),
+        _ => false,
     }
 }
 

@@ -166,8 +166,6 @@ struct Live {
     waiting: bool,
     /// What went wrong, while the client has not got what came before.
     failed: Option<BodyError>,
-    /// Limits all of it.
-    total: Option<Timer>,
 }
 
 /// Ends the present request of a client connection when dropped.
@@ -224,15 +222,14 @@ impl ResponseBody {
             outcome,
             waiting: false,
             failed: None,
-            total: None,
         };
         Self { source: Source::Live(Box::new(live)), not_in_trailers, request: None }
     }
 
     /// What comes from the backend after this is cut off.
-    pub(super) fn limit(&mut self, total: Timer) {
-        if let Source::Live(live) = &mut self.source {
-            live.total = Some(total);
+    pub(super) fn limit(&self, total: Timer) {
+        if let Source::Live(live) = &self.source {
+            live.client.limit_answer(total);
         }
     }
 
@@ -260,9 +257,7 @@ impl Live {
         if self.failed.is_some() {
             return self.poll_failure();
         }
-        if let Some(total) = &self.total
-            && total.poll_expired(cx).is_ready()
-        {
+        if self.client.poll_out_of_time(cx).is_ready() {
             self.fail(BodyError::OutOfTime, cx);
             return Poll::Pending;
         }
@@ -336,7 +331,9 @@ impl Live {
             _ => Outcome::Reset,
         };
         self.driver = Driver::Nobody;
-        if let Some(flight) = &mut self.flight {
+        // The lease ends here: how long the client takes for what came before is no
+        // matter of the backend.
+        if let Some(mut flight) = self.flight.take() {
             tracing::debug!(backend = flight.backend(), %error, "answer broke off");
             flight.backend_done(outcome);
         }

@@ -44,9 +44,12 @@ pub(crate) fn check(head: &impl RequestHead, limits: &ListenerLimits) -> Result<
 fn is_web(scheme: &str, authority: &str) -> bool {
     let host = authority.split_once('@').map_or(authority, |(_, host)| host);
     // A second `@` is no host byte.
-    (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
-        && !host.is_empty()
-        && host.bytes().all(is_host_byte)
+    (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")) && is_host(host)
+}
+
+/// Whether a text is `host[:port]`, as far as its bytes tell.
+pub(super) fn is_host(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(is_host_byte)
 }
 
 /// Whether a message has no transfer coding, or `chunked`, said once.
@@ -76,7 +79,7 @@ fn check_host(head: &impl RequestHead) -> Result<(), Trouble> {
 /// What may stand in `host[:port]`: the unreserved, the sub-delimiters, percent
 /// signs, and brackets and colons for addresses. No comma: two hosts joined by
 /// one would be read differently by different backends.
-pub(super) fn is_host_byte(byte: u8) -> bool {
+fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%[]:".contains(&byte)
 }
 

@@ -87,6 +87,8 @@ pub(crate) struct Client {
     receiving: Timer,
     /// Limits how long it takes nothing. Made when it first does.
     sending: OnceCell<Timer>,
+    /// Limits the answer that goes on, if anything limits it as a whole.
+    total: RefCell<Option<Timer>>,
     blocked: Cell<bool>,
     /// The connection has to end in a reset.
     reset: Cell<bool>,
@@ -111,6 +113,7 @@ impl Client {
             answered: Cell::new(false),
             receiving,
             sending: OnceCell::new(),
+            total: RefCell::default(),
             blocked: Cell::new(false),
             reset: Cell::new(false),
             records: Records::default(),
@@ -204,6 +207,7 @@ impl Client {
     /// body if that takes longer.
     pub(super) fn request_ends(&self) {
         self.records.leaves();
+        drop(self.total.take());
         if self.phase.get() != Phase::Request {
             return;
         }
@@ -214,6 +218,16 @@ impl Client {
                 self.receiving.arm(self.settings().timeouts.keep_alive);
             }
         }
+    }
+
+    /// Limits the answer that has begun, until it is handed over.
+    pub(super) fn limit_answer(&self, total: Timer) {
+        *self.total.borrow_mut() = Some(total);
+    }
+
+    /// Ready, once, when the answer takes longer than it may.
+    pub(super) fn poll_out_of_time(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.total.borrow().as_ref().map_or(Poll::Pending, |total| total.poll_expired(cx))
     }
 
     /// Whether the client has yet to take what was written last.
@@ -302,6 +316,11 @@ impl Client {
         {
             return Poll::Ready(Overdue::Take);
         }
+        // The answer's body sees it first, unless hyper asks for none of it as the
+        // client is slow to take it.
+        if self.poll_out_of_time(cx).is_ready() {
+            return Poll::Ready(Overdue::TakeAll);
+        }
         if self.receiving.poll_expired(cx).is_pending() {
             return Poll::Pending;
         }
@@ -342,6 +361,8 @@ pub(super) enum Overdue {
     FinishHead,
     /// Take what waits for it.
     Take,
+    /// Take the whole of an answer, within the time for everything.
+    TakeAll,
     /// Close the connection.
     Close,
 }

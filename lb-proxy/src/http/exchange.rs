@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use lb_core::Outcome;
 
 use super::{
+    binder::Stickiness,
     body::{RequestBody, ResponseBody},
     check::has_known_coding,
     client::{BodyFailure, Client},
@@ -28,6 +29,13 @@ use super::{
 };
 use crate::upstream::{ConnectError, UpstreamConnection, connect, poll_driven};
 
+/// What a backend answered, as the client gets it.
+pub(super) struct Answer {
+    pub(super) response: Response<ResponseBody>,
+    /// What becomes of the client's binding with it, in a cluster that binds.
+    pub(super) stickiness: Option<Stickiness>,
+}
+
 /// How a try ended, if not with the answer.
 pub(super) enum End {
     /// With this the client is left.
@@ -35,14 +43,14 @@ pub(super) enum End {
     /// Another backend may have it.
     Again(Trouble),
     /// There is an answer, but another backend may have a better one.
-    Listed(Box<Response<ResponseBody>>),
+    Listed(Box<Answer>),
 }
 
 pub(super) async fn attempt(
     client: &Rc<Client>,
     mut flight: Flight,
     outgoing: &mut Outgoing,
-) -> Result<Response<ResponseBody>, End> {
+) -> Result<Answer, End> {
     let mut pooled = flight.pooled();
     loop {
         let mut connection = match pooled.take() {
@@ -244,7 +252,7 @@ fn answered(
     connection: Box<UpstreamConnection>,
     outgoing: &Outgoing,
     response: Response<Incoming>,
-) -> Result<Response<ResponseBody>, End> {
+) -> Result<Answer, End> {
     let attempt = Attempt {
         fault: Fault::Status(response.status().as_u16()),
         reused: connection.is_reused(),
@@ -256,21 +264,21 @@ fn answered(
         age: Duration::ZERO,
     };
     let decision = decide(attempt, outgoing.retries());
-    let response = pass_on(client, flight, connection, outgoing, response)?;
+    let answer = prepared(client, flight, connection, outgoing, response)?;
     match decision {
-        Decision::Elsewhere => Err(End::Listed(Box::new(response))),
-        _ => Ok(response),
+        Decision::Elsewhere => Err(End::Listed(Box::new(answer))),
+        _ => Ok(answer),
     }
 }
 
-/// Begins the answer to the client.
-fn pass_on(
+/// Makes an answer what the client is to see.
+fn prepared(
     client: &Rc<Client>,
     mut flight: Flight,
     connection: Box<UpstreamConnection>,
     outgoing: &Outgoing,
     response: Response<Incoming>,
-) -> Result<Response<ResponseBody>, End> {
+) -> Result<Answer, End> {
     let (mut head, body) = response.into_parts();
     let status = head.status.as_u16();
     flight.first_byte(status);
@@ -292,11 +300,11 @@ fn pass_on(
         // The backend may never take what is left.
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    flight.bind(outgoing.bound.as_ref(), &mut head.headers);
+    let stickiness = flight.bind(outgoing.bound.as_ref(), &mut head.headers);
     // hyper answers in the version the client speaks.
     head.version = Version::HTTP_11;
     let body = ResponseBody::of_backend(body, connection, flight, client, status, named);
-    Ok(Response::from_parts(head, body))
+    Ok(Answer { response: Response::from_parts(head, body), stickiness })
 }
 
 /// Whether the connection ends with this answer.

@@ -11,7 +11,7 @@ use lb_core::{Lease, Outcome, PickCx, PickError, backend::IncarnationId};
 
 use super::{
     attempts::{Attempts, Entry},
-    binder::Bound,
+    binder::{Bound, Stickiness},
     status::Trouble,
 };
 use crate::{
@@ -76,13 +76,13 @@ impl Flight {
     }
 
     /// Tells the client to whom it is bound, where that is news.
-    pub(super) fn bind(&self, bound: Option<&Bound>, headers: &mut HeaderMap) {
-        if let Some(binder) = &self.cluster.binder {
-            let now = self.worker.clock.unix();
-            let stickiness = binder.bind(bound, &self.lease, headers, now);
-            self.cluster.kept.tally.bound(stickiness);
-            self.entry.binds(stickiness);
-        }
+    pub(super) fn bind(
+        &self,
+        bound: Option<&Bound>,
+        headers: &mut HeaderMap,
+    ) -> Option<Stickiness> {
+        let binder = self.cluster.binder.as_ref()?;
+        Some(binder.bind(bound, &self.lease, headers, self.worker.clock.unix()))
     }
 
     /// The request goes out once more, as the connection was stale; so are others.

@@ -16,15 +16,16 @@ use std::{future::Future, rc::Rc};
 use http::{HeaderValue, Request, Response, header};
 use http_body::Body;
 use hyper::body::Incoming;
-use lb_core::{PickError, Tried};
+use lb_core::{PickError, Tried, strategy::Binding};
 
 use super::{
     attempts::Attempts,
+    binder::{Binder, is_there},
     body::{RequestBody, RequestGuard, ResponseBody},
     check::check,
     client::Client,
     deadlines::Deadlines,
-    exchange::{End, attempt},
+    exchange::{Answer, End, attempt},
     outgoing::Outgoing,
     request_id::{self, X_REQUEST_ID},
     rewrite::{Rewritten, rewrite},
@@ -66,7 +67,7 @@ pub(super) fn answer(
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
         if let Some(total) = total {
-            response.body_mut().limit(total);
+            response.body().limit(total);
         }
         response.body_mut().ends(RequestGuard::new(client, attempts));
         response
@@ -111,8 +112,9 @@ fn prepare(
     let is_harmless = retry.any_method || head.method.is_idempotent();
     let is_repeatable = is_harmless && body.is_end_stream();
     let now = || client.worker.clock.unix();
-    let bound =
-        of.binder.as_ref().and_then(|binder| binder.take(&head.uri, &mut head.headers, now()));
+    let finds = |binding: Binding<'_>| is_there(of.kept.handle.borrow().snapshot(), binding);
+    let take = |binder: &Binder| binder.take(&head.uri, &mut head.headers, now(), finds);
+    let bound = of.binder.as_ref().and_then(take);
     let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client), named));
     Ok(Outgoing {
         cluster,
@@ -146,16 +148,23 @@ async fn forward(
     loop {
         let flight = match outgoing.pick(client, &tried) {
             Ok(flight) => flight,
-            Err(error) => return best.unwrap_or_else(|| Err(nobody(error))).map(|answer| *answer),
+            Err(error) => {
+                // A token was taken for this try.
+                if best.is_some() {
+                    outgoing.give_back_token(client);
+                }
+                let kept = best.unwrap_or_else(|| Err(nobody(error)));
+                return kept.map(|answer| outgoing.pass_on(*answer));
+            }
         };
         tried.add(flight.incarnation());
         if let Some(last) = &best {
             outgoing.cluster().kept.tally.retries(reason(last)).add();
         }
         let end = match attempt(client, flight, outgoing).await {
-            Ok(response) => {
+            Ok(answer) => {
                 discard(best);
-                return Ok(response);
+                return Ok(outgoing.pass_on(answer));
             }
             Err(end) => end,
         };
@@ -170,14 +179,14 @@ async fn forward(
             discard(best.replace(next));
         }
         if !(may_go_on && outgoing.take_token(client)) {
-            let answer = best.unwrap_or(Err(Trouble::NoBackend));
-            return answer.map(|answer| *answer);
+            let kept = best.unwrap_or(Err(Trouble::NoBackend));
+            return kept.map(|answer| outgoing.pass_on(*answer));
         }
     }
 }
 
 /// What a try came to, when there was perhaps more to come.
-type Kept = Result<Box<Response<ResponseBody>>, Trouble>;
+type Kept = Result<Box<Answer>, Trouble>;
 
 fn reason(last: &Kept) -> RetryReason {
     match last {
@@ -190,7 +199,7 @@ fn reason(last: &Kept) -> RetryReason {
 
 fn discard(answer: Option<Kept>) {
     if let Some(Ok(answer)) = answer {
-        answer.into_body().discard();
+        answer.response.into_body().discard();
     }
 }
 

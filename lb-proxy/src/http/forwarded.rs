@@ -19,8 +19,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderValue, header};
 
-use super::headers::{
-    Origin, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO,
+use super::{
+    check::is_host,
+    headers::{Origin, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO},
 };
 use crate::listen::TrustedProxies;
 
@@ -87,8 +88,11 @@ pub(super) fn is_kept(name: &str) -> bool {
 pub(super) fn say_on(headers: &mut HeaderMap, from: &Origin, believed: Believed) {
     let Element { scheme, host, .. } = believed.forwarded.unwrap_or_default();
     let mut way = Vec::new();
-    for line in headers.get_all(X_FORWARDED_FOR) {
-        way.extend_from_slice(line.as_bytes());
+    for line in headers.get_all(X_FORWARDED_FOR).iter().map(|line| line.as_bytes().trim_ascii()) {
+        if line.is_empty() {
+            continue;
+        }
+        way.extend_from_slice(line);
         way.extend_from_slice(b", ");
     }
     if way.is_empty() && believed.client != from.neighbour {
@@ -165,12 +169,18 @@ fn read_element(text: &str) -> Element {
         let header = || HeaderValue::from_str(value).ok();
         match name.trim() {
             name if name.eq_ignore_ascii_case("for") => element.by_client = read_address(value),
-            name if name.eq_ignore_ascii_case("proto") => element.scheme = header(),
-            name if name.eq_ignore_ascii_case("host") => element.host = header(),
+            name if name.eq_ignore_ascii_case("proto") && is_scheme(value) => {
+                element.scheme = header();
+            }
+            name if name.eq_ignore_ascii_case("host") && is_host(value) => element.host = header(),
             _ => {}
         }
     }
     element
+}
+
+fn is_scheme(value: &str) -> bool {
+    value.eq_ignore_ascii_case("http") || value.eq_ignore_ascii_case("https")
 }
 
 /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.

@@ -148,6 +148,20 @@ pub(super) fn is_claim(name: &str) -> bool {
             || name.len() == 12 && begins(b"x-request-id") && name != "x-request-id")
 }
 
+/// Whether a backend gets a header that routes may ask for, unless `Connection` names
+/// it. `is_trusted`: the neighbour is believed.
+pub(super) fn is_passed_on(name: &str, is_trusted: bool) -> bool {
+    name != "forwarded" && (!is_claim(name) || is_trusted && is_kept(name))
+}
+
+/// Whether a header is for one connection only because `Connection` says so.
+pub(super) fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
+    let name = name.as_str().as_bytes();
+    let mut lines = headers.get_all(header::CONNECTION).iter();
+    !NOT_REMOVED_BY_NAME.contains(&name)
+        && lines.any(|line| tokens(line.as_bytes()).any(|token| token.eq_ignore_ascii_case(name)))
+}
+
 fn scan(head: &impl Head) -> Changes {
     let mut changes = Changes::default();
     for (name, value) in head.headers() {
@@ -178,6 +192,11 @@ fn scan(head: &impl Head) -> Changes {
             "via" => changes.has_via = true,
             "location" | "content-location" | "refresh" | "set-cookie" => {
                 changes.names_places = true;
+            }
+            // Who gets headers as variables cannot tell them from those that say how
+            // long the message is.
+            "content_length" | "transfer_encoding" => {
+                changes.also_removed.extend(HeaderName::from_bytes(name.as_bytes()).ok());
             }
             name if is_claim(name) => {
                 changes.also_removed.extend(HeaderName::from_bytes(name.as_bytes()).ok());

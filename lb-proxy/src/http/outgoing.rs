@@ -2,12 +2,20 @@
 
 use std::{mem, net::IpAddr, rc::Rc};
 
-use http::{HeaderValue, Request, header};
+use http::{HeaderValue, Request, Response, header};
 use lb_core::{PickCx, PickError, Tried};
 
 use super::{
-    attempts::Attempts, binder::Bound, body::RequestBody, client::Client, deadlines::Deadlines,
-    flight::Flight, key::ClientKey, public::PublicForm, retry::RetryOn,
+    attempts::Attempts,
+    binder::Bound,
+    body::{RequestBody, ResponseBody},
+    client::Client,
+    deadlines::Deadlines,
+    exchange::Answer,
+    flight::Flight,
+    key::ClientKey,
+    public::PublicForm,
+    retry::RetryOn,
 };
 use crate::{
     runtime::site::{Site, WorkerCluster},
@@ -86,6 +94,22 @@ impl Outgoing {
             kept.tally.retry_budget_exhausted.add();
         }
         has_token
+    }
+
+    /// Gives back a token that nobody could be tried with.
+    pub(super) fn give_back_token(&self, client: &Client) {
+        self.cluster().kept.budget.borrow_mut().give_back(client.worker.clock.coarse());
+    }
+
+    /// This is the answer that the client gets.
+    pub(super) fn pass_on(&self, answer: Answer) -> Response<ResponseBody> {
+        if let Some(stickiness) = answer.stickiness {
+            self.cluster().kept.tally.bound(stickiness);
+            if let Some(attempts) = &self.attempts {
+                attempts.binds(stickiness);
+            }
+        }
+        answer.response
     }
 
     /// Whether it may be replayed: once for free, then for a token.

@@ -3,10 +3,16 @@
 //! Two things that look alike are kept apart. A connection that was kept open may
 //! have been closed by the backend at the very moment it is used again. That is
 //! nobody's fault, so it is not a retry: the request is *replayed* once, on a fresh
-//! connection to the same backend, provided it cannot have been carried out or
-//! carrying it out twice is harmless; not, if it is closed after the backend has had
-//! the request for a while, for it was working on it. Everything else is a failure,
-//! after which the request may go *elsewhere*, as far as [`RetryOn`] says.
+//! connection to the same backend, provided it cannot have been carried out, or
+//! carrying it out twice is harmless and resets are listed; not, if it is closed after
+//! the backend has had the request for a while, for it was working on it. Everything
+//! else is a failure, after which the request may go *elsewhere*, as far as [`RetryOn`]
+//! says.
+//!
+//! The first replay of a request takes no token. A backend that closes often after an
+//! answer would use up those of real retries, and to one that is down it adds nothing:
+//! each takes a kept connection, so there are no more of them than requests that this
+//! backend has answered.
 //!
 //! What a backend may have seen is never sent again unless that is harmless: the
 //! method is idempotent, or somebody has said that all are, and there is no body.
@@ -67,7 +73,7 @@ pub(crate) enum Decision {
 }
 
 pub(crate) fn decide(attempt: Attempt, on: &RetryOn) -> Decision {
-    if attempt.is_stale() {
+    if attempt.is_stale() && (attempt.unsent || on.reset) {
         return Decision::Replay;
     }
     let nobody_has_it = attempt.unsent && !attempt.went_out;
@@ -122,6 +128,9 @@ mod tests {
         assert_eq!(decided(Attempt { unsent: true, repeatable: false, ..STALE }), Replay);
         assert_eq!(decided(Attempt { repeatable: false, ..STALE }), GiveUp);
         assert_eq!(decided(Attempt { another: false, ..STALE }), Replay, "it is no retry");
+        let unlisted = RetryOn { reset: false, ..RetryOn::default() };
+        assert_eq!(decide(STALE, &unlisted), GiveUp);
+        assert_eq!(decide(Attempt { unsent: true, ..STALE }, &unlisted), Replay);
     }
 
     #[test]

@@ -25,7 +25,8 @@ impl Default for RetrySettings {
 pub struct RetryOn {
     /// No connection could be made.
     pub connect: bool,
-    /// The connection broke before a byte of an answer.
+    /// The connection broke before a byte of an answer. Without this, no request that
+    /// was sent is sent again, not even where a kept connection was closed meanwhile.
     pub reset: bool,
     /// No byte of an answer in `timeout.first_byte` or `timeout.per_try`.
     pub timeout: bool,

@@ -44,7 +44,7 @@ pub(super) fn rewrite(
     if let Some(believed) = &believed {
         client.records.note(|record| record.came_from(believed.client));
     }
-    let Routed { route, target, prefix } = routed(head, client_ip, routes)?;
+    let Routed { route, target, prefix } = routed(head, client_ip, believed.is_some(), routes)?;
     client.records.note(|record| record.route = Some((*route.name).into()));
     if let Target::Absolute { .. } = head.target() {
         let host = HeaderValue::from_str(host_of(head)).ok();
@@ -92,11 +92,13 @@ struct Routed<'a> {
 fn routed<'a>(
     head: &request::Parts,
     client_ip: IpAddr,
+    is_trusted: bool,
     routes: &'a RouteTable,
 ) -> Result<Routed<'a>, Trouble> {
     let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let facts = RequestFacts::new(&head.method, host_of(head), target, &head.headers, client_ip);
     let facts = facts.map_err(|_| Trouble::Target)?;
+    let facts = if is_trusted { facts } else { facts.of_stranger() };
     let route = routes.decide(&facts).map_err(|unrouted| match unrouted {
         Unrouted::NoRoute => Trouble::NoRoute,
         Unrouted::ForeignHost => Trouble::ForeignHost,

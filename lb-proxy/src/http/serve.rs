@@ -124,6 +124,10 @@ where
                 self.end = end::CLIENT_TIMEOUT;
                 self.reset();
             }
+            Overdue::TakeAll => {
+                self.end = Trouble::TotalTimeout.verdict().word;
+                self.reset();
+            }
             Overdue::FinishHead => {
                 self.refused(Trouble::HeadStalled);
                 if let Some(stream) = self.take_stream() {

@@ -10,6 +10,10 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 use super::body::ResponseBody;
 
+/// How many seconds a client should wait that nobody is there for at present: backends
+/// come back, and places become free, at any time.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
 /// Why a request could not be answered by a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -143,6 +147,9 @@ pub(crate) fn answer(
     let mut response = Response::new(ResponseBody::own(text));
     *response.status_mut() = trouble.verdict().status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
     response
 }
 
@@ -214,6 +221,21 @@ mod tests {
             assert_eq!(value["status"], 503);
             assert_eq!(value["detail"], "no-backend");
             assert_eq!(value["request_id"].as_str(), id.map(|_| "r-1"));
+        }
+    }
+
+    #[test]
+    fn who_is_turned_away_for_now_is_told_when_to_come_back() {
+        for (trouble, expected) in [
+            (Trouble::NoBackend, Some("1")),
+            (Trouble::Overload, Some("1")),
+            (Trouble::OutOfResources, Some("1")),
+            (Trouble::Refused, None),
+            (Trouble::NoRoute, None),
+        ] {
+            let answer = answer(trouble, Form::Html, None);
+            let after = answer.headers().get(header::RETRY_AFTER);
+            assert_eq!(after.map(|after| after.to_str().unwrap()), expected, "{trouble:?}");
         }
     }
 

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, header};
 
 use super::headers::{Named, is_claim};
 
-const NOT_IN_TRAILERS: [HeaderName; 39] = [
+const NOT_IN_TRAILERS: [HeaderName; 41] = [
     // About the connection, and about how the message is read.
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -20,6 +20,8 @@ const NOT_IN_TRAILERS: [HeaderName; 39] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     header::CONTENT_LENGTH,
+    HeaderName::from_static("content_length"),
+    HeaderName::from_static("transfer_encoding"),
     header::CONTENT_ENCODING,
     header::CONTENT_TYPE,
     header::CONTENT_RANGE,

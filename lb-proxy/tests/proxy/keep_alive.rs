@@ -11,9 +11,8 @@ use std::{
 
 use lb_core::{Cause, Change, cluster::CauseKind};
 
-use crate::support::{GET, Origin, Peer, block_on, eventually, membership, proxy, proxy_with};
+use crate::support::{GET, OK, Origin, Peer, block_on, eventually, membership, proxy, proxy_with};
 
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
 
 #[test]

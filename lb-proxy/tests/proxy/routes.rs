@@ -1,18 +1,24 @@
 //! Which backend a request reaches, and what it is asked for there.
 
 use lb_core::{Cluster, strategy::RoundRobin};
-use lb_proxy::{ClusterSettings, Condition, HostPattern, PathPattern, Route, RouteTable, Service};
+use lb_proxy::{
+    ClusterSettings, Condition, HostPattern, PathPattern, Route, RouteTable, Service,
+    TrustedProxies, ValuePattern,
+};
 
 use crate::support::{GET, Origin, Proxied, membership, proxy_with};
 
 /// A proxy in front of two clusters of one backend each, with these routes.
 fn two(origins: &[Origin; 2], routes: Vec<Route>) -> Proxied {
-    proxy_with(&[origins[0].address], |service: &mut Service| {
-        let second = Cluster::builder("second").membership(membership(&[origins[1].address]));
-        let second = second.strategy(RoundRobin::default()).build();
-        service.clusters.push(ClusterSettings::new(second));
-        service.routes = RouteTable::new(routes).into();
-    })
+    proxy_with(&[origins[0].address], |service| put_behind(service, origins, routes))
+}
+
+/// Adds the second cluster, and has these routes lead to both.
+fn put_behind(service: &mut Service, origins: &[Origin; 2], routes: Vec<Route>) {
+    let second = Cluster::builder("second").membership(membership(&[origins[1].address]));
+    let second = second.strategy(RoundRobin::default()).build();
+    service.clusters.push(ClusterSettings::new(second));
+    service.routes = RouteTable::new(routes).into();
 }
 
 fn origins() -> [Origin; 2] {
@@ -47,7 +53,17 @@ fn dots_do_not_lead_around_a_route_and_the_backend_gets_what_was_sent() {
 fn a_path_with_two_meanings_is_refused() {
     let origins = origins();
     let proxied = two(&origins, vec![Route::everything(0), Route::prefix("/admin", 1)]);
-    for target in ["/..", "/a/..;/admin", "/a%2f../admin", "/admin%2Fx", "/a//../admin"] {
+    for target in [
+        "/..",
+        "/a/..;/admin",
+        "/a%2f../admin",
+        "/admin%2Fx",
+        "/a//../admin",
+        "/admin%2Fx/../secret",
+        "/admin;x/secret",
+        "/;/admin",
+        "/public/;/../admin",
+    ] {
         let answer = proxied.ask(&request("a", target));
         assert_eq!(answer.status(), 400, "{target}");
         assert!(answer.text().contains("bad-target"), "{answer:?}");
@@ -111,4 +127,24 @@ fn what_was_matched_is_removed() {
     assert_eq!(asked(&origins), [vec!["/apix"], vec!["/x?y=/api", "/", "/z"]]);
     assert_eq!(origins[1].last().header("x-forwarded-prefix"), Some("/api"));
     assert_eq!(origins[0].last().header("x-forwarded-prefix"), None);
+}
+
+#[test]
+fn a_stranger_does_not_choose_a_route_by_what_it_claims() {
+    let origins = origins();
+    let name = "x-forwarded-proto".parse().unwrap();
+    let value = ValuePattern::Exact("https".into());
+    let mut secure = Route::everything(1);
+    secure.when = Condition::Header { name, value };
+    let routes = vec![Route::everything(0), secure];
+    let claim = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\n\r\n";
+    two(&origins, routes.clone()).ask(claim);
+    assert_eq!(asked(&origins), [vec!["/"], vec![]]);
+    let proxied = proxy_with(&[origins[0].address], |service: &mut Service| {
+        put_behind(service, &origins, routes);
+        let everybody = "0.0.0.0/0".parse().unwrap();
+        service.listeners[0].trusted_proxies = TrustedProxies::new([everybody]);
+    });
+    proxied.ask(claim);
+    assert_eq!(asked(&origins), [vec!["/"], vec!["/"]]);
 }

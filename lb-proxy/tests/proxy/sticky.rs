@@ -283,6 +283,27 @@ fn a_client_that_is_sent_elsewhere_is_bound_to_who_answered() {
 }
 
 #[test]
+fn an_answer_that_is_retried_binds_nobody() {
+    let busy = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+    let (busy, b) = (Origin::answering(busy), named("b"));
+    let backends = [("a", busy.address), ("b", b.address)];
+    let settings = settings(StickyValue::Name);
+    let cluster = cluster(&backends, &settings);
+    let proxied = proxy_with(&[], |service| {
+        service.clusters[0].cluster = cluster.clone();
+        service.clusters[0].sticky = Some(settings);
+        service.clusters[0].retry.on.statuses = [503].into();
+    });
+    for cookie in [None, None, Some("LB=.a")] {
+        let (answer, set) = ask(&proxied, "/", cookie);
+        assert_eq!((answer.text(), set.as_deref()), ("b", Some("LB=.b")));
+    }
+    assert_eq!(busy.requests().len(), 2);
+    let seen = proxied.running.counters().clusters[0].sticky_total;
+    assert_eq!((seen.kept, seen.new, seen.moved), (0, 2, 1));
+}
+
+#[test]
 fn a_strategy_by_key_gets_the_octets_of_whom_a_trusted_proxy_names() {
     let origins = [named("a"), named("b"), named("c")];
     let backends: Vec<_> =

@@ -1,6 +1,9 @@
 //! What happens when somebody takes too long.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex, mpsc},
+    time::{Duration, Instant},
+};
 
 use lb_core::{
     Cluster,
@@ -9,7 +12,7 @@ use lb_core::{
 };
 use lb_proxy::ClusterSettings;
 
-use crate::support::{Client, GET, Origin, block_on, eventually, membership, proxy_with};
+use crate::support::{Client, GET, Origin, PATIENCE, block_on, eventually, membership, proxy_with};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -98,23 +101,28 @@ fn half_a_head_does_not_cut_the_answer_before_it() {
     });
 }
 
-/// Picks whoever there is, and has the worker stand still for a while.
-#[derive(Debug, Clone, Copy)]
-struct Sleepy(Duration);
+/// Picks whoever there is. Has the worker stand still meanwhile, until told otherwise.
+#[derive(Debug, Clone)]
+struct StandsStill {
+    begins: mpsc::Sender<()>,
+    ends: Arc<Mutex<mpsc::Receiver<()>>>,
+}
 
-impl Strategy for Sleepy {
+impl Strategy for StandsStill {
     fn name(&self) -> &'static str {
-        "sleepy"
+        "stands_still"
     }
 
     fn build(&mut self, _: View<'_>, _: &BuildCx) -> Box<dyn Picker> {
-        Box::new(*self)
+        Box::new(self.clone())
     }
 }
 
-impl Picker for Sleepy {
+impl Picker for StandsStill {
     fn pick(&self, view: View<'_>, _: &PickCx<'_>) -> Option<Choice> {
-        std::thread::sleep(self.0);
+        let _ = self.begins.send(());
+        // An error means that nobody wants it to stand still any more.
+        let _ = self.ends.lock().unwrap().recv();
         view.slots().next().map(|slot| Choice::new(slot, Reason::First))
     }
 }
@@ -122,21 +130,27 @@ impl Picker for Sleepy {
 #[test]
 fn a_client_is_not_late_when_it_is_us_who_are() {
     let origin = Origin::ok();
-    let pause = Duration::from_secs(1);
+    let (begins, has_begun) = mpsc::channel();
+    let (goes_on, ends) = mpsc::channel();
+    // Longer than it takes to begin.
+    let limit = 20 * SHORT;
     let proxied = proxy_with(&[], |service| {
-        let cluster = Cluster::builder("test").strategy(Sleepy(pause));
+        let ends = Arc::new(Mutex::new(ends));
+        let cluster = Cluster::builder("test").strategy(StandsStill { begins, ends });
         let cluster = cluster.membership(membership(&[origin.address])).build();
         service.clusters = vec![ClusterSettings::new(cluster)];
-        service.listeners[0].timeouts.keep_alive = 6 * SHORT;
+        service.listeners[0].timeouts.keep_alive = limit;
     });
     let mut others: Vec<_> = (0..2).map(|_| proxied.client()).collect();
     let mut client = proxied.client();
     client.send(GET);
-    // The worker stands still now, and will until all of these are overdue.
-    std::thread::sleep(2 * SHORT);
+    has_begun.recv_timeout(PATIENCE).unwrap();
     for other in &mut others {
         other.send(GET);
     }
+    // Until all of these are overdue.
+    std::thread::sleep(limit + 3 * SHORT);
+    drop(goes_on);
     for other in &mut others {
         assert_eq!(other.answer(GET).text(), "ok");
     }

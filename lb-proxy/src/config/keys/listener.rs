@@ -18,6 +18,7 @@ pub(super) static LISTENER: Section = Section {
                 "networks whose `X-Forwarded-*` is believed",
             )
             .or("[]"),
+            Key::new("request_id", Shape::Boolean, "give requests an `X-Request-Id`").or("true"),
         ],
     )
 };

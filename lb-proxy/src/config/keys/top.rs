@@ -27,6 +27,8 @@ pub(in crate::config) static TOP: Section = Section {
                 "networks whose `X-Forwarded-*` is believed, for all listeners",
             )
             .or("[]"),
+            Key::new("request_id", Shape::Boolean, "give requests of all listeners an id")
+                .or("true"),
             Key::new("listen", Shape::Text, "where to listen").or("\"127.0.0.1:8080\""),
             Key::new("listener", Shape::List(&Shape::Table(&LISTENER)), "several listeners"),
             Key::new("to", BACKENDS, "backends of a cluster `default` that gets every request"),

@@ -24,7 +24,12 @@ fn taken(binder: &Binder, target: &str, cookies: &[&str]) -> (Option<Bound>, Vec
     for cookie in cookies {
         headers.append(header::COOKIE, HeaderValue::from_str(cookie).unwrap());
     }
-    let bound = binder.take(&target.parse().unwrap(), &mut headers, NOW);
+    let finds = |binding: Binding<'_>| match binding {
+        Binding::Name(name) => name == "b",
+        Binding::Route(route) => route == 0xab,
+        _ => false,
+    };
+    let bound = binder.take(&target.parse().unwrap(), &mut headers, NOW, finds);
     let left = headers.get_all(header::COOKIE).iter();
     (bound, left.map(|value| value.to_str().unwrap().to_owned()).collect())
 }
@@ -32,7 +37,7 @@ fn taken(binder: &Binder, target: &str, cookies: &[&str]) -> (Option<Bound>, Vec
 #[test]
 fn an_opaque_cookie_is_taken_out_and_others_are_not() {
     let binder = binder(StickyValue::Derived);
-    let bound = Some(Bound::Route(0xab));
+    let (bound, gone) = (Some(Bound::Route(0xab)), Some(Bound::Route(0xcd)));
     let value = "00000000000000ab";
     let none: [&str; 0] = [];
     for (cookies, expected, left) in [
@@ -41,6 +46,8 @@ fn an_opaque_cookie_is_taken_out_and_others_are_not() {
         (vec![format!("LB=\"{value}\"")], &bound, vec![]),
         (vec![format!("a=1; LB={value}"), "c=3".into()], &bound, vec!["a=1; c=3"]),
         (vec![format!("LB=junk; LB={value}")], &bound, vec![]),
+        (vec![format!("LB=00000000000000cd; LB={value}")], &bound, vec![]),
+        (vec!["LB=00000000000000cd; LB=00000000000000ce".into()], &gone, vec![]),
         (vec!["LB=junk".into()], &None, vec![]),
         (vec![format!("XLB={value}; LBX={value}; lb={value}")], &None, vec!["same"]),
         (vec!["a=1;;b".into(), "c".into()], &None, vec!["same"]),
@@ -62,6 +69,9 @@ fn a_name_is_read_as_apache_reads_it_and_stays() {
         ("/", "LB=session.b; x=1", &b),
         ("/;LB=s.b", "LB=.a", &b),
         ("/x?y=1&LB=.b&z", "", &b),
+        ("/", "LB=.gone; LB=.b", &b),
+        ("/;LB=.gone", "LB=.b", &b),
+        ("/", "LB=.gone", &Some(Bound::Name("gone".into()))),
         ("/", "LB=b", &None),
         ("/", "LBX=.b", &None),
     ] {

@@ -134,6 +134,28 @@ fn forwarded_goes_on_in_the_older_form() {
 }
 
 #[test]
+fn only_a_scheme_and_a_host_go_on_as_such() {
+    let said = |line: &str| {
+        let headers = said_on(&[("forwarded", line), ("host", "inner")]);
+        let text = |name: &str| headers[name].to_str().unwrap().to_owned();
+        (text("x-forwarded-proto"), text("x-forwarded-host"))
+    };
+    let ours = ("http".to_owned(), "inner".to_owned());
+    assert_eq!(said("for=192.0.2.1;proto=\"javascript:\";host=\"a b\""), ours);
+    assert_eq!(said("for=192.0.2.1;proto=\"https,x\";host=\"a/b\""), ours);
+    assert_eq!(said("for=192.0.2.1;proto=;host="), ours);
+    let theirs = ("HTTPS".to_owned(), "a:80".to_owned());
+    assert_eq!(said("for=192.0.2.1;proto=HTTPS;host=\"a:80\""), theirs);
+}
+
+#[test]
+fn an_empty_line_is_no_part_of_the_way() {
+    let headers = said_on(&[("x-forwarded-for", ""), ("x-forwarded-for", " 192.0.2.1 ")]);
+    assert_eq!(headers["x-forwarded-for"], "192.0.2.1, 10.0.0.1");
+    assert_eq!(said_on(&[("x-forwarded-for", "")])["x-forwarded-for"], "10.0.0.1");
+}
+
+#[test]
 fn prefixes_add_up() {
     let prefix = |before: &[(&'static str, &str)]| {
         let mut headers = map(before);

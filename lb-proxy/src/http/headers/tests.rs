@@ -82,6 +82,12 @@ fn what_a_client_claims_about_itself_is_replaced() {
 }
 
 #[test]
+fn another_spelling_of_a_length_does_not_pass() {
+    let seen = forwarded(&[("Content_Length", "5"), ("transfer_encoding", "chunked")]);
+    assert_eq!(seen, pairs(&SET));
+}
+
+#[test]
 fn a_connection_header_cannot_take_the_host_or_the_length_away() {
     let seen = forwarded(&[
         ("connection", "host, content-length, transfer-encoding, x-forwarded-for"),

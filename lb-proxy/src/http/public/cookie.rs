@@ -9,14 +9,14 @@ use super::{Names, prefixed, reference::split_port};
 /// cookie at all.
 pub(super) fn public(line: &str, names: &Names<'_>) -> Option<String> {
     let is_domain = |part: &str| {
-        part.trim_start().get(..6).is_some_and(|name| name.eq_ignore_ascii_case("domain"))
+        part.trim_ascii_start().get(..6).is_some_and(|name| name.eq_ignore_ascii_case("domain"))
     };
     if names.prefix.is_empty() && !line.split(';').any(is_domain) {
         return None;
     }
     let mut parts = line.split(';');
     let pair = parts.next()?;
-    let name = pair.split_once('=')?.0.trim();
+    let name = pair.split_once('=')?.0.trim_ascii();
     // A browser takes such a cookie only with `Path=/`, and wants it for all of the
     // host.
     let is_host_wide = name.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case("__Host-"));
@@ -24,13 +24,13 @@ pub(super) fn public(line: &str, names: &Names<'_>) -> Option<String> {
     let mut public = pair.to_owned();
     for part in parts {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        let is = |attribute: &str| name.trim().eq_ignore_ascii_case(attribute);
-        if is("domain") && is_backend(value.trim(), names) {
+        let is = |attribute: &str| name.trim_ascii().eq_ignore_ascii_case(attribute);
+        if is("domain") && is_backend(value.trim_ascii(), names) {
             changed = true;
             continue;
         }
         public.push(';');
-        let path = Some(value.trim()).filter(|path| is("path") && path.starts_with('/'));
+        let path = Some(value.trim_ascii()).filter(|path| is("path") && path.starts_with('/'));
         match path.filter(|_| !is_host_wide).and_then(|path| public_path(path, names)) {
             Some(path) => {
                 public.push_str(name);

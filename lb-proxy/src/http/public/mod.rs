@@ -26,7 +26,7 @@ use http::{
 };
 
 use super::{
-    check::is_host_byte,
+    check::is_host,
     headers::{X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO},
 };
 
@@ -64,7 +64,9 @@ impl PublicForm {
     /// Of a request whose headers are those that a backend is to see. Unless
     /// `is_trusted`, its neighbour is the client.
     pub(super) fn of(headers: &HeaderMap, prefix: Option<&str>, is_trusted: bool) -> Self {
-        let said = |name| is_trusted.then(|| headers.get(name).cloned()).flatten();
+        // The last line, and of it the last member, is the neighbour's own.
+        let last = |name| headers.get_all(name).iter().next_back().cloned();
+        let said = |name| is_trusted.then(|| last(name)).flatten();
         Self {
             sent_host: headers.get(header::HOST).cloned(),
             said_host: said(X_FORWARDED_HOST),
@@ -76,9 +78,9 @@ impl PublicForm {
 
     /// Puts the headers of an answer right. `address` is the backend's.
     pub(super) fn apply(&self, headers: &mut HeaderMap, address: &str) {
-        let sent_host = first(self.sent_host.as_ref()).unwrap_or_default();
-        let said_host = first(self.said_host.as_ref()).filter(|host| is_host(host));
-        let is_https = first(self.said_scheme.as_ref())
+        let sent_host = last(self.sent_host.as_ref()).unwrap_or_default();
+        let said_host = last(self.said_host.as_ref()).filter(|host| is_host(host));
+        let is_https = last(self.said_scheme.as_ref())
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
         let prefix = self.prefix.as_deref().unwrap_or_default();
         let names = Names {
@@ -87,7 +89,7 @@ impl PublicForm {
             host: said_host.unwrap_or(sent_host),
             scheme: if is_https { "https" } else { "http" },
             prefix,
-            whole_prefix: first(self.whole_prefix.as_ref()).unwrap_or(prefix),
+            whole_prefix: last(self.whole_prefix.as_ref()).unwrap_or(prefix),
         };
         for name in [header::LOCATION, header::CONTENT_LOCATION] {
             change(headers, name, |value| reference::public(value, &names));
@@ -98,26 +100,27 @@ impl PublicForm {
 }
 
 /// Changes every line of a header for which the rule has another text.
+///
+/// What is not UTF-8 is read as Latin-1, which has a character for every byte. Rules
+/// act on ASCII only and leave the others as they are.
 fn change(headers: &mut HeaderMap, name: HeaderName, rule: impl Fn(&str) -> Option<String>) {
     let Entry::Occupied(mut lines) = headers.entry(name) else { return };
     for line in lines.iter_mut() {
-        if let Ok(text) = str::from_utf8(line.as_bytes())
-            && let Some(text) = rule(text)
-            && let Ok(text) = HeaderValue::from_bytes(text.as_bytes())
-        {
-            *line = text;
+        let changed = match str::from_utf8(line.as_bytes()) {
+            Ok(text) => rule(text).map(String::into_bytes),
+            Err(_) => rule(&line.as_bytes().iter().copied().map(char::from).collect::<String>())
+                .map(|text| text.chars().filter_map(|byte| u8::try_from(byte).ok()).collect()),
+        };
+        if let Some(Ok(changed)) = changed.map(|bytes| HeaderValue::from_bytes(&bytes)) {
+            *line = changed;
         }
     }
 }
 
-/// The first member of a list: what the outermost proxy says.
-fn first(value: Option<&HeaderValue>) -> Option<&str> {
+/// The last member of a list: what is left of it a client may have made up.
+fn last(value: Option<&HeaderValue>) -> Option<&str> {
     let value = value?.to_str().ok()?;
-    Some(value.split(',').next().unwrap_or(value).trim())
-}
-
-fn is_host(host: &str) -> bool {
-    !host.is_empty() && host.bytes().all(is_host_byte)
+    Some(value.rsplit(',').next().unwrap_or(value).trim())
 }
 
 /// Puts the prefix before a path that does not begin with it yet.

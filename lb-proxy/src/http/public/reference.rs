@@ -33,11 +33,11 @@ pub(super) fn refresh(value: &str, names: &Names<'_>) -> Option<String> {
     let begin = value.find([';', ','])? + 1;
     let (delay, rest) = value.split_at(begin);
     let (name, url) = rest.split_once('=')?;
-    if !name.trim().eq_ignore_ascii_case("url") {
+    if !name.trim_ascii().eq_ignore_ascii_case("url") {
         return None;
     }
-    let quote = url.trim_start().chars().next().filter(|first| matches!(first, '"' | '\''));
-    let url = url.trim();
+    let quote = url.trim_ascii_start().chars().next().filter(|first| matches!(first, '"' | '\''));
+    let url = url.trim_ascii();
     let (url, quote) = match quote {
         Some(quote) => (url.strip_prefix(quote)?.strip_suffix(quote)?, quote.to_string()),
         None => (url, String::new()),

@@ -1,6 +1,6 @@
 //! What else a route wants of a request.
 //!
-//! Headers are compared by each of their lines. The parameters of a query are
+//! Headers are compared by each of their lines, those that backends get. The parameters of a query are
 //! compared decoded, as forms are: a backend decodes them, and what is spelt
 //! differently for us and for it would get around a condition.
 
@@ -62,10 +62,7 @@ impl Condition {
         match self {
             Self::Always => true,
             Self::Method(methods) => methods.contains(facts.method()),
-            Self::Header { name, value } => {
-                let mut lines = facts.headers().get_all(name).iter();
-                lines.any(|line| value.matches(line.as_bytes()))
-            }
+            Self::Header { name, value } => facts.lines(name).any(|line| value.matches(line)),
             Self::Query { name, value } => {
                 let query = facts.query().unwrap_or_default().as_bytes();
                 form_urlencoded::parse(query)
@@ -99,7 +96,8 @@ impl ValuePattern {
         match self {
             Self::Present => true,
             Self::Exact(text) => text.as_bytes() == value,
-            Self::Regex(regex) => str::from_utf8(value).is_ok_and(|value| regex.is_match(value)),
+            // One byte that is no text must not hide the rest from an expression.
+            Self::Regex(regex) => regex.is_match(&String::from_utf8_lossy(value)),
         }
     }
 }

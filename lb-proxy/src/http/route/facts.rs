@@ -1,10 +1,18 @@
 //! What routes know of a request.
+//!
+//! A route must not go by a header that its backend never sees: what a stranger claims
+//! about where it came from, and what `Connection` says is not for the backend. So such
+//! headers are not there for routes either.
 
 use std::{borrow::Cow, net::IpAddr};
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use super::{PathError, path::normal_path};
+use super::{
+    super::headers::{is_named_by_connection, is_passed_on},
+    PathError,
+    path::normal_path,
+};
 
 /// A request, as far as routes read it.
 #[derive(Debug, Clone)]
@@ -15,11 +23,13 @@ pub struct RequestFacts<'a> {
     query: Option<&'a str>,
     headers: &'a HeaderMap,
     client: IpAddr,
+    is_trusted: bool,
 }
 
 impl<'a> RequestFacts<'a> {
     /// A request for `path_and_query` (or `*`) to `host`, the value of its `Host`
-    /// header; empty when there is none. `client` is where it came from.
+    /// header; empty when there is none. `client` is where it came from, as told by a
+    /// trusted proxy, unless it is that of [a stranger](Self::of_stranger).
     ///
     /// Allocates only for paths that are not in the form they are compared in.
     ///
@@ -38,7 +48,15 @@ impl<'a> RequestFacts<'a> {
             None => (path_and_query, None),
         };
         let path = normal_path(path)?;
-        Ok(Self { method, host, path, query, headers, client: client.to_canonical() })
+        let client = client.to_canonical();
+        Ok(Self { method, host, path, query, headers, client, is_trusted: true })
+    }
+
+    /// The same of a neighbour that is not believed: what it says in `X-Forwarded-*` is
+    /// not there.
+    #[must_use]
+    pub fn of_stranger(self) -> Self {
+        Self { is_trusted: false, ..self }
     }
 
     /// The method.
@@ -65,10 +83,12 @@ impl<'a> RequestFacts<'a> {
         self.query
     }
 
-    /// The headers.
-    #[must_use]
-    pub fn headers(&self) -> &HeaderMap {
-        self.headers
+    /// The lines of a header; none where the header is not for backends.
+    pub fn lines(&self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        let lines = self.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        let is_there = is_passed_on(name.as_str(), self.is_trusted)
+            && !is_named_by_connection(self.headers, name);
+        lines.take(if is_there { usize::MAX } else { 0 })
     }
 
     /// The client's address.

@@ -9,13 +9,15 @@
 //! * what may stand in a path unescaped is compared unescaped, everything else as
 //!   `%XX` in upper case: `/%61%c3%a4` is `/a%C3%A4`;
 //! * `;` and `%3B` are two things, as are `/` and `%2F`;
-//! * a path is refused that climbs above the root, that holds a zero byte, or in
-//!   which dots are segments to some servers only (`..;x`, `..%2f`, `..\`, and `..`
-//!   after an empty segment).
+//! * a path is refused that climbs above the root, that holds a zero byte, in which
+//!   dots are segments to some servers only (`..;x`, `..%2f`, `..\`), or in which
+//!   servers do not agree what `..` removes: after a segment that is empty, or is
+//!   when its parameters are cut off, and after one with an encoded slash.
 //!
-//! An encoded slash is data: names of packages and projects need it. Where the route
-//! would be another if it were a slash, the request is refused as well (see
-//! [`RouteTable::decide`](super::RouteTable::decide)).
+//! An encoded slash is data: names of packages and projects need it. So are
+//! parameters (`;x=1`), as sessions are kept in them. Where the route would be another
+//! if the slash were one, or if the parameters were not there, the request is refused
+//! as well (see [`RouteTable::decide`](super::RouteTable::decide)).
 
 use std::{borrow::Cow, fmt, fmt::Write as _};
 
@@ -139,6 +141,9 @@ pub(super) fn normal_path(path: &str) -> Result<Cow<'_, str>, PathError> {
             ".." if seen_empty => return Err(PathError::Ambiguous),
             ".." => {
                 let end = normal.rfind('/').ok_or(PathError::AboveRoot)?;
+                if has_encoded_slash(&normal[end..]) {
+                    return Err(PathError::Ambiguous);
+                }
                 normal.truncate(end);
                 if is_last {
                     normal.push('/');
@@ -146,6 +151,7 @@ pub(super) fn normal_path(path: &str) -> Result<Cow<'_, str>, PathError> {
             }
             _ if is_ambiguous(&segment) => return Err(PathError::Ambiguous),
             _ => {
+                seen_empty |= segment.starts_with(';');
                 normal.push('/');
                 normal.push_str(&segment);
             }
@@ -154,17 +160,43 @@ pub(super) fn normal_path(path: &str) -> Result<Cow<'_, str>, PathError> {
     Ok(Cow::Owned(normal))
 }
 
-/// The path as those read it who take an encoded slash, or a backslash, for a slash;
-/// `None` when it is the same. The path must be in the form that is compared.
-pub(super) fn with_slashes_decoded(path: &str) -> Option<String> {
-    if !path.contains("%2F") && !path.contains("%5C") {
-        return None;
+/// The path as those read it who take an encoded slash, or a backslash, for a slash,
+/// who cut parameters off, or who do both in either order. Nothing, and without
+/// allocation, where all read it alike. The path must be in the form that is compared.
+pub(super) fn other_readings(path: &str) -> impl Iterator<Item = String> {
+    let readings: &[fn(&str) -> String] = match (has_encoded_slash(path), path.contains(';')) {
+        (false, false) => &[],
+        (true, false) => &[with_slashes_decoded],
+        (false, true) => &[without_parameters],
+        (true, true) => &[
+            with_slashes_decoded,
+            without_parameters,
+            |path| without_parameters(&with_slashes_decoded(path)),
+            |path| with_slashes_decoded(&without_parameters(path)),
+        ],
+    };
+    readings.iter().map(move |reading| reading(path))
+}
+
+fn has_encoded_slash(path: &str) -> bool {
+    path.contains("%2F") || path.contains("%5C")
+}
+
+fn with_slashes_decoded(path: &str) -> String {
+    merged(path.replace("%2F", "/").replace("%5C", "/"))
+}
+
+fn without_parameters(path: &str) -> String {
+    let segments = path.split('/').map(|segment| segment.split(';').next().unwrap_or(segment));
+    merged(segments.collect::<Vec<_>>().join("/"))
+}
+
+/// With several slashes as one.
+fn merged(mut path: String) -> String {
+    while path.contains("//") {
+        path = path.replace("//", "/");
     }
-    let mut decoded = path.replace("%2F", "/").replace("%5C", "/");
-    while decoded.contains("//") {
-        decoded = decoded.replace("//", "/");
-    }
-    Some(decoded)
+    path
 }
 
 /// Whether a path is in the form that is compared, for sure.
@@ -302,15 +334,28 @@ mod tests {
             "/a/..%5cb",
             "/a//../b",
             "/a%00b",
+            "/a%2Fx/../b",
+            "/a%5cx/b/../../c",
+            "/;/../b",
+            "/a/;x=1/../b",
         ] {
             assert_eq!(normal_path(path), Err(PathError::Ambiguous), "{path}");
         }
     }
 
     #[test]
-    fn an_encoded_slash_has_a_second_reading() {
-        assert_eq!(with_slashes_decoded("/a/b"), None);
-        assert_eq!(with_slashes_decoded("/a%2F%5Cb/%2F").as_deref(), Some("/a/b/"));
+    fn an_encoded_slash_and_a_parameter_have_other_readings() {
+        for (path, expected) in [
+            ("/a/b", &[][..]),
+            ("/a%3Bb", &[]),
+            ("/a%2F%5Cb/%2F", &["/a/b/"]),
+            ("/a;x/;y/b;z", &["/a/b"]),
+            ("/;x", &["/"]),
+            ("/a;b%2Fc/d", &["/a;b/c/d", "/a/d", "/a/c/d", "/a/d"]),
+            ("/a%2F;b/c", &["/a/;b/c", "/a%2F/c", "/a/c", "/a/c"]),
+        ] {
+            assert_eq!(other_readings(path).collect::<Vec<_>>(), expected, "{path}");
+        }
     }
 
     proptest! {

@@ -29,8 +29,11 @@ impl PathPattern {
             Self::Prefix(_) => rest(prefix.trim_end_matches('/'), path, facts.path()),
             _ => "",
         };
-        // A path that begins with two slashes would be a host to some.
-        Some((prefix, format!("/{}{query}", rest.trim_start_matches('/'))))
+        // A path that begins with two slashes would be a host to some, and to browsers
+        // a backslash is one.
+        let rest = rest.trim_start_matches('/');
+        let (slash, rest) = rest.strip_prefix('\\').map_or(("/", rest), |rest| ("/%5C", rest));
+        Some((prefix, format!("{slash}{rest}{query}")))
     }
 }
 
@@ -114,6 +117,8 @@ mod tests {
     fn no_rest_begins_with_a_host() {
         assert_eq!(below("/api", "/api//example.org/x"), "/example.org/x");
         assert_eq!(below("/api/", "/api///x"), "/x");
+        assert_eq!(below("/api", "/api/\\example.org/x"), "/%5Cexample.org/x");
+        assert_eq!(below("/api", "/api//\\\\x"), "/%5C\\x");
     }
 
     #[test]
@@ -135,7 +140,7 @@ mod tests {
         #[test]
         fn what_is_left_means_what_was_compared(
             prefix in "(/[ab]){1,2}/?",
-            tail in "([ab./]|%2e|%61|%2F){0,10}",
+            tail in "([ab./\\\\]|%2e|%61|%2F){0,10}",
         ) {
             let target = format!("{prefix}/{tail}?q");
             let headers = HeaderMap::new();
@@ -144,7 +149,7 @@ mod tests {
             let pattern = PathPattern::Prefix(prefix.clone().into()).normal();
             if let Ok(facts) = facts && pattern.matches(facts.path()) {
                 let (_, left) = pattern.strip(&target, &facts).unwrap();
-                prop_assert!(left.starts_with('/') && !left.starts_with("//"));
+                prop_assert!(left.starts_with('/') && !left[1..].starts_with(['/', '\\']));
                 let again = RequestFacts::new(&Method::GET, "", &left, &headers, client).unwrap();
                 let expected = &facts.path()[prefix.trim_end_matches('/').len()..];
                 let expected = if expected.is_empty() { "/" } else { expected };

@@ -7,8 +7,7 @@
 use std::{collections::HashMap, ops::Range};
 
 use super::{
-    Condition, HostPattern, PathError, RequestFacts, Route, host::HostName,
-    path::with_slashes_decoded,
+    Condition, HostPattern, PathError, RequestFacts, Route, host::HostName, path::other_readings,
 };
 
 /// Routes, most specific first. See the head of the module for the order.
@@ -27,7 +26,7 @@ pub enum Unrouted {
     NoRoute,
     /// Every route names a host, and none names this one.
     ForeignHost,
-    /// The route depends on whether an encoded slash is one.
+    /// The route depends on whether an encoded slash is one, or on parameters.
     Path(PathError),
 }
 
@@ -76,15 +75,16 @@ impl RouteTable {
     }
 
     /// The route of a request, with the reason if it has none. Allocates only for
-    /// paths with an encoded slash.
+    /// paths with an encoded slash or with parameters.
     ///
     /// # Errors
     ///
-    /// When no route fits, or when it depends on how an encoded slash is read.
+    /// When no route fits, or when it depends on how an encoded slash or a parameter
+    /// is read.
     pub fn decide(&self, facts: &RequestFacts<'_>) -> Result<&Route, Unrouted> {
         let found = self.lookup(facts);
-        if let Some(decoded) = with_slashes_decoded(facts.path()) {
-            let other = self.search(facts, &decoded);
+        for reading in other_readings(facts.path()) {
+            let other = self.search(facts, &reading);
             if found.map(std::ptr::from_ref) != other.map(std::ptr::from_ref) {
                 return Err(Unrouted::Path(PathError::Ambiguous));
             }

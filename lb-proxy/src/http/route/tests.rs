@@ -153,6 +153,19 @@ fn an_encoded_slash_that_decides_is_refused() {
 }
 
 #[test]
+fn a_parameter_that_decides_is_refused() {
+    let table = table(&[("*", "/"), ("*", "/admin"), ("*", "/app")]);
+    let headers = HeaderMap::new();
+    let decided = |path| table.decide(&facts("", path, &headers)).map(|route| route.cluster);
+    assert_eq!(decided("/app/x;session=1"), Ok(2));
+    assert_eq!(decided("/x;admin/;a=b"), Ok(0));
+    assert_eq!(decided("/admin%3Bx"), Ok(0), "an encoded one is none");
+    for path in ["/admin;x/secret", "/;/admin/x", "/;x=1/admin/x", "/;%2Fadmin", "/;x%2Fadmin"] {
+        assert_eq!(decided(path), Err(Unrouted::Path(PathError::Ambiguous)), "{path}");
+    }
+}
+
+#[test]
 fn a_foreign_host_is_told_from_a_missing_path() {
     let headers = HeaderMap::new();
     let refused = |table: &RouteTable, host, path| table.decide(&facts(host, path, &headers)).err();
@@ -193,7 +206,7 @@ fn conditions_are_true_or_not() {
     let mut headers = HeaderMap::new();
     headers.append("x-version", HeaderValue::from_static("1"));
     headers.append("x-version", HeaderValue::from_static("2"));
-    headers.append("x-bytes", HeaderValue::from_bytes(b"\xff").unwrap());
+    headers.append("x-bytes", HeaderValue::from_bytes(b"evil\xff").unwrap());
     let facts = facts("", "/?a=1&b&%63=%64+e", &headers);
     let exact = |text: &str| ValuePattern::Exact(text.into());
     let client = |net: &str| Condition::Client(vec![net.parse().unwrap()]);
@@ -205,7 +218,8 @@ fn conditions_are_true_or_not() {
         (header("x-version", exact("3")), false),
         (header("x-version", regex("^[23]$")), true),
         (header("x-bytes", ValuePattern::Present), true),
-        (header("x-bytes", regex("")), false),
+        (header("x-bytes", regex("^evil")), true),
+        (header("x-bytes", regex("good")), false),
         (header("x-other", ValuePattern::Present), false),
         (query("a", exact("1")), true),
         (query("b", exact("")), true),
@@ -221,6 +235,36 @@ fn conditions_are_true_or_not() {
         (Condition::Not(Box::new(client("::/0"))), true),
     ] {
         assert_eq!(condition.holds(&facts), expected, "{condition}");
+    }
+}
+
+#[test]
+fn a_header_that_no_backend_gets_is_not_there() {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("x-forwarded-proto", "https"),
+        ("x_forwarded_proto", "https"),
+        ("x-real-ip", "10.0.0.1"),
+        ("forwarded", "proto=https"),
+        ("connection", "close, X-User"),
+        ("x-user", "ann"),
+        ("x-other", "1"),
+    ] {
+        headers.append(name, HeaderValue::from_static(value));
+    }
+    let trusted = facts("", "/", &headers);
+    let stranger = trusted.clone().of_stranger();
+    for (name, to_trusted, to_stranger) in [
+        ("x-forwarded-proto", true, false),
+        ("x_forwarded_proto", false, false),
+        ("x-real-ip", false, false),
+        ("forwarded", false, false),
+        ("x-user", false, false),
+        ("x-other", true, true),
+    ] {
+        let there = header(name, ValuePattern::Present);
+        assert_eq!(there.holds(&trusted), to_trusted, "{name}");
+        assert_eq!(there.holds(&stranger), to_stranger, "{name}");
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) use client::Client;
 use lb_core::{Backend, Cluster, Membership, Weight, strategy::RoundRobin};
 use lb_proxy::{ClusterSettings, ListenerSettings, Proxy, Route, RouteTable, Running, Service};
 pub(crate) use message::Message;
-pub(crate) use origin::{Origin, Peer};
+pub(crate) use origin::{OK, Origin, Peer};
 
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lb_core::Membership;
 use notify::{
     EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode},
@@ -87,14 +88,15 @@ impl Bell {
     }
 }
 
-/// Watches and reads until the bell says stop.
+/// Watches and reads until the bell says stop. `known`: the nodes there were.
 pub(super) fn run(
     path: &Path,
     looks: Looks,
+    known: Membership,
     bell: &Arc<Bell>,
     findings: &watch::Sender<Option<Finding>>,
 ) {
-    let mut reader = Reader::new(path);
+    let mut reader = Reader::new(path, known);
     let mut watching = Watching::new(path, bell);
     let mut debounce = Debounce::default();
     // The first reading follows the first watch, so that nothing falls between.
@@ -135,8 +137,8 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(path: &'a Path) -> Self {
-        Self { path, look: None, folder: Folder::default() }
+    fn new(path: &'a Path, known: Membership) -> Self {
+        Self { path, look: None, folder: Folder::resuming(known) }
     }
 
     fn looks_different(&self) -> bool {

@@ -13,7 +13,7 @@ use tokio::{sync::Notify, task::JoinSet, time::Instant};
 
 use super::{
     check::{Failed, Verdict, check},
-    schedule::{Schedule, TargetId},
+    schedule::{SPACING, Schedule, TargetId},
     settings::HealthCheck,
     targets::{Subject, Targets},
 };
@@ -22,7 +22,7 @@ use crate::runtime::clock::now;
 /// A check that took this much longer than its limit was held up by ourselves.
 const LAG: Duration = Duration::from_millis(500);
 /// Checks under way at a time.
-const AT_A_TIME: usize = 256;
+const AT_A_TIME: usize = 1024;
 
 /// A cluster whose backends are checked, and how.
 #[derive(Debug, Clone)]
@@ -38,8 +38,8 @@ pub struct Watched {
 /// else for long.
 #[derive(Debug, Default)]
 pub struct Prober {
-    /// What was set, until `run` takes it up.
-    news: Mutex<Option<Vec<Watched>>>,
+    /// What was set last.
+    wanted: Mutex<Arc<[Watched]>>,
     changed: Arc<Notify>,
 }
 
@@ -54,16 +54,18 @@ impl Prober {
     /// and are the same go on being so; a cluster that is not checked any more is
     /// used as if nobody had looked.
     pub fn set(&self, watched: Vec<Watched>) {
-        *self.news.lock().unwrap_or_else(PoisonError::into_inner) = Some(watched);
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = watched.into();
         self.changed.notify_one();
     }
 
-    /// Checks for ever; one at a time. Dropping it ends all checks under way.
+    /// Checks for ever; one at a time. Dropping it ends all checks under way; another
+    /// call begins again with what was set last.
     pub async fn run(&self) {
         let mut work = Work::default();
         loop {
-            if let Some(watched) = self.news.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                work.watch(watched, &self.changed);
+            let wanted = Arc::clone(&self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
+            if !Arc::ptr_eq(&wanted, &work.watched) {
+                work.watch(wanted, &self.changed);
             }
             work.take_up();
             work.start_what_is_due();
@@ -93,11 +95,14 @@ async fn until(next: Option<Tick>) {
 /// What [`Prober::run`] has in hand.
 #[derive(Debug, Default)]
 struct Work {
+    watched: Arc<[Watched]>,
     subjects: Vec<Subject>,
     targets: Targets,
     schedule: Schedule,
     under_way: JoinSet<Done>,
     stale: bool,
+    /// It was told that there are too many.
+    is_behind: bool,
 }
 
 /// A check that has ended.
@@ -109,10 +114,10 @@ struct Done {
 }
 
 impl Work {
-    fn watch(&mut self, watched: Vec<Watched>, changed: &Arc<Notify>) {
+    fn watch(&mut self, watched: Arc<[Watched]>, changed: &Arc<Notify>) {
         let mut before = std::mem::take(&mut self.subjects);
         self.stale = true;
-        for Watched { cluster, check } in watched {
+        for Watched { cluster, check } in watched.iter().cloned() {
             let known = before.iter().position(|subject| subject.handle.is_of(&cluster));
             let handle = match known {
                 Some(position) => before.swap_remove(position).handle,
@@ -123,7 +128,8 @@ impl Work {
             };
             self.subjects.push(Subject { cluster, check: Arc::new(check), handle });
         }
-        before.iter().for_each(forget);
+        before.iter().for_each(|subject| forget(&subject.cluster));
+        self.watched = watched;
     }
 
     fn take_up(&mut self) {
@@ -132,6 +138,19 @@ impl Work {
         }
         if std::mem::take(&mut self.stale) {
             self.targets.update(&self.subjects, &mut self.schedule, now());
+            self.tell_if_behind();
+        }
+    }
+
+    /// Says once that all checks together are more than may be made.
+    fn tell_if_behind(&mut self) {
+        let (wanted, most) = (self.targets.wanted_rate().ceil(), SPACING.as_secs_f64().recip());
+        let was_behind = std::mem::replace(&mut self.is_behind, wanted > most);
+        if self.is_behind && !was_behind {
+            tracing::warn!(
+                "the checks of all backends are {wanted} a second, more than the {most} that are \
+                 made: each backend is checked less often than its interval says"
+            );
         }
     }
 
@@ -176,14 +195,80 @@ impl Work {
     }
 }
 
-/// Takes back what checks have said about the backends of a cluster.
-fn forget(subject: &Subject) {
-    let view = subject.handle.snapshot().view();
+/// Takes back what checks have said about the backends of a cluster. That requests
+/// failed goes on to be true.
+fn forget(cluster: &Cluster) {
     let cause = Cause::new(CauseKind::File, "no checks any more");
-    for slot in view.slots() {
-        let incarnation = view.incarnation(slot);
-        let change = Change::Health { incarnation, health: Health::Unknown };
-        // It may have left meanwhile.
-        let _ = subject.cluster.apply(change, cause.clone());
+    let by_checks = |health| matches!(health, Health::Up | Health::Down);
+    let take_back = || {
+        let conditions = cluster.conditions().into_iter();
+        let checked = conditions.filter(|condition| by_checks(condition.health));
+        let unknown = checked.map(|condition| Change::Health {
+            incarnation: condition.incarnation,
+            health: Health::Unknown,
+        });
+        cluster.apply_all(unknown, cause.clone())
+    };
+    // One of them may have left meanwhile.
+    while take_back().is_err() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use lb_core::{Backend, Membership};
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_checks_takes_back_what_they_said_in_one_change_and_no_ejection() {
+        let backends = ["a:1", "b:1", "c:1"].map(Backend::new);
+        let cluster = Cluster::builder("web").membership(Membership::new(backends).unwrap());
+        let cluster = cluster.build();
+        let health = |cluster: &Cluster| {
+            cluster.conditions().iter().map(|condition| condition.health).collect::<Vec<_>>()
+        };
+        let said = [Health::Up, Health::Down, Health::Ejected];
+        for (condition, health) in cluster.conditions().iter().zip(said) {
+            let change = Change::Health { incarnation: condition.incarnation, health };
+            cluster.apply(change, Cause::new(CauseKind::Health, "seen")).unwrap();
+        }
+        cluster.drive(&|| Tick::from_millis(1_000));
+        assert_eq!(health(&cluster), said);
+        forget(&cluster);
+        cluster.drive(&|| Tick::from_millis(2_000));
+        assert_eq!(health(&cluster), [Health::Unknown, Health::Unknown, Health::Ejected]);
+        let generations = cluster.generations();
+        let causes = &generations.last().unwrap().causes;
+        let of_ours = causes.iter().filter(|cause| cause.text() == "no checks any more");
+        assert_eq!(of_ours.count(), 1, "{causes:?}");
+    }
+
+    #[tokio::test]
+    async fn whoever_runs_it_again_finds_whom_to_check() {
+        let backend = Backend::new("127.0.0.1:1");
+        let membership = Membership::new([backend]).unwrap();
+        let cluster = Cluster::builder("web").membership(membership).build();
+        let prober = Prober::new();
+        let check = HealthCheck { interval: Duration::from_millis(1), ..HealthCheck::default() };
+        prober.set(vec![Watched { cluster: cluster.clone(), check }]);
+        // It has begun, and is dropped as if it had panicked.
+        let mut run = Box::pin(prober.run());
+        tokio::select! {
+            biased;
+            () = &mut run => {}
+            () = std::future::ready(()) => {}
+        }
+        drop(run);
+        let down = async {
+            while cluster.conditions()[0].health != Health::Down {
+                cluster.drive(&now);
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = prober.run() => {}
+            () = down => {}
+            () = tokio::time::sleep(Duration::from_secs(20)) => panic!("nobody is checked"),
+        }
     }
 }

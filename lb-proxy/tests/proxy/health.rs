@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use lb_core::{Backend, Cluster, Health, Membership, cluster::Policy};
+use lb_core::{
+    Backend, Cluster, Health, Membership,
+    cluster::{Policy, Thresholds},
+};
 use lb_proxy::{CheckKind, HealthCheck, HttpCheck, Prober, Watched};
 use tokio::sync::oneshot;
 
@@ -148,6 +151,29 @@ fn a_cluster_that_is_no_longer_checked_is_used_unseen() {
     eventually("it is down", || health(&cluster) == Health::Down);
     checked.prober.set(Vec::new());
     eventually("nobody knows", || health(&cluster) == Health::Unknown);
+}
+
+#[test]
+fn a_backend_that_falls_is_checked_at_the_interval_for_that_at_once() {
+    let status = Arc::new(Mutex::new(500));
+    let says = Arc::clone(&status);
+    let origin = Origin::new(move |peer| {
+        while peer.request().is_some() {
+            let status = *says.lock().unwrap();
+            peer.send(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n"));
+        }
+    });
+    let checks = Thresholds { rise: 1, fall: 1, ..Thresholds::default() };
+    let membership = Membership::new([Backend::new(origin.address.to_string())]).unwrap();
+    let policy = Policy { checks, ..Policy::default() };
+    let cluster = Cluster::builder("web").membership(membership).policy(policy).build();
+    // Nobody would wait for the second check at the usual interval.
+    let interval_down = Some(Duration::from_millis(20));
+    let check = HealthCheck { interval_down, ..every(600_000, get("/")) };
+    let _checked = Checked::start(vec![Watched { cluster: cluster.clone(), check }]);
+    eventually("it is down", || health(&cluster) == Health::Down);
+    *status.lock().unwrap() = 200;
+    eventually("it is up", || health(&cluster) == Health::Up);
 }
 
 #[test]

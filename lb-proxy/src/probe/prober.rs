@@ -111,6 +111,8 @@ struct Done {
     target: TargetId,
     verdict: Verdict,
     started: Tick,
+    /// When it was known where it is.
+    asked: Tick,
 }
 
 impl Work {
@@ -160,10 +162,16 @@ impl Work {
         {
             let Some((address, target)) = self.targets.get(id) else { continue };
             let (address, settings) = (Arc::clone(address), Arc::clone(&target.check));
+            let place = target.place.clone();
             self.under_way.spawn(async move {
                 let started = now();
-                let verdict = check(&settings, &address).await;
-                Done { target: id, verdict, started }
+                let found = place.addresses(settings.timeout).await;
+                let asked = now();
+                let verdict = match found {
+                    Ok(at) => check(&settings, &address, &at).await,
+                    Err(why) => Err(Failed::NoAnswer(why)),
+                };
+                Done { target: id, verdict, started, asked }
             });
         }
     }
@@ -174,7 +182,7 @@ impl Work {
 
     fn report(&mut self, done: &Done) {
         let now = now();
-        let took = now.since(done.started);
+        let took = now.since(done.asked);
         if let Some((address, target)) = self.targets.get(done.target) {
             tracing::trace!(%address, verdict = ?done.verdict, ?took, "checked");
             if done.verdict.is_err() && took > target.check.timeout + LAG {

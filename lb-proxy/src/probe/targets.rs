@@ -12,6 +12,7 @@ use lb_core::{
 };
 
 use super::{
+    names::{Names, Place},
     schedule::{Schedule, TargetId, phase_of},
     settings::HealthCheck,
 };
@@ -36,6 +37,7 @@ pub(super) struct Member {
 pub(super) struct Target {
     pub(super) id: TargetId,
     pub(super) check: Arc<HealthCheck>,
+    pub(super) place: Place,
     pub(super) members: Vec<Member>,
     phase: u64,
     checked: u64,
@@ -53,6 +55,7 @@ pub(super) struct Targets {
     by_address: BTreeMap<Arc<str>, Vec<Target>>,
     addresses: BTreeMap<TargetId, Arc<str>>,
     named: u64,
+    names: Names,
 }
 
 impl Targets {
@@ -87,6 +90,7 @@ impl Targets {
                 Target {
                     id,
                     check,
+                    place: self.names.place(&address),
                     members: Vec::new(),
                     phase,
                     checked: 0,

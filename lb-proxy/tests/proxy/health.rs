@@ -177,6 +177,23 @@ fn a_backend_that_falls_is_checked_at_the_interval_for_that_at_once() {
 }
 
 #[test]
+fn a_backend_is_checked_under_its_name() {
+    let origin = Origin::ok();
+    let named = |host: &str| {
+        let backend = Backend::new(format!("{host}:{}", origin.address.port()));
+        Cluster::builder(host.to_owned()).membership(Membership::new([backend]).unwrap()).build()
+    };
+    let (here, nowhere) = (named("localhost"), named("nowhere.invalid"));
+    let both = [&here, &nowhere]
+        .map(|cluster| Watched { cluster: cluster.clone(), check: every(20, CheckKind::Tcp) });
+    let checked = Checked::start(both.into());
+    eventually("one is up", || health(&here) == Health::Up);
+    eventually("one is not found", || health(&nowhere) == Health::Down);
+    eventually("it was told", || checked.told().len() == 2);
+    assert!(checked.told().concat().contains("look"), "{:?}", checked.told());
+}
+
+#[test]
 fn a_backend_that_joins_is_checked_too() {
     let (first, second) = (Origin::ok(), Origin::ok());
     let cluster = cluster("web", &[&first]);

@@ -44,7 +44,8 @@ use crate::source::{NextSet, Source, SourceError};
 /// their names, those of a list in the order of the list.
 ///
 /// A change is reported when nothing happened for 50 ms, at the latest after half a
-/// second of constant change; where the system reports no events, within 5 s.
+/// second of constant change, or three times that while there are more and more files;
+/// where the system reports no events, within 5 s.
 ///
 /// ```
 /// use lb_discovery::{File, Source};

@@ -1,6 +1,7 @@
 //! Runs checks for as long as somebody is there to check.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -9,7 +10,12 @@ use lb_core::{
     Cause, Change, Cluster, Health, Tick,
     cluster::{CauseKind, Observation},
 };
-use tokio::{sync::Notify, task::JoinSet, time::Instant};
+use rustix::process::{Resource, getrlimit};
+use tokio::{
+    sync::Notify,
+    task::{self, JoinError, JoinSet},
+    time::Instant,
+};
 
 use super::{
     check::{Failed, Verdict, check},
@@ -21,8 +27,10 @@ use crate::runtime::clock::now;
 
 /// A check that took this much longer than its limit was held up by ourselves.
 const LAG: Duration = Duration::from_millis(500);
-/// Checks under way at a time.
+/// Checks under way at a time, and at most this part of all open files: the rest is for
+/// clients and their backends.
 const AT_A_TIME: usize = 1024;
+const PART_OF_FILES: u64 = 4;
 
 /// A cluster whose backends are checked, and how.
 #[derive(Debug, Clone)]
@@ -61,7 +69,8 @@ impl Prober {
     /// Checks for ever; one at a time. Dropping it ends all checks under way; another
     /// call begins again with what was set last.
     pub async fn run(&self) {
-        let mut work = Work::default();
+        let files = getrlimit(Resource::Nofile).current;
+        let mut work = Work::new(at_a_time(files));
         loop {
             let wanted = Arc::clone(&self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
             if !Arc::ptr_eq(&wanted, &work.watched) {
@@ -72,13 +81,7 @@ impl Prober {
             let next = work.next();
             tokio::select! {
                 () = self.changed.notified() => {}
-                Some(done) = work.under_way.join_next() => {
-                    // A check that panicked has said nothing; its target is due no more,
-                    // which the log of the panic explains.
-                    if let Ok(done) = done {
-                        work.report(&done);
-                    }
-                }
+                Some(done) = work.under_way.join_next_with_id() => work.end(done),
                 () = until(next) => {}
             }
         }
@@ -93,13 +96,17 @@ async fn until(next: Option<Tick>) {
 }
 
 /// What [`Prober::run`] has in hand.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Work {
     watched: Arc<[Watched]>,
+    /// Checks that may be under way at a time.
+    at_a_time: usize,
     subjects: Vec<Subject>,
     targets: Targets,
     schedule: Schedule,
     under_way: JoinSet<Done>,
+    /// Which check is which task, and when it began.
+    tasks: HashMap<task::Id, (TargetId, Tick)>,
     stale: bool,
     /// It was told that there are too many.
     is_behind: bool,
@@ -110,12 +117,31 @@ struct Work {
 struct Done {
     target: TargetId,
     verdict: Verdict,
-    started: Tick,
     /// When it was known where it is.
     asked: Tick,
 }
 
+/// How many checks may be under way, with so many open files (`None`: any number).
+fn at_a_time(files: Option<u64>) -> usize {
+    let part = files.map_or(AT_A_TIME as u64, |files| files / PART_OF_FILES);
+    usize::try_from(part).unwrap_or(AT_A_TIME).clamp(1, AT_A_TIME)
+}
+
 impl Work {
+    fn new(at_a_time: usize) -> Self {
+        Self {
+            watched: Arc::default(),
+            at_a_time,
+            subjects: Vec::new(),
+            targets: Targets::default(),
+            schedule: Schedule::default(),
+            under_way: JoinSet::new(),
+            tasks: HashMap::new(),
+            stale: false,
+            is_behind: false,
+        }
+    }
+
     fn watch(&mut self, watched: Arc<[Watched]>, changed: &Arc<Notify>) {
         let mut before = std::mem::take(&mut self.subjects);
         self.stale = true;
@@ -157,27 +183,44 @@ impl Work {
     }
 
     fn start_what_is_due(&mut self) {
-        while self.under_way.len() < AT_A_TIME
+        while self.under_way.len() < self.at_a_time
             && let Some(id) = self.schedule.take(now())
         {
             let Some((address, target)) = self.targets.get(id) else { continue };
             let (address, settings) = (Arc::clone(address), Arc::clone(&target.check));
             let place = target.place.clone();
-            self.under_way.spawn(async move {
-                let started = now();
+            let started = now();
+            let task = self.under_way.spawn(async move {
                 let found = place.addresses(settings.timeout).await;
                 let asked = now();
                 let verdict = match found {
                     Ok(at) => check(&settings, &address, &at).await,
                     Err(why) => Err(Failed::NoAnswer(why)),
                 };
-                Done { target: id, verdict, started, asked }
+                Done { target: id, verdict, asked }
             });
+            self.tasks.insert(task.id(), (id, started));
         }
     }
 
     fn next(&self) -> Option<Tick> {
-        self.schedule.next().filter(|_| self.under_way.len() < AT_A_TIME)
+        self.schedule.next().filter(|_| self.under_way.len() < self.at_a_time)
+    }
+
+    /// Takes in what a check has found, and plans the next of its target.
+    fn end(&mut self, done: Result<(task::Id, Done), JoinError>) {
+        let task = match &done {
+            Ok((task, _)) => *task,
+            Err(error) => error.id(),
+        };
+        match done {
+            Ok((_, done)) => self.report(&done),
+            // The panic hook has said where.
+            Err(error) => tracing::error!(%error, "a check has ended without a result"),
+        }
+        if let Some((target, started)) = self.tasks.remove(&task) {
+            self.targets.checked(target, &mut self.schedule, started);
+        }
     }
 
     fn report(&mut self, done: &Done) {
@@ -199,7 +242,6 @@ impl Work {
                 }
             }
         }
-        self.targets.checked(done.target, &mut self.schedule, done.started);
     }
 }
 
@@ -249,6 +291,29 @@ mod tests {
         let causes = &generations.last().unwrap().causes;
         let of_ours = causes.iter().filter(|cause| cause.text() == "no checks any more");
         assert_eq!(of_ours.count(), 1, "{causes:?}");
+    }
+
+    #[test]
+    fn checks_leave_open_files_to_requests() {
+        let limits = [Some(1_024), Some(1_000_000), Some(0), None].map(at_a_time);
+        assert_eq!(limits, [256, 1_024, 1, 1_024]);
+    }
+
+    #[tokio::test]
+    async fn a_target_whose_check_has_panicked_is_checked_again() {
+        let membership = Membership::new([Backend::new("127.0.0.1:1")]).unwrap();
+        let cluster = Cluster::builder("web").membership(membership).build();
+        let mut work = Work::new(1);
+        let watched = Watched { cluster, check: HealthCheck::default() };
+        work.watch([watched].into(), &Arc::default());
+        work.take_up();
+        let target = work.schedule.take(now() + Duration::from_secs(2)).unwrap();
+        let task = work.under_way.spawn(async { panic!("on purpose") });
+        work.tasks.insert(task.id(), (target, now()));
+        let done = work.under_way.join_next_with_id().await.unwrap();
+        work.end(done);
+        assert!(work.schedule.has(target));
+        assert!(work.tasks.is_empty());
     }
 
     #[tokio::test]

@@ -34,4 +34,37 @@ impl AdminState {
     pub fn admits_new(self) -> bool {
         self == Self::Enabled
     }
+
+    /// Both decisions together: the one that admits less; of two drains, the one that
+    /// ends first.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Disabled, _) | (_, Self::Disabled) => Self::Disabled,
+            (Self::Enabled, state) | (state, Self::Enabled) => state,
+            (Self::Draining { until: one }, Self::Draining { until: another }) => {
+                Self::Draining { until: [one, another].into_iter().flatten().min() }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_decisions_the_one_that_admits_less_holds() {
+        let until = |millis| AdminState::Draining { until: Some(Tick::from_millis(millis)) };
+        let for_ever = AdminState::Draining { until: None };
+        for (one, another, both) in [
+            (AdminState::Enabled, AdminState::Enabled, AdminState::Enabled),
+            (AdminState::Enabled, for_ever, for_ever),
+            (AdminState::Disabled, until(1), AdminState::Disabled),
+            (until(2), until(1), until(1)),
+            (for_ever, until(1), until(1)),
+        ] {
+            assert_eq!((one.and(another), another.and(one)), (both, both));
+        }
+    }
 }

@@ -37,6 +37,7 @@ pub struct Backend {
     weight: Weight,
     tier: u8,
     max_in_flight: Option<NonZeroU32>,
+    state: AdminState,
     passive: Option<Passive>,
 }
 
@@ -52,6 +53,7 @@ impl Backend {
             weight: Weight::ONE,
             tier: 0,
             max_in_flight: None,
+            state: AdminState::Enabled,
             passive: None,
         }
     }
@@ -97,6 +99,14 @@ impl Backend {
     #[must_use]
     pub fn with_passive(mut self, passive: Passive) -> Self {
         self.passive = Some(passive);
+        self
+    }
+
+    /// Says whether it is to be used. What a person decides at run time comes on top:
+    /// the decision that [admits less](AdminState::and) holds.
+    #[must_use]
+    pub fn in_state(mut self, state: AdminState) -> Self {
+        self.state = state;
         self
     }
 
@@ -146,6 +156,12 @@ impl Backend {
     #[must_use]
     pub fn passive(&self) -> Option<Passive> {
         self.passive
+    }
+
+    /// Whether it is to be used, as described.
+    #[must_use]
+    pub fn state(&self) -> AdminState {
+        self.state
     }
 
     /// Whether `other` is the same life of the same backend.

@@ -267,7 +267,7 @@ impl Builder {
 impl Inputs {
     fn facts(&self, life: &Life) -> Facts {
         Facts {
-            admin: self.admin_state(life.backend.name()),
+            admin: self.admin_state(&life.backend),
             tier: life.backend.tier(),
             health: self.verdicts.get(&life.incarnation).map_or(Health::Unknown, |it| it.health),
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Cause, CauseKind, ChangeError, Cluster, Inputs, Shared, lock};
 use crate::{
-    backend::{AdminState, IncarnationId},
+    backend::{AdminState, Backend, IncarnationId},
     cluster::observation::Observation,
     health::{Condition, Input, Transition},
     time::Tick,
@@ -95,7 +95,7 @@ impl Inputs {
             Observation::Check(Err(reason)) => (reason, true),
             Observation::NoAnswer(reason) => (reason, false),
         };
-        let is_enabled = |name: &str| self.admin_state(name) == AdminState::Enabled;
+        let is_enabled = |backend: &Backend| self.admin_state(backend) == AdminState::Enabled;
         let confirm = self.watch.must_confirm(incarnation, &self.policy, is_enabled, now);
         Input::CheckFailed { reason, answered, confirm }
     }

@@ -70,7 +70,7 @@ pub use view::View;
 use watch::{Verdict, Watch};
 
 use crate::{
-    backend::{AdminState, IncarnationId, Weight},
+    backend::{AdminState, Backend, IncarnationId, Weight},
     membership::Membership,
     sticky::{Ring, Routes},
     strategy::Strategy,
@@ -377,8 +377,10 @@ impl Inputs {
         self.watch.take_up(&built.snapshot, &self.policy, now);
     }
 
-    fn admin_state(&self, name: &str) -> AdminState {
-        self.admin.get(name).copied().unwrap_or_default()
+    /// What was decided of a backend, by its description and by people.
+    fn admin_state(&self, backend: &Backend) -> AdminState {
+        let decided = self.admin.get(backend.name()).copied().unwrap_or_default();
+        decided.and(backend.state())
     }
 }
 

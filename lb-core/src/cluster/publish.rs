@@ -44,7 +44,7 @@ impl Shared {
         let Built { snapshot, replaced, .. } = built;
         assert!(snapshot.version() <= inputs.version, "a snapshot from the future");
         for (backend, load) in snapshot.loads() {
-            load.admit(inputs.admin_state(backend.name()), now);
+            load.admit(inputs.admin_state(backend), now);
         }
         let publication = snapshot.publication();
         let before = self.current.swap(Arc::new(snapshot));

@@ -95,7 +95,7 @@ impl Watch {
         &self,
         incarnation: IncarnationId,
         policy: &Policy,
-        is_enabled: impl Fn(&str) -> bool,
+        is_enabled: impl Fn(&Backend) -> bool,
         now: Tick,
     ) -> bool {
         const MOST: usize = 30;
@@ -103,7 +103,7 @@ impl Watch {
         let Some(falling) = falling else { return false };
         let (mut total, mut fallen) = (0, 1);
         for other in self.lives.values() {
-            if other.backend.tier() != falling.backend.tier() || !is_enabled(other.backend.name()) {
+            if other.backend.tier() != falling.backend.tier() || !is_enabled(&other.backend) {
                 continue;
             }
             total += 1;

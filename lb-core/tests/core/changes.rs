@@ -524,3 +524,22 @@ fn no_acknowledgement_is_missed_while_workers_race() {
         worker.join().unwrap();
     }
 }
+
+#[test]
+fn a_backend_described_as_draining_keeps_its_clients_and_nobody_can_open_it_by_hand() {
+    let draining = Backend::new("a").in_state(AdminState::Draining { until: None });
+    let members = Membership::new([draining, Backend::new("b")]).unwrap();
+    let cluster = Cluster::builder("test").membership(members).build();
+    let enable = Change::Admin { backend: "a".into(), state: AdminState::Enabled };
+    say(&cluster, enable);
+    cluster.drive(&|| Tick::from_millis(1_000));
+    let mut handle = cluster.handle();
+    for request in 0..20 {
+        let cx = PickCx::new(Tick::from_millis(1_000), lb_core::sample::mix(request));
+        assert_eq!(handle.acquire(&cx).unwrap().backend().name(), "b");
+        assert_eq!(handle.acquire(&cx.preferring("a")).unwrap().backend().name(), "a");
+    }
+    say(&cluster, disable("a"));
+    let cx = PickCx::new(Tick::from_millis(1_000), 0).preferring("a");
+    assert_eq!(handle.acquire(&cx).unwrap().backend().name(), "b", "a person may say more");
+}

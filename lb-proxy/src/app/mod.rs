@@ -22,7 +22,10 @@ use lb_proxy::{
 use tokio::runtime::Runtime;
 
 use self::farm::{Draft, Farm};
-pub(crate) use self::{serve::Ending, signals::Signals};
+pub(crate) use self::{
+    serve::{Ending, Reread},
+    signals::Signals,
+};
 
 /// A balancer that runs.
 #[derive(Debug)]
@@ -40,6 +43,16 @@ struct Log {
     log: AccessLog,
 }
 
+/// A configuration that only has to be taken up.
+#[derive(Debug)]
+struct Prepared {
+    config: Config,
+    origin: String,
+    service: Service,
+    draft: Draft,
+    log: Option<Log>,
+}
+
 impl App {
     /// Binds and starts all that a configuration asks for. Sources have a second to
     /// say who is there, so that the first request finds somebody.
@@ -54,7 +67,7 @@ impl App {
         let mut farm = Farm::new(control.handle().clone());
         let listeners = listeners(config)?;
         let draft = control.block_on(farm.draft(config, origin, &listeners))?;
-        let log = open_log(config, None)?;
+        let log = open_log(config.log.access.as_ref(), None)?;
         let service = service(config, listeners, &draft, log.as_ref());
         let workers = config
             .workers
@@ -65,35 +78,48 @@ impl App {
         Ok(Self { running, farm, log, control })
     }
 
-    /// Serves another configuration from now on. Says what has changed.
+    /// Reads the configuration again, and does all that can fail or take long. Nothing
+    /// that runs is changed. `None` is that of [`Reread`].
+    async fn prepare(&self, reread: &Reread) -> anyhow::Result<Option<Prepared>> {
+        let reread = Arc::clone(reread);
+        let read = self.aside(move || {
+            let Some((config, origin)) = reread() else { return Ok(None) };
+            let listeners = listeners(&config)?;
+            Ok(Some((config, origin, listeners)))
+        });
+        let Some((config, origin, listeners)) = read.await? else { return Ok(None) };
+        let draft = self.farm.draft(&config, &origin, &listeners).await?;
+        let (wanted, open) = (config.log.access.clone(), self.log.clone());
+        let log = self.aside(move || open_log(wanted.as_ref(), open.as_ref())).await?;
+        let service = service(&config, listeners, &draft, log.as_ref());
+        Ok(Some(Prepared { config, origin, service, draft, log }))
+    }
+
+    /// Does what may hang, like a look-up of a name, in a thread that nobody waits for at
+    /// the end.
+    async fn aside<T: Send + 'static>(
+        &self,
+        what: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+    ) -> anyhow::Result<T> {
+        self.control.spawn_blocking(what).await?
+    }
+
+    /// Serves what was prepared from now on. Says what has changed.
     ///
     /// An error means that the one before goes on to be served, as if nothing had
     /// been.
-    async fn reload(&mut self, config: &Config, origin: &str) -> anyhow::Result<String> {
-        let prepared = self.prepare(config, origin).await;
-        let (service, draft, log) = prepared.inspect_err(|_| self.running.reload_rejected())?;
+    async fn take_up(&mut self, prepared: Prepared) -> anyhow::Result<String> {
+        let Prepared { config, origin, service, draft, log } = prepared;
         let reloaded = self.running.reload(service)?;
         let ListenerChanges { opened, closed, .. } = reloaded.listeners();
         let listening = format!("listeners: {} opened, {} closed", opened.len(), closed.len());
-        let changes = self.farm.plant(draft, origin).await;
+        let changes = self.farm.plant(draft, &origin).await;
         reloaded.await;
         self.log = log;
         if config.workers.is_some_and(|workers| workers != self.running.workers()) {
             tracing::warn!("the number of workers changes with the next start only");
         }
         Ok(format!("{listening}; {changes}"))
-    }
-
-    /// Does all that can fail. Nothing that runs is changed.
-    async fn prepare(
-        &self,
-        config: &Config,
-        origin: &str,
-    ) -> anyhow::Result<(Service, Draft, Option<Log>)> {
-        let listeners = listeners(config)?;
-        let draft = self.farm.draft(config, origin, &listeners).await?;
-        let log = open_log(config, self.log.as_ref())?;
-        Ok((service(config, listeners, &draft, log.as_ref()), draft, log))
     }
 
     /// Where it listens; port 0 has become the port that was given.
@@ -168,9 +194,9 @@ fn listeners(config: &Config) -> anyhow::Result<Vec<ListenerSettings>> {
     config.listeners.iter().map(resolve).collect()
 }
 
-/// The log of `config`: the one that is open, if it is the same.
-fn open_log(config: &Config, open: Option<&Log>) -> anyhow::Result<Option<Log>> {
-    let Some(settings) = &config.log.access else { return Ok(None) };
+/// The log that is wanted: the one that is open, if it is the same.
+fn open_log(wanted: Option<&AccessLogSettings>, open: Option<&Log>) -> anyhow::Result<Option<Log>> {
+    let Some(settings) = wanted else { return Ok(None) };
     if let Some(open) = open.filter(|open| open.settings == *settings) {
         return Ok(Some(open.clone()));
     }

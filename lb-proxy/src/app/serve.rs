@@ -1,6 +1,6 @@
 //! Serving until a signal ends it, and what other signals do meanwhile.
 
-use std::future::pending;
+use std::{future::pending, pin::pin, sync::Arc};
 
 use lb_proxy::config::Config;
 
@@ -21,8 +21,8 @@ pub(crate) enum Ending {
 }
 
 /// Reads the configuration again, with the name of where it came from. `None`: it
-/// cannot be served, and its author was told why.
-pub(crate) type Reread<'a> = dyn Fn() -> Option<(Config, String)> + 'a;
+/// cannot be served, and its author was told why. May take its time.
+pub(crate) type Reread = Arc<dyn Fn() -> Option<(Config, String)> + Send + Sync>;
 
 /// What the next signal wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,18 +39,22 @@ impl App {
     ///
     /// TERM and INT drain, for at most `timeout.shutdown`; QUIT drains for as long
     /// as it takes. A second TERM or INT stops at once. HUP has the configuration
-    /// read again by `reread`, USR1 the access log opened again.
-    pub(crate) fn serve(mut self, signals: Signals, reread: &Reread<'_>) -> Ending {
+    /// read again by `reread`, USR1 the access log opened again. However long reading
+    /// takes, no signal waits for it, but the next HUP.
+    pub(crate) fn serve(mut self, signals: Signals, reread: &Reread) -> Ending {
         let Signals { runtime, mut taken } = signals;
         let ending = runtime.block_on(async {
+            let mut next = None;
             let limited = loop {
-                match taken.wish(&self).await {
+                let wish = match next.take() {
+                    Some(wish) => wish,
+                    None => taken.wish(&self).await,
+                };
+                match wish {
                     Wish::Drain { limited } => break limited,
-                    Wish::Reload => self.reload_if_good(reread).await,
+                    Wish::Reload => next = self.reload_if_good(reread, &mut taken).await,
                     Wish::Reopen => self.reopen_log(),
-                    Wish::Upgrade => {
-                        tracing::warn!("this version cannot hand over to another; still serving");
-                    }
+                    Wish::Upgrade => refuse_upgrade(),
                     Wish::Died => {
                         tracing::error!("every worker has ended; nobody is served any more");
                         return Ending::Died;
@@ -64,23 +68,47 @@ impl App {
         ending
     }
 
-    async fn reload_if_good(&mut self, reread: &Reread<'_>) {
-        let why = match reread() {
-            Some((config, origin)) => match self.reload(&config, &origin).await {
-                Ok(changes) => return tracing::info!("reloaded: {changes}"),
-                Err(error) => format!(": {error:#}"),
-            },
-            // Its author has been told.
-            None => {
-                self.running.reload_rejected();
-                String::new()
+    /// Returns what was wished meanwhile and is still to be done.
+    async fn reload_if_good(&mut self, reread: &Reread, taken: &mut Taken) -> Option<Wish> {
+        let mut next = None;
+        let prepared = {
+            let mut preparing = pin!(self.prepare(reread));
+            loop {
+                let wish = tokio::select! {
+                    prepared = &mut preparing => break prepared,
+                    wish = taken.wish(self) => wish,
+                };
+                match wish {
+                    Wish::Drain { .. } | Wish::Died => return Some(wish),
+                    // What is being read may be older than what it is about.
+                    Wish::Reload => next = Some(wish),
+                    Wish::Reopen => self.reopen_log(),
+                    Wish::Upgrade => refuse_upgrade(),
+                }
             }
+        };
+        let taken_up = match prepared {
+            Ok(Some(prepared)) => self.take_up(prepared).await.map(Some),
+            nothing => {
+                self.running.reload_rejected();
+                nothing.map(|_| None)
+            }
+        };
+        let why = match taken_up {
+            Ok(Some(changes)) => {
+                tracing::info!("reloaded: {changes}");
+                return next;
+            }
+            // Its author has been told.
+            Ok(None) => String::new(),
+            Err(error) => format!(": {error:#}"),
         };
         let rejected_so_far = self.running.counters().config_reloads_total.rejected;
         tracing::error!(
             rejected_so_far,
             "not reloaded{why}; the configuration before is still served"
         );
+        next
     }
 
     fn reopen_log(&self) {
@@ -115,6 +143,10 @@ impl App {
     }
 }
 
+fn refuse_upgrade() {
+    tracing::warn!("this version cannot hand over to another; still serving");
+}
+
 impl Taken {
     async fn wish(&mut self, app: &App) -> Wish {
         let service = async {
@@ -140,5 +172,51 @@ impl ServiceSignals {
             _ = self.reopen.recv() => Wish::Reopen,
             _ = self.upgrade.recv() => Wish::Upgrade,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Mutex,
+            atomic::{AtomicBool, Ordering},
+            mpsc,
+        },
+        thread,
+        time::Duration,
+    };
+
+    use lb_proxy::config::Pretended;
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn no_end_waits_for_a_file_that_cannot_be_read() {
+        let text = "listen = \"127.0.0.1:0\"\nto = []\n";
+        let (config, _) = Config::parse("test", text, &Pretended::default());
+        let app = App::start(&config.unwrap(), "test").unwrap();
+        let signals = Signals::of_a_service().unwrap();
+        let (begin, has_begun) = mpsc::channel();
+        let (_end, ends) = mpsc::channel::<()>();
+        let (ends, has_ended) = (Mutex::new(ends), Arc::new(AtomicBool::new(false)));
+        let sees_end = Arc::clone(&has_ended);
+        let reread: Reread = Arc::new(move || {
+            begin.send(()).unwrap();
+            let _ = ends.lock().unwrap().recv_timeout(PATIENCE);
+            sees_end.store(true, Ordering::Relaxed);
+            None
+        });
+        let signalling = thread::spawn(move || {
+            kill_process(getpid(), Signal::HUP).unwrap();
+            has_begun.recv_timeout(PATIENCE).unwrap();
+            kill_process(getpid(), Signal::TERM).unwrap();
+        });
+        assert_eq!(app.serve(signals, &reread), Ending::Drained);
+        assert!(!has_ended.load(Ordering::Relaxed), "it was waited for");
+        signalling.join().unwrap();
     }
 }

@@ -5,7 +5,7 @@ use std::io::stderr;
 use anyhow::Context as _;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use super::print;
+use super::{print, queue};
 
 /// Starts logging for the rest of the process.
 pub(super) fn start(default: &str) -> anyhow::Result<()> {
@@ -17,7 +17,9 @@ pub(super) fn start(default: &str) -> anyhow::Result<()> {
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(stderr)
+        .with_writer(|| queue::Lines)
+        // It would complain on stderr, and panic if that is closed.
+        .log_internal_errors(false)
         .with_ansi(print::colour(&stderr()))
         .init();
     Ok(())

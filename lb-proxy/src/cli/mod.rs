@@ -9,6 +9,7 @@ mod exit;
 mod explain;
 mod log;
 mod print;
+mod queue;
 mod run;
 mod source;
 mod target;
@@ -86,13 +87,19 @@ pub(crate) fn main() -> ExitCode {
         print::diagnostic(SHORT_HELP);
         return Exit::Usage.into();
     };
-    match command {
+    let serves = matches!(command, Command::Run(_) | Command::Demo(_));
+    if serves && let Err(error) = queue::start() {
+        print::diagnostic(&format!("error: cannot start a thread: {error}\n"));
+        return Exit::Failed.into();
+    }
+    let exit = match command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Config(args) => config::config(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Version(args) => version::version(&args),
-    }
-    .into()
+    };
+    queue::flush();
+    exit.into()
 }

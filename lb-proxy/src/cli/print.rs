@@ -6,6 +6,8 @@ use std::io::{self, IsTerminal, Write as _, stderr, stdout};
 use anyhow::Context as _;
 use lb_proxy::config::Diagnostics;
 
+use super::queue;
+
 /// Writes a result.
 ///
 /// # Errors
@@ -23,7 +25,7 @@ pub(super) fn result(text: &str) -> anyhow::Result<()> {
 
 /// Writes what is not a result.
 pub(super) fn diagnostic(text: &str) {
-    let _ = stderr().write_all(text.as_bytes());
+    queue::write(text.as_bytes());
 }
 
 /// Writes one error, with the chain of its causes.

@@ -3,6 +3,7 @@
 use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::Args;
@@ -16,9 +17,9 @@ use super::{
     target::read_targets,
     variable::variable,
 };
-use crate::app::{App, Ending, Signals};
+use crate::app::{App, Ending, Reread, Signals};
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct RunArgs {
     /// Configuration file; `-` reads the standard input. Without it, and without
@@ -186,7 +187,9 @@ fn serve(args: &RunArgs, config: &Config, origin: &str) -> anyhow::Result<Ending
     let signals = Signals::of_a_service()?;
     let app = App::start(config, origin)?;
     print::result(&format!("{}\n", app.start_line(config, origin)))?;
-    Ok(app.serve(signals, &|| reread(args)))
+    let args = args.clone();
+    let again: Reread = Arc::new(move || reread(&args));
+    Ok(app.serve(signals, &again))
 }
 
 /// The configuration as it is now, unless it is wrong or cannot be read again.

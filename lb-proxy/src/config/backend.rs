@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, ops::Range};
 
-use lb_core::{Backend, Weight};
+use lb_core::{AdminState, Backend, Weight};
 
 use super::{
     address::address_help,
@@ -133,11 +133,17 @@ fn read_backend(item: Value<'_>, cluster: Fails, out: &Diagnostics) -> Option<Pl
     let weight = table.take("weight").and_then(|weight| read_weight(&weight, out));
     let tier = read_tier(&mut table);
     let max_in_flight = table.take_integer("max_in_flight").and_then(NonZeroU32::new);
+    let state = match table.take("state").and_then(Value::word) {
+        Some("draining") => AdminState::Draining { until: None },
+        Some("disabled") => AdminState::Disabled,
+        _ => AdminState::Enabled,
+    };
     let fails = Fails::read(&mut table).over(cluster);
     table.finish();
     let mut backend = Backend::new(address?.to_string())
         .weighted(weight.unwrap_or(Weight::ONE))
-        .in_tier(tier.unwrap_or(0));
+        .in_tier(tier.unwrap_or(0))
+        .in_state(state);
     let name_span = name.as_ref().map_or_else(|| address_span.clone(), Text::span);
     if let Some(name) = name {
         backend = backend.named(name.as_str());

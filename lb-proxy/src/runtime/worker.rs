@@ -297,8 +297,7 @@ async fn tick(worker: Rc<Worker>) {
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for count in 0_u32.. {
         interval.tick().await;
-        worker.clock.tick();
-        worker.timers.tick();
+        worker.timers.tick(worker.clock.tick());
         worker.sites.logs.hand_over();
         if count % SWEEP == 0 {
             worker.sites.sweep();

@@ -148,8 +148,7 @@ mod tests {
             let ticker = async {
                 loop {
                     tokio::time::sleep(TICK).await;
-                    clock.tick();
-                    timers.tick();
+                    timers.tick(clock.tick());
                 }
             };
             let (_held, hangs) = full();

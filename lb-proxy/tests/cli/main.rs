@@ -11,4 +11,6 @@ mod explain;
 mod process;
 mod reload;
 mod run;
+mod standstill;
+mod stderr;
 mod stop;

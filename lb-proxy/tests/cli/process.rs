@@ -152,14 +152,19 @@ impl Lb {
     }
 
     pub(crate) fn spawn(command: &mut Command) -> Self {
+        Self::spawn_telling(command, Stdio::piped())
+    }
+
+    /// The same, with a standard error of the test's own.
+    pub(crate) fn spawn_telling(command: &mut Command, stderr: impl Into<Stdio>) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .expect("the binary runs");
         let stdout = child.stdout.take().expect("a pipe");
-        let stderr = Some(read_all(child.stderr.take().expect("a pipe")));
+        let stderr = child.stderr.take().map(read_all);
         let (send, receive) = mpsc::channel();
         thread::spawn(move || {
             let mut reader = BufReader::new(stdout);
@@ -172,8 +177,8 @@ impl Lb {
         let mut lb = Self { child, start_line: String::new(), stderr };
         lb.start_line = receive.recv_timeout(PATIENCE).unwrap_or_default();
         if lb.start_line.is_empty() {
-            let error = lb.stderr();
-            panic!("lb did not start: {error}");
+            let error = lb.stderr.is_some().then(|| lb.stderr());
+            panic!("lb did not start: {error:?}");
         }
         lb
     }

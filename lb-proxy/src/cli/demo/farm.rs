@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, ensure};
@@ -11,7 +12,7 @@ use lb_proxy::{
     demo::{DemoBackend, DemoOptions},
 };
 
-use crate::app::{App, Ending, Signals};
+use crate::app::{App, Ending, Reread, Signals};
 
 /// Two clusters, as a person would write them down.
 const FILE: &str = r#"listen = "{listen}"
@@ -107,7 +108,8 @@ impl Farm {
     }
 
     pub(super) fn serve(self, signals: Signals) -> Ending {
-        self.app.serve(signals, &|| None)
+        let unread: Reread = Arc::new(|| None);
+        self.app.serve(signals, &unread)
     }
 
     pub(super) fn stop(self) {

@@ -96,6 +96,12 @@ pub(super) static BACKEND: Section = Section {
             Key::new("tier", Shape::Integer(0, 255), "used when nobody of a lower tier can be")
                 .or("0"),
             Key::new("backup", Shape::Boolean, "the same as `tier = 1`").or("false"),
+            Key::new(
+                "state",
+                Shape::Words(&["enabled", "draining", "disabled"]),
+                "`draining` keeps clients bound to it, `disabled` serves nobody",
+            )
+            .or("\"enabled\""),
             Key::new("max_in_flight", Shape::Integer(1, 4_294_967_295), "requests at a time"),
             MAX_FAILS,
             Key::new("fail_timeout", Shape::Duration, "as that of its cluster"),

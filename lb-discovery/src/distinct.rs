@@ -48,6 +48,14 @@ impl Distinct {
         &self.backends[position]
     }
 
+    /// All of them, in the order of their names.
+    #[cfg(feature = "file")]
+    pub(crate) fn into_membership_by_name(mut self) -> Membership {
+        self.backends.sort_by(|one, other| one.name().cmp(other.name()));
+        self.into_membership()
+    }
+
+    /// All of them, in the order they were added.
     pub(crate) fn into_membership(self) -> Membership {
         Membership::new(self.backends).expect("no name was added twice")
     }

@@ -40,6 +40,11 @@ pub trait Source: fmt::Debug + Send {
     /// [`SourceError`] when the source can't be read. That says nothing about the
     /// backends: the set returned last goes on to hold.
     fn next(&mut self) -> NextSet<'_>;
+
+    /// Tells a source, before its first call of [`next`](Self::next), what another
+    /// one that read the same said last. For a source that keeps an entry with junk
+    /// as it was: it cannot know what the entry was.
+    fn resume(&mut self, _set: &Membership) {}
 }
 
 /// What a source says.

@@ -72,6 +72,32 @@ async fn a_thousand_files_are_one_or_two_sets() {
 }
 
 #[tokio::test]
+async fn files_that_a_slow_script_writes_are_one_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut source = File::new(folder.path());
+    assert!(next(&mut source).await.set.is_empty());
+    let path = folder.path().to_owned();
+    let writer = thread::spawn(move || {
+        let (mut pauses, mut last) = (0, Instant::now());
+        for n in 0..120 {
+            fs::write(path.join(format!("node{n}")), format!("10.0.0.{} 80\n", n + 1)).unwrap();
+            // How fast the script is.
+            thread::sleep(Duration::from_millis(10));
+            // A machine that is busy makes pauses, which end a burst.
+            pauses += usize::from(last.elapsed() >= Duration::from_millis(40));
+            last = Instant::now();
+        }
+        pauses
+    });
+    let mut sets = 1;
+    while next(&mut source).await.set.len() < 120 {
+        sets += 1;
+    }
+    let pauses = writer.join().unwrap();
+    assert!(sets <= 1 + pauses, "{sets} sets and {pauses} pauses");
+}
+
+#[tokio::test]
 async fn a_node_comes_changes_and_goes_with_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let mut source = File::new(folder.path());

@@ -171,6 +171,16 @@ impl Cluster {
         Ok(version)
     }
 
+    /// Whether [`apply_all`](Self::apply_all) would record these changes now. For
+    /// whoever has to know before anything is changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply_all`](Self::apply_all).
+    pub fn check(&self, changes: &[Change]) -> Result<(), ChangeError> {
+        self.shared.check(&self.shared.inputs(), changes)
+    }
+
     /// Does what is due at the present time and returns when something will be
     /// due next. To be called by one owner: after [`on_change`](Self::on_change)
     /// woke it, and when the returned time has come. A call too many does no

@@ -442,8 +442,10 @@ fn several_changes_are_recorded_together_or_not_at_all() {
     let weight = |backend: &str| Change::Weight { backend: backend.into(), weight: Weight::new(2) };
     let cause = || Cause::new(CauseKind::File, "reload");
     let changes = [Change::Membership(equal(2)), weight("b1"), weight("b2")];
-    let error = cluster.apply_all(changes, cause()).unwrap_err();
-    assert_eq!(error, ChangeError::NoSuchBackend("b2".into()));
+    let refused = Err(ChangeError::NoSuchBackend("b2".into()));
+    assert_eq!(cluster.check(&changes), refused);
+    assert_eq!(cluster.check(&changes[..2]), Ok(()), "and that has recorded nothing");
+    assert_eq!(cluster.apply_all(changes, cause()).map(drop), refused);
     settle(&cluster);
     assert_eq!(names(&cluster), ["b0"]);
     cluster.apply_all([Change::Membership(equal(2)), weight("b1")], cause()).unwrap();

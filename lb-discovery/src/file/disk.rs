@@ -32,6 +32,15 @@ pub(super) enum Look {
     File(Stamp),
 }
 
+impl Look {
+    pub(super) fn files(&self) -> usize {
+        match self {
+            Self::Folder(files) => files.len(),
+            Self::File(_) => 1,
+        }
+    }
+}
+
 /// What changes when a file is written or replaced.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Stamp {

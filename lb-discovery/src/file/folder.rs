@@ -4,12 +4,15 @@
 //! readable, because whoever writes a file in place leaves it empty or cut off for
 //! a moment; only a file that is gone says that its node is. The price is that a
 //! node whose file was spoiled for good stays, which the warning says.
+//!
+//! Of two files that want the same name or address, the one whose node is in the set
+//! already has it: a file that somebody adds displaces nobody who serves.
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, sync::Arc};
 
-use lb_core::Backend;
+use lb_core::{Backend, Membership};
 
-use super::{junk::Junk, node::read_node};
+use super::{junk::Junk, node::read_node, syntax::Syntax};
 use crate::{
     distinct::Distinct,
     source::{Report, Warning},
@@ -19,9 +22,19 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Folder {
     nodes: BTreeMap<String, Backend>,
+    /// Those it had when somebody else read it, until it is read for the first time.
+    inherited: BTreeMap<Arc<str>, Arc<Backend>>,
+    /// What it said last.
+    set: Membership,
 }
 
 impl Folder {
+    /// A folder that had these nodes when it was read last.
+    pub(super) fn resuming(set: Membership) -> Self {
+        let named = |node: &Arc<Backend>| (Arc::clone(node.shared_name()), Arc::clone(node));
+        Self { nodes: BTreeMap::new(), inherited: set.iter().map(named).collect(), set }
+    }
+
     /// Takes the names and contents of all files there are now. The backends are
     /// in the order of their names. O(n log n).
     pub(super) fn update(
@@ -29,12 +42,17 @@ impl Folder {
         files: impl IntoIterator<Item = (String, io::Result<Vec<u8>>)>,
     ) -> Report {
         let mut before = std::mem::take(&mut self.nodes);
+        let inherited = std::mem::take(&mut self.inherited);
         let mut warnings = Vec::new();
         for (file, content) in files {
             let node = content
                 .map_err(|error| Junk(format!("it cannot be read: {error}")))
                 .and_then(|content| read_node(&file, &content));
-            match (node, before.remove(&file)) {
+            let last = before.remove(&file).or_else(|| {
+                let (_, name) = Syntax::of_file_name(&file);
+                inherited.get(name).map(|node| (**node).clone())
+            });
+            match (node, last) {
                 (Ok(node), _) => {
                     self.nodes.insert(file, node);
                 }
@@ -46,17 +64,20 @@ impl Folder {
                 (Err(junk), None) => warnings.push(Warning::about(file, junk.to_string())),
             }
         }
-        let mut by_name: Vec<_> = self.nodes.iter().collect();
-        by_name.sort_by_key(|(_, node)| node.name());
+        let known: BTreeMap<_, _> = self.set.iter().map(|it| (it.name(), it.address())).collect();
+        let is_new = |node: &Backend| known.get(node.name()) != Some(&node.address());
+        let mut by_age: Vec<_> = self.nodes.iter().collect();
+        by_age.sort_by_key(|(_, node)| (is_new(node), node.name()));
         let mut backends = Distinct::default();
-        for (file, node) in by_name {
+        for (file, node) in by_age {
             if let Err(taken) = backends.add(node.clone()) {
                 let text = taken.explain(&backends);
                 warnings.push(Warning::about(file.as_str(), text));
             }
         }
+        self.set = backends.into_membership_by_name();
         warnings.sort_by(|a, b| a.entry.cmp(&b.entry));
-        Report { set: backends.into_membership(), warnings: Warning::at_most(warnings) }
+        Report { set: self.set.clone(), warnings: Warning::at_most(warnings) }
     }
 }
 

@@ -28,6 +28,7 @@ use std::{
 };
 
 pub use junk::Junk;
+use lb_core::Membership;
 pub use list::read_list;
 pub use node::read_node;
 pub use syntax::Syntax;
@@ -43,7 +44,8 @@ use crate::source::{NextSet, Source, SourceError};
 /// their names, those of a list in the order of the list.
 ///
 /// A change is reported when nothing happened for 50 ms, at the latest after half a
-/// second of constant change; where the system reports no events, within 5 s.
+/// second of constant change, or three times that while there are more and more files;
+/// where the system reports no events, within 5 s.
 ///
 /// ```
 /// use lb_discovery::{File, Source};
@@ -65,6 +67,8 @@ pub struct File {
     watcher: Option<Watcher>,
     /// What was returned last.
     last: Option<Finding>,
+    /// The nodes there were, for whoever reads junk first.
+    known: Membership,
 }
 
 #[derive(Debug)]
@@ -82,12 +86,19 @@ impl File {
 
     fn looking(path: &Path, looks: Looks) -> Self {
         let name = format!("file {}", path.display());
-        Self { name, path: path.to_owned(), looks, watcher: None, last: None }
+        Self {
+            name,
+            path: path.to_owned(),
+            looks,
+            watcher: None,
+            last: None,
+            known: Membership::default(),
+        }
     }
 
     fn watcher(&mut self) -> Result<&mut Watcher, SourceError> {
         if self.watcher.is_none() {
-            let started = Watcher::start(self.path.clone(), self.looks);
+            let started = Watcher::start(self.path.clone(), self.looks, self.known.clone());
             let watcher = started
                 .map_err(|error| SourceError::new("cannot start a thread").because(error))?;
             self.watcher = Some(watcher);
@@ -97,13 +108,13 @@ impl File {
 }
 
 impl Watcher {
-    fn start(path: PathBuf, looks: Looks) -> std::io::Result<Self> {
+    fn start(path: PathBuf, looks: Looks, known: Membership) -> std::io::Result<Self> {
         let bell = Arc::new(Bell::default());
         let (sender, findings) = tokio::sync::watch::channel(None);
         let heard = Arc::clone(&bell);
         thread::Builder::new()
             .name("lb-file".to_owned())
-            .spawn(move || watch::run(&path, looks, &heard, &sender))?;
+            .spawn(move || watch::run(&path, looks, known, &heard, &sender))?;
         Ok(Self { bell, findings })
     }
 }
@@ -134,9 +145,16 @@ impl Source for File {
                 if self.last.as_ref() == Some(&finding) {
                     continue;
                 }
+                if let Ok(report) = &finding {
+                    self.known.clone_from(&report.set);
+                }
                 self.last = Some(finding.clone());
                 return finding.map_err(SourceError::new);
             }
         })
+    }
+
+    fn resume(&mut self, set: &Membership) {
+        self.known.clone_from(set);
     }
 }

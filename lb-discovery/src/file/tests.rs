@@ -158,6 +158,46 @@ fn junk_keeps_the_last_good_entry_and_a_vanished_file_removes_it() {
 }
 
 #[test]
+fn junk_keeps_an_entry_that_somebody_else_has_read() {
+    let set = Membership::new([Backend::new("10.0.0.2:80").named("b")]).unwrap();
+    let mut folder = Folder::resuming(set);
+    let files = [("a", "10.0.0.1 80"), ("b.json", "{"), ("c", "")];
+    let (backends, warnings) = update(&mut folder, &files);
+    assert_eq!(backends, ["a=10.0.0.1:80", "b=10.0.0.2:80"]);
+    assert!(warnings[0].ends_with("10.0.0.2:80 is kept as it was"), "{warnings:?}");
+    assert_eq!(warnings[1], "c: it is empty");
+    update(&mut folder, &[("a", "10.0.0.1 80")]);
+    let (backends, _) = update(&mut folder, &files);
+    assert_eq!(backends, ["a=10.0.0.1:80"], "what was gone has no last good entry");
+}
+
+#[test]
+fn a_new_file_displaces_nobody_who_is_there() {
+    let mut folder = Folder::default();
+    let there = ("b", "10.0.0.1 80");
+    update(&mut folder, &[there]);
+    let (backends, warnings) = update(&mut folder, &[("a", "10.0.0.1 80"), there]);
+    assert_eq!(backends, ["b=10.0.0.1:80"]);
+    assert_eq!(warnings, ["a: `b` has the same address 10.0.0.1:80"]);
+    let moved = ("b", "10.0.0.2 80");
+    let (backends, warnings) = update(&mut folder, &[("a", "10.0.0.1 80"), moved]);
+    assert_eq!(backends, ["a=10.0.0.1:80", "b=10.0.0.2:80"]);
+    assert!(warnings.is_empty());
+}
+
+#[tokio::test]
+async fn a_source_that_follows_another_keeps_what_that_one_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("a"), "10.0.0.1 80").unwrap();
+    fs::write(folder.path().join("b"), "").unwrap();
+    let known = [("a", "10.0.0.1:80"), ("b", "10.0.0.2:80")];
+    let known = Membership::new(known.map(|(name, at)| Backend::new(at).named(name))).unwrap();
+    let mut source = File::new(folder.path());
+    source.resume(&known);
+    assert_eq!(source.next().await.unwrap().set, known);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_junk_and_not_gone() {
     let mut folder = Folder::default();
     update(&mut folder, &[("a", "10.0.0.1 80")]);

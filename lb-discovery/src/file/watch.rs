@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use lb_core::Membership;
 use notify::{
     EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode},
@@ -87,14 +88,15 @@ impl Bell {
     }
 }
 
-/// Watches and reads until the bell says stop.
+/// Watches and reads until the bell says stop. `known`: the nodes there were.
 pub(super) fn run(
     path: &Path,
     looks: Looks,
+    known: Membership,
     bell: &Arc<Bell>,
     findings: &watch::Sender<Option<Finding>>,
 ) {
-    let mut reader = Reader::new(path);
+    let mut reader = Reader::new(path, known);
     let mut watching = Watching::new(path, bell);
     let mut debounce = Debounce::default();
     // The first reading follows the first watch, so that nothing falls between.
@@ -102,7 +104,8 @@ pub(super) fn run(
     reader.read(&watching, findings);
     let mut next_look = Instant::now() + looks.every;
     loop {
-        let rung = bell.wait(debounce.over_at().map_or(next_look, |over| over.min(next_look)));
+        // While a burst goes on, a look would only see half of it.
+        let rung = bell.wait(debounce.over_at().unwrap_or(next_look));
         if rung.stop {
             return;
         }
@@ -110,8 +113,12 @@ pub(super) fn run(
         if rung.event {
             debounce.event(now);
         }
-        let is_over = debounce.over_at().is_some_and(|over| over <= now);
-        if !is_over && now < next_look {
+        let mut is_over = debounce.over_at().is_some_and(|over| over <= now);
+        if is_over && debounce.may_be_prolonged(now) && reader.finds_more() {
+            debounce.prolong();
+            is_over = false;
+        }
+        if !is_over && (now < next_look || debounce.over_at().is_some()) {
             continue;
         }
         let moved = watching.renew();
@@ -131,12 +138,20 @@ struct Reader<'a> {
     path: &'a Path,
     /// `None`: it could not be looked at.
     look: Option<Look>,
+    /// How many files there were.
+    files: usize,
     folder: Folder,
 }
 
 impl<'a> Reader<'a> {
-    fn new(path: &'a Path) -> Self {
-        Self { path, look: None, folder: Folder::default() }
+    fn new(path: &'a Path, known: Membership) -> Self {
+        Self { path, look: None, files: 0, folder: Folder::resuming(known) }
+    }
+
+    /// Whether there are more files than when it was asked or read last.
+    fn finds_more(&mut self) -> bool {
+        let found = disk::look(self.path).ok().map_or(0, |look| look.files());
+        found > std::mem::replace(&mut self.files, found)
     }
 
     fn looks_different(&self) -> bool {
@@ -148,6 +163,7 @@ impl<'a> Reader<'a> {
         self.look = None;
         let read = disk::look(self.path).and_then(|look| {
             let look = self.look.insert(look);
+            self.files = look.files();
             disk::read(self.path, look, &mut self.folder)
         });
         let finding = match read {

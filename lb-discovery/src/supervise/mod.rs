@@ -86,6 +86,7 @@ impl Supervisor {
 
     /// Lets a set hold that was known before, until the source says another one.
     pub fn resume(&mut self, set: Membership) {
+        self.source.resume(&set);
         self.gate.resume(set);
         self.publish(|_| {});
     }

@@ -3,8 +3,8 @@
 //!
 //! In two steps, because a configuration is taken as a whole or not at all. A
 //! [`Draft`] has all that could fail done: new clusters exist, new sources have been
-//! asked. Planting it cannot fail: it tells the clusters that stay what is new, and
-//! lets go of those that are gone.
+//! asked, and the clusters that stay would take what they are to be told. Planting it
+//! says that to them, and lets go of those that are gone.
 
 use std::{
     collections::BTreeMap,
@@ -14,6 +14,7 @@ use std::{
     sync::Arc,
 };
 
+use anyhow::Context as _;
 use lb_core::{
     Cause, Change, Cluster, Health, Membership, cluster::CauseKind, health::Transition,
     sticky::Ring,
@@ -23,9 +24,12 @@ use lb_proxy::{
     ClusterSettings, ListenerSettings, Prober, StickyValue, Watched,
     config::{self, Config},
 };
-use tokio::{runtime::Handle, task::AbortHandle};
+use tokio::{runtime::Handle, task::JoinHandle};
 
-use super::feed::{apply, feed, follow, tell};
+use super::{
+    feed::{apply, feed, follow, tell},
+    watchdog::survive,
+};
 
 /// All clusters, with what tells them who is there and how they are.
 #[derive(Debug)]
@@ -40,7 +44,7 @@ struct Member {
     settings: config::Cluster,
     cluster: Cluster,
     sources: FeedStatus,
-    following: AbortHandle,
+    following: JoinHandle<()>,
 }
 
 /// What a configuration would make of the farm.
@@ -52,8 +56,10 @@ struct Drafted {
     settings: config::Cluster,
     cluster: Cluster,
     is_new: bool,
-    /// Where its sources are others than before: those, and what they say.
-    news: Option<(Feed, Option<Membership>)>,
+    /// What is to be said to it, if it is there already.
+    said: Vec<Change>,
+    /// Where its sources are others than before: those.
+    feed: Option<Feed>,
 }
 
 /// What another configuration has changed, in numbers.
@@ -76,7 +82,11 @@ impl Farm {
     pub(super) fn new(control: Handle) -> Self {
         let prober = Arc::new(Prober::new());
         let probing = Arc::clone(&prober);
-        control.spawn(async move { probing.run().await });
+        control.spawn(async move {
+            loop {
+                survive("the checks of all backends", probing.run()).await;
+            }
+        });
         Self { members: BTreeMap::new(), prober, control }
     }
 
@@ -124,57 +134,75 @@ impl Farm {
         let mut draft = Vec::new();
         for one in asked {
             let (settings, known, news) = one.await?;
-            let first = news.as_ref().and_then(|(_, first)| first.membership.clone());
+            let (feed, first) = news.unzip();
+            let set = first.as_ref().and_then(|first| first.membership.clone());
             let is_new = known.is_none();
-            let cluster =
-                known.unwrap_or_else(|| build(&settings, first.clone().unwrap_or_default()));
-            if let Some((_, first)) = &news {
+            let (cluster, said) = match known {
+                Some(cluster) => {
+                    let mut said: Vec<Change> = set.map(Change::Membership).into_iter().collect();
+                    if let Some(member) = self.members.get(&settings.name) {
+                        said.extend(differences(&member.settings, &settings));
+                    }
+                    (cluster, said)
+                }
+                None => (build(&settings, set.unwrap_or_default()), Vec::new()),
+            };
+            cluster.check(&said).with_context(|| format!("cluster `{}`", settings.name))?;
+            if let Some(first) = &first {
                 tell(first, &cluster);
             }
-            let news = news.map(|(feed, _)| (feed, first));
-            draft.push(Drafted { settings, cluster, is_new, news });
+            draft.push(Drafted { settings, cluster, is_new, said, feed });
         }
         Ok(Draft(draft))
     }
 
     /// Makes a draft true.
-    pub(super) fn plant(&mut self, draft: Draft, origin: &str) -> Changes {
+    pub(super) async fn plant(&mut self, draft: Draft, origin: &str) -> Changes {
+        self.stop_following(&draft).await;
         let mut before = std::mem::take(&mut self.members);
         let mut changes = Changes::default();
-        for Drafted { settings, cluster, is_new, news } in draft.0 {
+        for Drafted { mut settings, cluster, is_new, said, feed } in draft.0 {
             let known = before.remove(&settings.name);
             changes.added += usize::from(is_new);
-            let mut said = Vec::new();
-            if let Some((_, Some(first))) = &news
-                && !is_new
-            {
-                said.push(Change::Membership(first.clone()));
-            }
-            if let Some(known) = &known {
-                said.extend(differences(&known.settings, &settings));
-                changes.changed += usize::from(!said.is_empty());
-            }
+            changes.changed += usize::from(!said.is_empty());
             let cause = Cause::new(CauseKind::File, format!("reload of {origin}"));
-            apply(&cluster, said, cause);
-            let (sources, following) = match (news, known) {
-                (None, Some(known)) => (known.sources, known.following),
-                (news, known) => {
-                    if let Some(known) = known {
-                        known.following.abort();
+            let is_said = apply(&cluster, said, cause);
+            let (sources, following) = match (feed, known) {
+                (None, Some(known)) => {
+                    // A source has said something since that goes together with the old
+                    // settings only. Kept, they are different from the file's, which the
+                    // next reload sees.
+                    if !is_said {
+                        settings = known.settings;
                     }
-                    let feed = news.map_or_else(|| Feed::new(0), |(feed, _)| feed);
-                    let sources = feed.status();
-                    let task = self.control.spawn(follow(feed, cluster.clone()));
-                    (sources, task.abort_handle())
+                    (known.sources, known.following)
+                }
+                (feed, _) => {
+                    let feed = feed.unwrap_or_else(|| Feed::new(0));
+                    (feed.status(), self.control.spawn(follow(feed, cluster.clone())))
                 }
             };
             let member = Member { settings, cluster, sources, following };
             self.members.insert(member.settings.name.clone(), member);
         }
         changes.removed = before.len();
-        before.values().for_each(|gone| gone.following.abort());
         self.prober.set(self.members.values().filter_map(watched).collect());
         changes
+    }
+
+    /// Ends the following of sources that a draft replaces or has no use for, and waits
+    /// until it has ended: what they said must not come after what the new ones say.
+    async fn stop_following(&mut self, draft: &Draft) {
+        let stays = |name: &str| {
+            draft.0.iter().any(|drafted| *drafted.settings.name == *name && drafted.feed.is_none())
+        };
+        let ending = self.members.iter_mut().filter(|(name, _)| !stays(name));
+        for (_, member) in ending {
+            member.following.abort();
+            if !member.following.is_finished() {
+                let _ = (&mut member.following).await;
+            }
+        }
     }
 }
 
@@ -246,5 +274,48 @@ fn tell_transition(cluster: &str, transition: &Transition) {
             tracing::warn!(cluster, %backend, %from, %to, "{reason}");
         }
         _ => tracing::info!(cluster, %backend, %from, %to, "{reason}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, sync::mpsc, thread, time::Duration};
+
+    use lb_core::Backend;
+
+    use super::*;
+
+    /// Takes its time to end.
+    struct Slow(mpsc::Sender<()>);
+
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            thread::sleep(Duration::from_millis(50));
+            let _ = self.0.send(());
+        }
+    }
+
+    async fn plant(farm: &mut Farm, address: &str) {
+        let config = Config::to_backends(vec![Backend::new(address)]);
+        let draft = farm.draft(&config, "test", &[]).await.expect("good sources");
+        farm.plant(draft, "test").await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn other_sources_are_followed_when_the_old_ones_have_ended() {
+        let mut farm = Farm::new(Handle::current());
+        plant(&mut farm, "127.0.0.1:1").await;
+        let (slow, has_ended) = mpsc::channel();
+        let (begun, has_begun) = mpsc::channel();
+        let member = farm.members.values_mut().next().expect("a cluster");
+        member.following.abort();
+        member.following = tokio::spawn(async move {
+            let _slow = Slow(slow);
+            let _ = begun.send(());
+            pending::<()>().await;
+        });
+        has_begun.recv().expect("it begins");
+        plant(&mut farm, "127.0.0.1:2").await;
+        assert!(has_ended.try_recv().is_ok());
     }
 }

@@ -9,6 +9,8 @@ use lb_core::{Cause, Change, Cluster, Membership, Weight, cluster::CauseKind};
 use lb_discovery::{Allow, Env, Feed, File, Fixed, Supervision, Update};
 use lb_proxy::config::{self, DiscoverFrom};
 
+use super::watchdog::survive;
+
 /// The sources of a cluster: what the file lists, then those it names.
 pub(super) fn feed(
     settings: &config::Cluster,
@@ -43,22 +45,34 @@ pub(super) fn feed(
 
 /// Passes on every set, and tells what a person should know.
 pub(super) async fn follow(mut feed: Feed, cluster: Cluster) {
+    let what = format!("the sources of `{}`", cluster.name());
     loop {
-        let update = feed.next().await;
-        tell(&update, &cluster);
-        if let Some(set) = update.membership {
-            let (count, cause) = (set.len(), update.cause);
-            tracing::debug!(cluster = cluster.name(), %cause, count, "other backends");
-            apply(&cluster, [Change::Membership(set)], Cause::new(CauseKind::Source, &*cause));
-        }
+        survive(&what, pass_on(&mut feed, &cluster)).await;
     }
 }
 
-/// Applies what cannot be refused, short of a collision of sticky routes.
-pub(super) fn apply(cluster: &Cluster, changes: impl IntoIterator<Item = Change>, cause: Cause) {
-    if let Err(error) = cluster.apply_all(changes, cause) {
+async fn pass_on(feed: &mut Feed, cluster: &Cluster) {
+    let update = feed.next().await;
+    tell(&update, cluster);
+    if let Some(set) = update.membership {
+        let (count, cause) = (set.len(), update.cause);
+        tracing::debug!(cluster = cluster.name(), %cause, count, "other backends");
+        apply(cluster, [Change::Membership(set)], Cause::new(CauseKind::Source, &*cause));
+    }
+}
+
+/// Applies what cannot be refused, short of a collision of sticky routes. Says whether
+/// it was not.
+pub(super) fn apply(
+    cluster: &Cluster,
+    changes: impl IntoIterator<Item = Change>,
+    cause: Cause,
+) -> bool {
+    let applied = cluster.apply_all(changes, cause);
+    if let Err(error) = &applied {
         tracing::error!(cluster = cluster.name(), %error, "the backends are as before");
     }
+    applied.is_ok()
 }
 
 /// Says what a source has to complain about, once.

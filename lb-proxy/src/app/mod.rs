@@ -10,6 +10,7 @@ mod farm;
 mod feed;
 mod serve;
 mod signals;
+mod watchdog;
 
 use std::{fmt::Write as _, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread};
 
@@ -73,7 +74,7 @@ impl App {
             .or_else(|| thread::available_parallelism().ok())
             .unwrap_or(NonZeroUsize::MIN);
         let running = Proxy::start(service, workers)?;
-        farm.plant(draft, origin);
+        control.block_on(farm.plant(draft, origin));
         Ok(Self { running, farm, log, control })
     }
 
@@ -112,7 +113,7 @@ impl App {
         let reloaded = self.running.reload(service)?;
         let ListenerChanges { opened, closed, .. } = reloaded.listeners();
         let listening = format!("listeners: {} opened, {} closed", opened.len(), closed.len());
-        let changes = self.farm.plant(draft, &origin);
+        let changes = self.farm.plant(draft, &origin).await;
         reloaded.await;
         self.log = log;
         if config.workers.is_some_and(|workers| workers != self.running.workers()) {

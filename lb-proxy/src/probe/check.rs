@@ -4,7 +4,7 @@
 //! `status 500`. It is read by people, in logs and status pages, so it never holds
 //! what a backend sent.
 
-use std::{io, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, header};
@@ -31,10 +31,11 @@ pub(super) enum Failed {
     Answer(Arc<str>),
 }
 
-/// Checks what is at `address`, within the time the check has.
-pub(super) async fn check(check: &HealthCheck, address: &str) -> Verdict {
+/// Checks what is `at` one of these, within the time the check has. `address` is what
+/// they are called.
+pub(super) async fn check(check: &HealthCheck, address: &str, at: &[SocketAddr]) -> Verdict {
     let result = tokio::time::timeout(check.timeout, async {
-        let stream = TcpStream::connect(address).await.map_err(|error| connect(&error))?;
+        let stream = TcpStream::connect(at).await.map_err(|error| connect(&error))?;
         match &check.kind {
             CheckKind::Tcp => Ok(()),
             CheckKind::Http(check) => ask(check, stream, address).await,
@@ -50,7 +51,6 @@ fn connect(error: &io::Error) -> Failed {
         io::ErrorKind::ConnectionRefused => "refused",
         io::ErrorKind::ConnectionReset => "reset",
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "unreachable",
-        // A name that could not be looked up is one of these; its text names it.
         _ => return Failed::NoAnswer(format!("connect: {error}").into()),
     };
     Failed::NoAnswer(format!("connect: {what}").into())
@@ -113,7 +113,7 @@ async fn look_for(wanted: &str, mut body: Incoming) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::SocketAddr, time::Duration};
+    use std::time::Duration;
 
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
@@ -147,6 +147,10 @@ mod tests {
         (address, asked)
     }
 
+    async fn check_at(settings: &HealthCheck, address: SocketAddr) -> Verdict {
+        check(settings, &address.to_string(), &[address]).await
+    }
+
     fn no_answer(why: &str) -> Verdict {
         Err(Failed::NoAnswer(why.into()))
     }
@@ -157,17 +161,17 @@ mod tests {
 
     async fn verdict(check: HttpCheck, answer: &'static str) -> Verdict {
         let (address, _asked) = backend(answer).await;
-        super::check(&http(check), &address.to_string()).await
+        check_at(&http(check), address).await
     }
 
     #[tokio::test]
     async fn whoever_listens_passes_a_tcp_check_and_a_closed_port_is_refused() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
+        let address = listener.local_addr().unwrap();
         let tcp = HealthCheck::default();
-        assert_eq!(check(&tcp, &address).await, Ok(()));
+        assert_eq!(check_at(&tcp, address).await, Ok(()));
         drop(listener);
-        assert_eq!(check(&tcp, &address).await, no_answer("connect: refused"));
+        assert_eq!(check_at(&tcp, address).await, no_answer("connect: refused"));
     }
 
     #[tokio::test]
@@ -204,7 +208,7 @@ mod tests {
         let (address, asked) = backend("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         let mut request = HttpCheck { method: http::Method::HEAD, ..get("/healthz?deep=1") };
         request.headers.insert(header::HOST, HeaderValue::from_static("www.example.org"));
-        assert_eq!(check(&http(request), &address.to_string()).await, Ok(()));
+        assert_eq!(check_at(&http(request), address).await, Ok(()));
         let asked = asked.await.unwrap().to_lowercase();
         assert!(asked.starts_with("head /healthz?deep=1 http/1.1\r\n"), "{asked}");
         assert!(asked.contains("\r\nhost: www.example.org\r\n"), "{asked}");
@@ -214,8 +218,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silence_fails_when_its_time_is_over() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
+        let address = listener.local_addr().unwrap();
         let silent = HealthCheck { timeout: Duration::from_secs(1), ..http(get("/")) };
-        assert_eq!(check(&silent, &address).await, no_answer("no answer within 1s"));
+        assert_eq!(check_at(&silent, address).await, no_answer("no answer within 1s"));
     }
 }

@@ -13,6 +13,7 @@
 //! says nothing about anybody.
 
 mod check;
+mod names;
 mod prober;
 mod schedule;
 mod settings;

@@ -1,6 +1,7 @@
 //! Runs checks for as long as somebody is there to check.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -9,11 +10,16 @@ use lb_core::{
     Cause, Change, Cluster, Health, Tick,
     cluster::{CauseKind, Observation},
 };
-use tokio::{sync::Notify, task::JoinSet, time::Instant};
+use rustix::process::{Resource, getrlimit};
+use tokio::{
+    sync::Notify,
+    task::{self, JoinError, JoinSet},
+    time::Instant,
+};
 
 use super::{
     check::{Failed, Verdict, check},
-    schedule::{Schedule, TargetId},
+    schedule::{SPACING, Schedule, TargetId},
     settings::HealthCheck,
     targets::{Subject, Targets},
 };
@@ -21,8 +27,10 @@ use crate::runtime::clock::now;
 
 /// A check that took this much longer than its limit was held up by ourselves.
 const LAG: Duration = Duration::from_millis(500);
-/// Checks under way at a time.
-const AT_A_TIME: usize = 256;
+/// Checks under way at a time, and at most this part of all open files: the rest is for
+/// clients and their backends.
+const AT_A_TIME: usize = 1024;
+const PART_OF_FILES: u64 = 4;
 
 /// A cluster whose backends are checked, and how.
 #[derive(Debug, Clone)]
@@ -38,8 +46,8 @@ pub struct Watched {
 /// else for long.
 #[derive(Debug, Default)]
 pub struct Prober {
-    /// What was set, until `run` takes it up.
-    news: Mutex<Option<Vec<Watched>>>,
+    /// What was set last.
+    wanted: Mutex<Arc<[Watched]>>,
     changed: Arc<Notify>,
 }
 
@@ -54,29 +62,26 @@ impl Prober {
     /// and are the same go on being so; a cluster that is not checked any more is
     /// used as if nobody had looked.
     pub fn set(&self, watched: Vec<Watched>) {
-        *self.news.lock().unwrap_or_else(PoisonError::into_inner) = Some(watched);
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = watched.into();
         self.changed.notify_one();
     }
 
-    /// Checks for ever; one at a time. Dropping it ends all checks under way.
+    /// Checks for ever; one at a time. Dropping it ends all checks under way; another
+    /// call begins again with what was set last.
     pub async fn run(&self) {
-        let mut work = Work::default();
+        let files = getrlimit(Resource::Nofile).current;
+        let mut work = Work::new(at_a_time(files));
         loop {
-            if let Some(watched) = self.news.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                work.watch(watched, &self.changed);
+            let wanted = Arc::clone(&self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
+            if !Arc::ptr_eq(&wanted, &work.watched) {
+                work.watch(wanted, &self.changed);
             }
             work.take_up();
             work.start_what_is_due();
             let next = work.next();
             tokio::select! {
                 () = self.changed.notified() => {}
-                Some(done) = work.under_way.join_next() => {
-                    // A check that panicked has said nothing; its target is due no more,
-                    // which the log of the panic explains.
-                    if let Ok(done) = done {
-                        work.report(&done);
-                    }
-                }
+                Some(done) = work.under_way.join_next_with_id() => work.end(done),
                 () = until(next) => {}
             }
         }
@@ -91,13 +96,20 @@ async fn until(next: Option<Tick>) {
 }
 
 /// What [`Prober::run`] has in hand.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Work {
+    watched: Arc<[Watched]>,
+    /// Checks that may be under way at a time.
+    at_a_time: usize,
     subjects: Vec<Subject>,
     targets: Targets,
     schedule: Schedule,
     under_way: JoinSet<Done>,
+    /// Which check is which task, and when it began.
+    tasks: HashMap<task::Id, (TargetId, Tick)>,
     stale: bool,
+    /// It was told that there are too many.
+    is_behind: bool,
 }
 
 /// A check that has ended.
@@ -105,14 +117,35 @@ struct Work {
 struct Done {
     target: TargetId,
     verdict: Verdict,
-    started: Tick,
+    /// When it was known where it is.
+    asked: Tick,
+}
+
+/// How many checks may be under way, with so many open files (`None`: any number).
+fn at_a_time(files: Option<u64>) -> usize {
+    let part = files.map_or(AT_A_TIME as u64, |files| files / PART_OF_FILES);
+    usize::try_from(part).unwrap_or(AT_A_TIME).clamp(1, AT_A_TIME)
 }
 
 impl Work {
-    fn watch(&mut self, watched: Vec<Watched>, changed: &Arc<Notify>) {
+    fn new(at_a_time: usize) -> Self {
+        Self {
+            watched: Arc::default(),
+            at_a_time,
+            subjects: Vec::new(),
+            targets: Targets::default(),
+            schedule: Schedule::default(),
+            under_way: JoinSet::new(),
+            tasks: HashMap::new(),
+            stale: false,
+            is_behind: false,
+        }
+    }
+
+    fn watch(&mut self, watched: Arc<[Watched]>, changed: &Arc<Notify>) {
         let mut before = std::mem::take(&mut self.subjects);
         self.stale = true;
-        for Watched { cluster, check } in watched {
+        for Watched { cluster, check } in watched.iter().cloned() {
             let known = before.iter().position(|subject| subject.handle.is_of(&cluster));
             let handle = match known {
                 Some(position) => before.swap_remove(position).handle,
@@ -123,7 +156,8 @@ impl Work {
             };
             self.subjects.push(Subject { cluster, check: Arc::new(check), handle });
         }
-        before.iter().for_each(forget);
+        before.iter().for_each(|subject| forget(&subject.cluster));
+        self.watched = watched;
     }
 
     fn take_up(&mut self) {
@@ -132,30 +166,66 @@ impl Work {
         }
         if std::mem::take(&mut self.stale) {
             self.targets.update(&self.subjects, &mut self.schedule, now());
+            self.tell_if_behind();
+        }
+    }
+
+    /// Says once that all checks together are more than may be made.
+    fn tell_if_behind(&mut self) {
+        let (wanted, most) = (self.targets.wanted_rate().ceil(), SPACING.as_secs_f64().recip());
+        let was_behind = std::mem::replace(&mut self.is_behind, wanted > most);
+        if self.is_behind && !was_behind {
+            tracing::warn!(
+                "the checks of all backends are {wanted} a second, more than the {most} that are \
+                 made: each backend is checked less often than its interval says"
+            );
         }
     }
 
     fn start_what_is_due(&mut self) {
-        while self.under_way.len() < AT_A_TIME
+        while self.under_way.len() < self.at_a_time
             && let Some(id) = self.schedule.take(now())
         {
             let Some((address, target)) = self.targets.get(id) else { continue };
             let (address, settings) = (Arc::clone(address), Arc::clone(&target.check));
-            self.under_way.spawn(async move {
-                let started = now();
-                let verdict = check(&settings, &address).await;
-                Done { target: id, verdict, started }
+            let place = target.place.clone();
+            let started = now();
+            let task = self.under_way.spawn(async move {
+                let found = place.addresses(settings.timeout).await;
+                let asked = now();
+                let verdict = match found {
+                    Ok(at) => check(&settings, &address, &at).await,
+                    Err(why) => Err(Failed::NoAnswer(why)),
+                };
+                Done { target: id, verdict, asked }
             });
+            self.tasks.insert(task.id(), (id, started));
         }
     }
 
     fn next(&self) -> Option<Tick> {
-        self.schedule.next().filter(|_| self.under_way.len() < AT_A_TIME)
+        self.schedule.next().filter(|_| self.under_way.len() < self.at_a_time)
+    }
+
+    /// Takes in what a check has found, and plans the next of its target.
+    fn end(&mut self, done: Result<(task::Id, Done), JoinError>) {
+        let task = match &done {
+            Ok((task, _)) => *task,
+            Err(error) => error.id(),
+        };
+        match done {
+            Ok((_, done)) => self.report(&done),
+            // The panic hook has said where.
+            Err(error) => tracing::error!(%error, "a check has ended without a result"),
+        }
+        if let Some((target, started)) = self.tasks.remove(&task) {
+            self.targets.checked(target, &mut self.schedule, started);
+        }
     }
 
     fn report(&mut self, done: &Done) {
         let now = now();
-        let took = now.since(done.started);
+        let took = now.since(done.asked);
         if let Some((address, target)) = self.targets.get(done.target) {
             tracing::trace!(%address, verdict = ?done.verdict, ?took, "checked");
             if done.verdict.is_err() && took > target.check.timeout + LAG {
@@ -172,18 +242,106 @@ impl Work {
                 }
             }
         }
-        self.targets.checked(done.target, &mut self.schedule, done.started);
     }
 }
 
-/// Takes back what checks have said about the backends of a cluster.
-fn forget(subject: &Subject) {
-    let view = subject.handle.snapshot().view();
+/// Takes back what checks have said about the backends of a cluster. That requests
+/// failed goes on to be true.
+fn forget(cluster: &Cluster) {
     let cause = Cause::new(CauseKind::File, "no checks any more");
-    for slot in view.slots() {
-        let incarnation = view.incarnation(slot);
-        let change = Change::Health { incarnation, health: Health::Unknown };
-        // It may have left meanwhile.
-        let _ = subject.cluster.apply(change, cause.clone());
+    let by_checks = |health| matches!(health, Health::Up | Health::Down);
+    let take_back = || {
+        let conditions = cluster.conditions().into_iter();
+        let checked = conditions.filter(|condition| by_checks(condition.health));
+        let unknown = checked.map(|condition| Change::Health {
+            incarnation: condition.incarnation,
+            health: Health::Unknown,
+        });
+        cluster.apply_all(unknown, cause.clone())
+    };
+    // One of them may have left meanwhile.
+    while take_back().is_err() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use lb_core::{Backend, Membership};
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_checks_takes_back_what_they_said_in_one_change_and_no_ejection() {
+        let backends = ["a:1", "b:1", "c:1"].map(Backend::new);
+        let cluster = Cluster::builder("web").membership(Membership::new(backends).unwrap());
+        let cluster = cluster.build();
+        let health = |cluster: &Cluster| {
+            cluster.conditions().iter().map(|condition| condition.health).collect::<Vec<_>>()
+        };
+        let said = [Health::Up, Health::Down, Health::Ejected];
+        for (condition, health) in cluster.conditions().iter().zip(said) {
+            let change = Change::Health { incarnation: condition.incarnation, health };
+            cluster.apply(change, Cause::new(CauseKind::Health, "seen")).unwrap();
+        }
+        cluster.drive(&|| Tick::from_millis(1_000));
+        assert_eq!(health(&cluster), said);
+        forget(&cluster);
+        cluster.drive(&|| Tick::from_millis(2_000));
+        assert_eq!(health(&cluster), [Health::Unknown, Health::Unknown, Health::Ejected]);
+        let generations = cluster.generations();
+        let causes = &generations.last().unwrap().causes;
+        let of_ours = causes.iter().filter(|cause| cause.text() == "no checks any more");
+        assert_eq!(of_ours.count(), 1, "{causes:?}");
+    }
+
+    #[test]
+    fn checks_leave_open_files_to_requests() {
+        let limits = [Some(1_024), Some(1_000_000), Some(0), None].map(at_a_time);
+        assert_eq!(limits, [256, 1_024, 1, 1_024]);
+    }
+
+    #[tokio::test]
+    async fn a_target_whose_check_has_panicked_is_checked_again() {
+        let membership = Membership::new([Backend::new("127.0.0.1:1")]).unwrap();
+        let cluster = Cluster::builder("web").membership(membership).build();
+        let mut work = Work::new(1);
+        let watched = Watched { cluster, check: HealthCheck::default() };
+        work.watch([watched].into(), &Arc::default());
+        work.take_up();
+        let target = work.schedule.take(now() + Duration::from_secs(2)).unwrap();
+        let task = work.under_way.spawn(async { panic!("on purpose") });
+        work.tasks.insert(task.id(), (target, now()));
+        let done = work.under_way.join_next_with_id().await.unwrap();
+        work.end(done);
+        assert!(work.schedule.has(target));
+        assert!(work.tasks.is_empty());
+    }
+
+    #[tokio::test]
+    async fn whoever_runs_it_again_finds_whom_to_check() {
+        let backend = Backend::new("127.0.0.1:1");
+        let membership = Membership::new([backend]).unwrap();
+        let cluster = Cluster::builder("web").membership(membership).build();
+        let prober = Prober::new();
+        let check = HealthCheck { interval: Duration::from_millis(1), ..HealthCheck::default() };
+        prober.set(vec![Watched { cluster: cluster.clone(), check }]);
+        // It has begun, and is dropped as if it had panicked.
+        let mut run = Box::pin(prober.run());
+        tokio::select! {
+            biased;
+            () = &mut run => {}
+            () = std::future::ready(()) => {}
+        }
+        drop(run);
+        let down = async {
+            while cluster.conditions()[0].health != Health::Down {
+                cluster.drive(&now);
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = prober.run() => {}
+            () = down => {}
+            () = tokio::time::sleep(Duration::from_secs(20)) => panic!("nobody is checked"),
+        }
     }
 }

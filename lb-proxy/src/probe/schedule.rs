@@ -6,12 +6,18 @@
 //! step, say after this process stood still, fall out of it again. None is stretched:
 //! a number of checks in a row takes no longer than as many intervals.
 
-use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use lb_core::{Tick, sample::mix};
 
-/// The time between two starts of checks, over all targets: 500 a second.
-const SPACING: Duration = Duration::from_millis(2);
+/// The time between two starts of checks, over all targets: 2,000 a second.
+pub(super) const SPACING: Duration = Duration::from_micros(500);
+/// How much of the time in which nobody was taken is made up for at once: timers are
+/// a millisecond late or two.
+const MADE_UP_NANOS: u64 = 5_000_000;
 /// How soon a target is checked that nobody has looked at.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -22,7 +28,9 @@ pub(super) struct TargetId(pub(super) u64);
 /// When each target is due.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
-    due: BinaryHeap<Reverse<(Tick, TargetId)>>,
+    due: BTreeSet<(Tick, TargetId)>,
+    /// The same by target: each is due once.
+    at: BTreeMap<TargetId, Tick>,
     /// No check starts before this.
     not_before: Tick,
 }
@@ -30,11 +38,11 @@ pub(super) struct Schedule {
 impl Schedule {
     /// A target that nobody has looked at. `phase` is any number that stays with it.
     pub(super) fn first(&mut self, target: TargetId, phase: u64, interval: Duration, now: Tick) {
-        self.due.push(Reverse((now + part(interval.min(SOON), phase), target)));
+        self.put(target, now + part(interval.min(SOON), phase));
     }
 
     /// A target whose check began at `started`, `interval` after which it is checked
-    /// again. `count`: how often it was checked.
+    /// again. `count`: how often it was checked. Replaces what was planned for it.
     pub(super) fn again(
         &mut self,
         target: TargetId,
@@ -48,7 +56,19 @@ impl Schedule {
         // in the interval.
         let shift = if count == 1 { part(interval, phase) / 2 } else { Duration::ZERO };
         let wait = interval.saturating_sub(jitter).saturating_sub(shift);
-        self.due.push(Reverse((started + wait, target)));
+        self.put(target, started + wait);
+    }
+
+    /// Whether a target waits, rather than being checked just now.
+    pub(super) fn has(&self, target: TargetId) -> bool {
+        self.at.contains_key(&target)
+    }
+
+    fn put(&mut self, target: TargetId, at: Tick) {
+        if let Some(before) = self.at.insert(target, at) {
+            self.due.remove(&(before, target));
+        }
+        self.due.insert((at, target));
     }
 
     /// The next target that is due, if any is by now and the rate allows it.
@@ -56,18 +76,20 @@ impl Schedule {
         if now < self.not_before {
             return None;
         }
-        let Reverse((due, target)) = *self.due.peek()?;
+        let (due, target) = *self.due.first()?;
         if now < due {
             return None;
         }
-        self.due.pop();
-        self.not_before = now + SPACING;
+        self.due.pop_first();
+        self.at.remove(&target);
+        let earliest = Tick::from_nanos(now.as_nanos().saturating_sub(MADE_UP_NANOS));
+        self.not_before = self.not_before.max(earliest) + SPACING;
         Some(target)
     }
 
     /// When to ask again.
     pub(super) fn next(&self) -> Option<Tick> {
-        self.due.peek().map(|Reverse((due, _))| (*due).max(self.not_before))
+        self.due.first().map(|(due, _)| (*due).max(self.not_before))
     }
 }
 
@@ -124,6 +146,34 @@ mod tests {
         let gaps = taken.windows(2).map(|pair| pair[1].1.since(pair[0].1));
         assert_eq!(gaps.min(), Some(SPACING));
         assert_eq!(taken.last().map(|(_, at)| at.since(Tick::ZERO)), Some(999 * SPACING));
+    }
+
+    #[test]
+    fn a_late_timer_is_made_up_for_and_a_long_standstill_is_not() {
+        let mut schedule = Schedule::default();
+        for target in 0..1_000 {
+            schedule.first(TargetId(target), 0, SECOND, Tick::ZERO);
+        }
+        let mut taken = |ms| {
+            let now = Tick::from_millis(ms);
+            std::iter::from_fn(|| schedule.take(now)).count()
+        };
+        assert_eq!(taken(0), 1);
+        assert_eq!(taken(2), 4);
+        assert_eq!(taken(2), 0);
+        assert_eq!(taken(10_000), 11, "those of the last 5 ms");
+    }
+
+    #[test]
+    fn a_target_is_due_once_whatever_was_planned_before() {
+        let mut schedule = Schedule::default();
+        schedule.again(TargetId(1), 0, 30 * SECOND, 2, Tick::ZERO);
+        schedule.again(TargetId(1), 0, SECOND, 2, Tick::ZERO);
+        assert!(schedule.has(TargetId(1)));
+        let taken = taken(&mut schedule);
+        assert_eq!(taken.len(), 1);
+        assert!(taken[0].1 <= Tick::ZERO + SECOND);
+        assert!(!schedule.has(TargetId(1)));
     }
 
     #[test]

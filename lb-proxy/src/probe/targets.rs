@@ -12,6 +12,7 @@ use lb_core::{
 };
 
 use super::{
+    names::{Names, Place},
     schedule::{Schedule, TargetId, phase_of},
     settings::HealthCheck,
 };
@@ -36,11 +37,16 @@ pub(super) struct Member {
 pub(super) struct Target {
     pub(super) id: TargetId,
     pub(super) check: Arc<HealthCheck>,
+    pub(super) place: Place,
     pub(super) members: Vec<Member>,
     phase: u64,
     checked: u64,
+    /// When the last check began.
+    started: Tick,
     /// Everybody it stands for is down.
     is_down: bool,
+    /// The same when the next check was planned.
+    was_down: bool,
 }
 
 /// All targets, by address.
@@ -49,11 +55,13 @@ pub(super) struct Targets {
     by_address: BTreeMap<Arc<str>, Vec<Target>>,
     addresses: BTreeMap<TargetId, Arc<str>>,
     named: u64,
+    names: Names,
 }
 
 impl Targets {
     /// Makes the targets those of `subjects`. Those that stay keep their place in
-    /// `schedule`; it is told about new ones.
+    /// `schedule`, unless they are down now or not any more, which may have an interval
+    /// of its own; it is told about new ones.
     pub(super) fn update(&mut self, subjects: &[Subject], schedule: &mut Schedule, now: Tick) {
         let mut before = std::mem::take(&mut self.by_address);
         self.addresses.clear();
@@ -79,7 +87,17 @@ impl Targets {
                 let (id, phase) = (TargetId(self.named), phase_of(&address));
                 schedule.first(id, phase, subject.check.interval, now);
                 let check = Arc::clone(&subject.check);
-                Target { id, check, members: Vec::new(), phase, checked: 0, is_down }
+                Target {
+                    id,
+                    check,
+                    place: self.names.place(&address),
+                    members: Vec::new(),
+                    phase,
+                    checked: 0,
+                    started: now,
+                    is_down,
+                    was_down: is_down,
+                }
             });
             target.members.clear();
             target.members.push(member);
@@ -87,6 +105,19 @@ impl Targets {
             self.addresses.insert(target.id, address);
             here.push(target);
         }
+        for target in self.by_address.values_mut().flatten() {
+            let has_changed = target.is_down != target.was_down;
+            // Under way, its next check is planned when this one has ended.
+            if has_changed && target.checked > 0 && schedule.has(target.id) {
+                target.plan(schedule);
+            }
+        }
+    }
+
+    /// How many checks a second all targets want.
+    pub(super) fn wanted_rate(&self) -> f64 {
+        let targets = self.by_address.values().flatten();
+        targets.map(|target| 1.0 / target.interval().as_secs_f64()).sum()
     }
 
     /// A target and where it is, unless it is no target any more.
@@ -103,12 +134,18 @@ impl Targets {
         let targets = self.by_address.get_mut(address).into_iter().flatten();
         for target in targets.filter(|target| target.id == id) {
             target.checked += 1;
-            schedule.again(id, target.phase, target.interval(), target.checked, started);
+            target.started = started;
+            target.plan(schedule);
         }
     }
 }
 
 impl Target {
+    fn plan(&mut self, schedule: &mut Schedule) {
+        self.was_down = self.is_down;
+        schedule.again(self.id, self.phase, self.interval(), self.checked, self.started);
+    }
+
     fn interval(&self) -> Duration {
         self.check.interval_down.filter(|_| self.is_down).unwrap_or(self.check.interval)
     }
@@ -130,7 +167,7 @@ fn address_of(backend: &str, port: Option<u16>) -> Arc<str> {
 
 #[cfg(test)]
 mod tests {
-    use lb_core::{Backend, Cause, Change, Membership, cluster::CauseKind};
+    use lb_core::{Backend, Cause, Change, Health, Membership, cluster::CauseKind};
 
     use super::*;
 
@@ -189,6 +226,49 @@ mod tests {
         assert_eq!(&**targets.get(after[0]).unwrap().0, "h:3");
         let kept = before.iter().filter(|id| targets.get(**id).is_some());
         assert_eq!(kept.count(), 1);
+    }
+
+    #[test]
+    fn who_falls_or_returns_is_checked_at_its_new_interval_from_the_last_check_on() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let check = HealthCheck {
+            interval: 60 * SECOND,
+            interval_down: Some(SECOND),
+            ..HealthCheck::default()
+        };
+        let mut subjects = [subject("a", &["h:1"], &check)];
+        let (mut targets, mut schedule) = (Targets::default(), Schedule::default());
+        targets.update(&subjects, &mut schedule, Tick::ZERO);
+        let [id] = due(&mut schedule)[..] else { panic!("one target") };
+        targets.checked(id, &mut schedule, Tick::ZERO);
+        let at = Tick::from_millis;
+        let mut say = |health, targets: &mut Targets, schedule: &mut Schedule, now| {
+            let incarnation = subjects[0].handle.snapshot().view().incarnation(Slot::new(0));
+            let change = Change::Health { incarnation, health };
+            subjects[0].cluster.apply(change, Cause::new(CauseKind::File, "test")).unwrap();
+            subjects[0].cluster.drive(&|| now);
+            assert!(subjects[0].handle.refresh());
+            targets.update(&subjects, schedule, now);
+        };
+        say(Health::Down, &mut targets, &mut schedule, at(1_000));
+        assert!(schedule.next().unwrap() <= at(1_000));
+        say(Health::Up, &mut targets, &mut schedule, at(2_000));
+        assert!(schedule.next().unwrap() > at(20_000));
+        // One that is checked just now is planned when that has ended.
+        assert_eq!(due(&mut schedule), [id]);
+        say(Health::Down, &mut targets, &mut schedule, at(100_000));
+        assert_eq!(schedule.next(), None);
+        targets.checked(id, &mut schedule, at(100_000));
+        assert!(schedule.next().unwrap() <= at(101_000));
+    }
+
+    #[test]
+    fn the_wanted_rate_is_that_of_all_targets() {
+        let check = HealthCheck { interval: Duration::from_millis(500), ..HealthCheck::default() };
+        let subjects = [subject("a", &["h:1", "h:2"], &check), subject("b", &["h:2"], &check)];
+        let (mut targets, mut schedule) = (Targets::default(), Schedule::default());
+        targets.update(&subjects, &mut schedule, Tick::ZERO);
+        assert!((targets.wanted_rate() - 4.0).abs() < 1e-9, "{}", targets.wanted_rate());
     }
 
     #[test]

@@ -133,6 +133,33 @@ fn nodes_come_and_go_with_their_files() {
 }
 
 #[test]
+fn a_node_that_is_kept_is_kept_by_a_reload_too() {
+    let backends = backends();
+    let third = DemoOptions::named("c").start().expect("a free port");
+    let nodes = folder();
+    let text = |listed: &str| {
+        format!(
+            "listen = \"127.0.0.1:0\"\n[[route]]\nto = \"c\"\n\
+             [cluster.c]\nstrategy = \"round-robin\"\nbackends = [{listed}]\n\
+             discover = {{ file = \"{}\" }}\n",
+            nodes.display()
+        )
+    };
+    for backend in &backends {
+        let address = backend.address().to_string();
+        fs::write(nodes.join(backend.name()), address).expect("a node file");
+    }
+    let file = file(&text(""));
+    let lb = Lb::start(&["run", "--config", &file]);
+    expect(&shares(lb.address(), "/", 10), &[("a", 5), ("b", 5)]);
+    fs::write(nodes.join("b"), "junk").expect("a node file");
+    fs::write(&*file, text(&format!("\"{}\"", third.address()))).expect("a file");
+    lb.signal(Signal::HUP);
+    eventually("the third is used", || name_of(&lb) == "c");
+    expect(&shares(lb.address(), "/", 15), &[("a", 5), ("b", 5), ("c", 5)]);
+}
+
+#[test]
 fn a_variable_lists_backends() {
     let backends = backends();
     let text = "listen = \"127.0.0.1:0\"\n[[route]]\nto = \"c\"\n\

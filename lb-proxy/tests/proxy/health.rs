@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use lb_core::{Backend, Cluster, Health, Membership, cluster::Policy};
+use lb_core::{
+    Backend, Cluster, Health, Membership,
+    cluster::{Policy, Thresholds},
+};
 use lb_proxy::{CheckKind, HealthCheck, HttpCheck, Prober, Watched};
 use tokio::sync::oneshot;
 
@@ -148,6 +151,46 @@ fn a_cluster_that_is_no_longer_checked_is_used_unseen() {
     eventually("it is down", || health(&cluster) == Health::Down);
     checked.prober.set(Vec::new());
     eventually("nobody knows", || health(&cluster) == Health::Unknown);
+}
+
+#[test]
+fn a_backend_that_falls_is_checked_at_the_interval_for_that_at_once() {
+    let status = Arc::new(Mutex::new(500));
+    let says = Arc::clone(&status);
+    let origin = Origin::new(move |peer| {
+        while peer.request().is_some() {
+            let status = *says.lock().unwrap();
+            peer.send(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n"));
+        }
+    });
+    let checks = Thresholds { rise: 1, fall: 1, ..Thresholds::default() };
+    let membership = Membership::new([Backend::new(origin.address.to_string())]).unwrap();
+    let policy = Policy { checks, ..Policy::default() };
+    let cluster = Cluster::builder("web").membership(membership).policy(policy).build();
+    // Nobody would wait for the second check at the usual interval.
+    let interval_down = Some(Duration::from_millis(20));
+    let check = HealthCheck { interval_down, ..every(600_000, get("/")) };
+    let _checked = Checked::start(vec![Watched { cluster: cluster.clone(), check }]);
+    eventually("it is down", || health(&cluster) == Health::Down);
+    *status.lock().unwrap() = 200;
+    eventually("it is up", || health(&cluster) == Health::Up);
+}
+
+#[test]
+fn a_backend_is_checked_under_its_name() {
+    let origin = Origin::ok();
+    let named = |host: &str| {
+        let backend = Backend::new(format!("{host}:{}", origin.address.port()));
+        Cluster::builder(host.to_owned()).membership(Membership::new([backend]).unwrap()).build()
+    };
+    let (here, nowhere) = (named("localhost"), named("nowhere.invalid"));
+    let both = [&here, &nowhere]
+        .map(|cluster| Watched { cluster: cluster.clone(), check: every(20, CheckKind::Tcp) });
+    let checked = Checked::start(both.into());
+    eventually("one is up", || health(&here) == Health::Up);
+    eventually("one is not found", || health(&nowhere) == Health::Down);
+    eventually("it was told", || checked.told().len() == 2);
+    assert!(checked.told().concat().contains("look"), "{:?}", checked.told());
 }
 
 #[test]

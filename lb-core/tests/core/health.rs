@@ -22,15 +22,15 @@ use proptest::{prelude::*, test_runner::RngSeed};
 use crate::support::equal;
 
 /// A cluster in a time of its own.
-struct Farm {
-    cluster: Cluster,
-    handle: ClusterHandle,
-    now: Cell<Tick>,
+pub(crate) struct Farm {
+    pub(crate) cluster: Cluster,
+    pub(crate) handle: ClusterHandle,
+    pub(crate) now: Cell<Tick>,
     said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Farm {
-    fn new(kind: StrategyKind, membership: Membership, policy: Policy) -> Self {
+    pub(crate) fn new(kind: StrategyKind, membership: Membership, policy: Policy) -> Self {
         let builder = Cluster::builder("test").boxed_strategy(kind.build());
         let cluster = builder.membership(membership).policy(policy).build();
         let said = Arc::<Mutex<Vec<String>>>::default();
@@ -43,16 +43,16 @@ impl Farm {
     }
 
     /// Everything to the first backend that takes it.
-    fn first(size: usize) -> Self {
+    pub(crate) fn first(size: usize) -> Self {
         Self::new(StrategyKind::First, equal(size), Policy::default())
     }
 
-    fn drive(&self) -> Option<Tick> {
+    pub(crate) fn drive(&self) -> Option<Tick> {
         self.cluster.drive(&|| self.now.get())
     }
 
     /// Lets time pass, and drives when that is due.
-    fn wait(&self, millis: u64) {
+    pub(crate) fn wait(&self, millis: u64) {
         let end = self.now.get() + Duration::from_millis(millis);
         while let Some(due) = self.drive().filter(|due| *due <= end) {
             self.now.set(due.max(self.now.get()));
@@ -61,12 +61,12 @@ impl Farm {
         self.drive();
     }
 
-    fn acquire(&mut self) -> Lease {
+    pub(crate) fn acquire(&mut self) -> Lease {
         self.handle.acquire(&PickCx::new(self.now.get(), 0)).unwrap()
     }
 
     /// Has so many requests end like this, and says where they were.
-    fn requests(&mut self, outcomes: impl IntoIterator<Item = Outcome>) -> Vec<String> {
+    pub(crate) fn requests(&mut self, outcomes: impl IntoIterator<Item = Outcome>) -> Vec<String> {
         let mut names = Vec::new();
         for outcome in outcomes {
             let lease = self.acquire();
@@ -76,37 +76,37 @@ impl Farm {
         names
     }
 
-    fn incarnation(&self, name: &str) -> IncarnationId {
+    pub(crate) fn incarnation(&self, name: &str) -> IncarnationId {
         let snapshot = self.cluster.snapshot();
         snapshot.view().incarnation(snapshot.find(name).unwrap())
     }
 
-    fn check(&self, name: &str, result: Result<(), &str>) {
+    pub(crate) fn check(&self, name: &str, result: Result<(), &str>) {
         let result = result.map(|()| Duration::from_millis(1)).map_err(Arc::from);
         let observation = Observation::Check(result);
         self.cluster.observe(self.incarnation(name), observation, self.now.get()).unwrap();
     }
 
-    fn say(&self, change: Change) {
+    pub(crate) fn say(&self, change: Change) {
         self.cluster.apply(change, Cause::new(CauseKind::Person, "test")).unwrap();
     }
 
-    fn said(&self) -> Vec<String> {
+    pub(crate) fn said(&self) -> Vec<String> {
         std::mem::take(&mut *self.said.lock().unwrap())
     }
 
-    fn standing(&self, name: &str) -> Standing {
+    pub(crate) fn standing(&self, name: &str) -> Standing {
         let snapshot = self.cluster.snapshot();
         snapshot.view().standing(snapshot.find(name).unwrap())
     }
 
-    fn health(&self, name: &str) -> Health {
+    pub(crate) fn health(&self, name: &str) -> Health {
         let conditions = self.cluster.conditions();
         conditions.into_iter().find(|it| &*it.backend == name).unwrap().health
     }
 
     /// Has `b0` ejected and lets its ten seconds pass.
-    fn half_open(size: usize) -> Self {
+    pub(crate) fn half_open(size: usize) -> Self {
         let mut farm = Self::first(size);
         farm.requests([Outcome::Connect; 3]);
         farm.wait(10_050);

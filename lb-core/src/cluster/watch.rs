@@ -44,6 +44,8 @@ struct Watched {
     backend: Arc<Backend>,
     load: sync::Arc<Load>,
     machine: Machine,
+    /// The right to try it that the gate gives out.
+    period: u32,
     /// When it came or returned, if that was while others were there.
     ramps_since: Option<Tick>,
 }
@@ -137,6 +139,7 @@ impl Watch {
                     rules,
                     now,
                 ),
+                period: 0,
                 ramps_since: joins_others.then_some(now),
             });
             watched.backend = Arc::clone(&member.backend);
@@ -178,11 +181,13 @@ impl Watched {
     /// the pace of builds, dozens more could fail. It shuts no gate: in panic, this may
     /// be the only backend that is left.
     fn follow(&mut self, transition: Option<&Transition>) {
+        if self.machine.period() != self.period {
+            self.period = self.machine.period();
+            self.load.gate().renew();
+        }
         if let Some(transition) = transition {
-            match transition.to {
-                Health::HalfOpen => self.load.gate().renew(),
-                Health::Up | Health::Unknown => self.load.gate().open(),
-                Health::Ejected | Health::Down => {}
+            if transition.to.is_usable() {
+                self.load.gate().open();
             }
             self.load.shun(matches!(transition.to, Health::Ejected | Health::Down));
             if transition.to.is_usable() && !transition.from.is_usable() {

@@ -419,16 +419,110 @@ fn checks_take_a_backend_out_and_bring_it_back() {
 }
 
 #[test]
-fn a_backend_that_checks_bring_back_begins_another_row() {
+fn checks_bring_an_ejected_backend_back_by_way_of_a_trial_and_a_new_row_begins() {
     let mut farm = Farm::first(2);
     farm.requests([Outcome::Connect; 3]);
     farm.drive();
     (0..2).for_each(|_| farm.check("b0", Ok(())));
     farm.wait(100);
+    assert_eq!(farm.standing("b0"), Standing::HalfOpen);
+    assert_eq!(farm.requests([Outcome::Status(200)]), ["b0"]);
+    farm.wait(100);
     assert_eq!(farm.requests([Outcome::Connect; 2]), ["b0"; 2]);
     farm.wait(100);
     assert_eq!(farm.health("b0"), Health::Up);
     farm.requests([Outcome::Connect]);
+    farm.wait(100);
+    assert_eq!(farm.health("b0"), Health::Ejected);
+}
+
+#[test]
+fn a_backend_that_passes_its_checks_and_fails_its_requests_does_not_flap() {
+    let lost = |with_checks: bool| {
+        let mut farm = Farm::new(StrategyKind::RoundRobin, equal(3), Policy::default());
+        let mut lost = 0;
+        for request in 0..30_000 {
+            let lease = farm.acquire();
+            let fails = lease.backend().name() == "b0";
+            lost += u32::from(fails);
+            let outcome = if fails { Outcome::Reset } else { Outcome::Status(200) };
+            lease.complete(outcome, farm.now.get());
+            farm.wait(10);
+            if with_checks && request % 200 == 0 {
+                farm.check("b0", Ok(()));
+            }
+        }
+        lost
+    };
+    // Three at once, a trial after 10, 20 and 40 seconds, and one every 80 after that.
+    // Checks save the first ten seconds.
+    let (without, with) = (lost(false), lost(true));
+    assert!(without <= 9 && with <= 10, "{without} without checks, {with} with");
+}
+
+#[test]
+fn a_request_that_takes_for_ever_keeps_no_backend_out() {
+    let mut farm = Farm::half_open(2);
+    let upload = farm.acquire();
+    assert_eq!(upload.backend().name(), "b0");
+    farm.wait(9_000);
+    assert_eq!(farm.requests([Outcome::Status(200)]), ["b1"]);
+    farm.wait(1_000);
+    let other = farm.acquire();
+    assert_eq!(other.backend().name(), "b0");
+    assert_eq!(farm.requests([Outcome::Status(200)]), ["b1"], "one at a time still");
+    other.complete(Outcome::Status(200), farm.now.get());
+    farm.wait(100);
+    assert_eq!(farm.health("b0"), Health::Up);
+    upload.complete(Outcome::Reset, farm.now.get());
+    farm.wait(100);
+    assert_eq!(farm.health("b0"), Health::Up);
+}
+
+#[test]
+fn a_trial_whose_failure_nobody_took_down_leaves_the_place_to_the_next() {
+    let mut farm = Farm::new(StrategyKind::First, equal(3), Policy::default());
+    let change = Change::Health { incarnation: farm.incarnation("b0"), health: Health::HalfOpen };
+    farm.say(change);
+    farm.wait(100);
+    let trial = farm.acquire();
+    assert_eq!(trial.backend().name(), "b0");
+    // Nobody drives, and there is room for 256 reports. The first two are none yet.
+    assert_eq!(farm.requests([Outcome::Connect; 258]), ["b1"; 258]);
+    trial.complete(Outcome::Connect, farm.now.get());
+    assert_eq!(farm.requests([Outcome::Connect; 2]), ["b0", "b0"]);
+    farm.drive();
+    assert_eq!(farm.health("b0"), Health::HalfOpen);
+    assert_eq!(farm.requests([Outcome::Connect; 2])[0], "b0");
+    farm.wait(100);
+    assert_eq!(farm.health("b0"), Health::Ejected, "and that one is heard");
+}
+
+#[test]
+fn panic_opens_the_gate_of_a_backend_that_is_half_open() {
+    let mut farm = Farm::half_open(2);
+    let trial = farm.acquire();
+    assert_eq!(farm.requests([Outcome::Connect; 3]), ["b1"; 3]);
+    farm.wait(100);
+    assert_eq!(farm.standing("b0"), Standing::Panic);
+    let leases = [farm.acquire(), farm.acquire()];
+    let all = leases.iter().chain([&trial]);
+    assert!(all.into_iter().all(|lease| lease.backend().name() == "b0"));
+}
+
+#[test]
+fn what_a_backend_says_of_failures_may_change_during_its_life() {
+    let saying = |failures| {
+        let eject = Duration::from_secs(10);
+        let passive = Passive::Consecutive { failures, eject };
+        Membership::new([Backend::new("b0").with_passive(passive), Backend::new("b1")]).unwrap()
+    };
+    let mut farm = Farm::new(StrategyKind::First, saying(5), Policy::default());
+    let before = farm.incarnation("b0");
+    farm.say(Change::Membership(saying(2)));
+    farm.wait(100);
+    assert_eq!(farm.incarnation("b0"), before);
+    farm.requests([Outcome::Connect; 2]);
     farm.wait(100);
     assert_eq!(farm.health("b0"), Health::Ejected);
 }

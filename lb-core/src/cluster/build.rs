@@ -245,6 +245,7 @@ impl Builder {
             tier: judgement.tier,
             new: judgement.new,
             bound: judgement.bound,
+            weight_scale: ramp.scale,
             trials: judgement.trials,
             reserves: judgement.reserves,
             blocks: self.seats.blocks(),

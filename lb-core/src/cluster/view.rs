@@ -99,6 +99,13 @@ impl<'a> View<'a> {
         self.roster.members[slot.index()].base_weight
     }
 
+    /// The weight in force once its slow start is over: the same as
+    /// [`weight`](Self::weight) for who does not start slowly.
+    #[must_use]
+    pub fn full_weight(self, slot: Slot) -> u32 {
+        self.base_weight(slot) * self.roster.weight_scale
+    }
+
     /// How busy it is, in 1/256 of a request: the requests in flight, and one more for
     /// each failure, which decays by half every second and is nothing below a half.
     /// So a backend that fails at once does not look idle. This is what strategies

@@ -27,6 +27,8 @@ pub(super) struct Watch {
     lives: BTreeMap<IncarnationId, Watched>,
     /// What was said from outside since the last time anybody knew how late it is.
     said: Vec<(IncarnationId, Health)>,
+    /// Who was enabled again since then.
+    enabled: Vec<Arc<str>>,
     /// What nobody was told yet.
     untold: Vec<Transition>,
 }
@@ -73,8 +75,19 @@ impl Watch {
         before != health
     }
 
-    /// Has the verdicts from outside take effect. Those have causes of their own.
-    pub(super) fn take_in_verdicts(&mut self, now: Tick) {
+    /// Notes that a backend which was drained or disabled is not any more.
+    pub(super) fn enable(&mut self, backend: Arc<str>) {
+        self.enabled.push(backend);
+    }
+
+    /// Has what was said from outside take effect. Verdicts have causes of their own.
+    pub(super) fn take_in_said(&mut self, now: Tick) {
+        let enabled = mem::take(&mut self.enabled);
+        for watched in self.lives.values_mut().filter(|_| !enabled.is_empty()) {
+            if enabled.iter().any(|name| **name == *watched.backend.name()) {
+                watched.ramps_since = Some(now);
+            }
+        }
         for (incarnation, health) in mem::take(&mut self.said) {
             self.feed(incarnation, Input::Verdict(health), now);
         }

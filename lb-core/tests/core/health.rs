@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    num::NonZeroU32,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -11,9 +12,11 @@ use std::{
 
 use lb_core::{
     AdminState, Backend, Cause, Change, Cluster, ClusterHandle, Health, Lease, Membership, Outcome,
-    PickCx, Tick,
+    PickCx, Tick, Weight,
     backend::IncarnationId,
-    cluster::{CauseKind, ChangeError, Observation, Passive, Policy, Standing, Thresholds},
+    cluster::{
+        CauseKind, ChangeError, Observation, Passive, Policy, SlowStart, Standing, Thresholds,
+    },
     sample::mix,
     strategy::StrategyKind,
 };
@@ -771,7 +774,15 @@ enum Event {
     Complete(usize, Outcome),
     Check(usize, bool),
     Wait(u64),
-    Policy(Passive),
+    Policy {
+        passive: Passive,
+        slowly: bool,
+    },
+    /// By number: whether it is there, weight, tier, ceiling.
+    Members(Vec<(bool, u32, u8, Option<u32>)>),
+    Admin(usize, AdminState),
+    Weight(usize, Option<u32>),
+    Strategy(StrategyKind),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -793,6 +804,15 @@ fn event() -> impl Strategy<Value = Event> {
         Passive::Consecutive { failures: 3, eject },
         Passive::Windowed { max_fails: 2, fail_timeout: eject },
     ]);
+    let member =
+        (prop::bool::weighted(0.8), 1..5_u32, 0..3_u8, prop::option::weighted(0.4, 1..3_u32));
+    let admin = prop::sample::select(vec![
+        AdminState::Enabled,
+        AdminState::Enabled,
+        AdminState::Draining { until: None },
+        AdminState::Draining { until: Some(Tick::from_millis(20_000)) },
+        AdminState::Disabled,
+    ]);
     prop_oneof![
         8 => any::<u64>().prop_map(Event::Acquire),
         1 => any::<usize>().prop_map(Event::FirstByte),
@@ -800,13 +820,36 @@ fn event() -> impl Strategy<Value = Event> {
         6 => (any::<usize>(), outcome()).prop_map(|(which, how)| Event::Complete(which, how)),
         3 => (0..4_usize, any::<bool>()).prop_map(|(which, passed)| Event::Check(which, passed)),
         4 => (0..3_000_u64).prop_map(Event::Wait),
-        1 => passive.prop_map(Event::Policy),
+        1 => (passive, any::<bool>())
+            .prop_map(|(passive, slowly)| Event::Policy { passive, slowly }),
+        1 => prop::collection::vec(member, 12).prop_map(Event::Members),
+        2 => (0..12_usize, admin).prop_map(|(which, state)| Event::Admin(which, state)),
+        1 => (0..12_usize, prop::option::of(1..9_u32))
+            .prop_map(|(which, weight)| Event::Weight(which, weight)),
+        1 => prop::sample::select(StrategyKind::ALL).prop_map(Event::Strategy),
     ]
+}
+
+/// Those of `size` backends that are there, as described; the same lives as without a
+/// description.
+fn described(size: usize, members: &[(bool, u32, u8, Option<u32>)]) -> Membership {
+    let all = equal(size);
+    let there = all.iter().zip(members).filter(|(_, (is_there, ..))| *is_there).map(
+        |(backend, (_, weight, tier, limit))| {
+            let backend = Backend::clone(backend).in_tier(*tier);
+            let backend = backend.weighted(Weight::new(*weight).unwrap());
+            match limit.and_then(NonZeroU32::new) {
+                Some(limit) => backend.with_max_in_flight(limit),
+                None => backend,
+            }
+        },
+    );
+    Membership::new(there.collect::<Vec<_>>()).unwrap()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 128,
+        cases: 256,
         rng_seed: RngSeed::Fixed(0x4ea2),
         failure_persistence: None,
         ..ProptestConfig::default()
@@ -820,13 +863,24 @@ proptest! {
     ) {
         let mut farm = Farm::new(kind, equal(size), Policy::default());
         let mut leases: Vec<Lease> = Vec::new();
+        let mut kind = kind;
+        let attempt = |farm: &Farm, change| {
+            // Refused where the backend is not there; both are fine.
+            let _ = farm.cluster.apply(change, Cause::new(CauseKind::Person, "test"));
+        };
         for event in events {
             let now = farm.now.get();
             match event {
                 Event::Acquire(entropy) => {
                     let key = entropy.to_be_bytes();
                     let cx = PickCx::new(now, entropy).keyed(&key[..4]);
-                    leases.extend(farm.handle.acquire(&cx));
+                    if let Ok(lease) = farm.handle.acquire(&cx) {
+                        let view = farm.handle.snapshot().view();
+                        let slot = farm.handle.snapshot().slot_of(lease.incarnation()).unwrap();
+                        let limit = view.backend(slot).max_in_flight();
+                        prop_assert!(limit.is_none_or(|it| view.in_flight(slot) <= it.get()));
+                        leases.push(lease);
+                    }
                 }
                 Event::FirstByte(which) => {
                     let which = which.checked_rem(leases.len());
@@ -842,11 +896,31 @@ proptest! {
                 }
                 Event::Check(which, passed) => {
                     let result = if passed { Ok(()) } else { Err("refused") };
-                    farm.check(&format!("b{}", which % size), result);
+                    let name = format!("b{}", which % size);
+                    if farm.cluster.snapshot().find(&name).is_some() {
+                        farm.check(&name, result);
+                    }
                 }
                 Event::Wait(millis) => farm.wait(millis),
-                Event::Policy(passive) => {
-                    farm.say(Change::Policy(Policy { passive, ..Policy::default() }));
+                Event::Policy { passive, slowly } => {
+                    let slow_start = slowly.then(|| SlowStart::over(Duration::from_secs(3)));
+                    farm.say(Change::Policy(Policy { passive, slow_start, ..Policy::default() }));
+                }
+                Event::Members(members) => {
+                    farm.say(Change::Membership(described(size, &members)));
+                }
+                Event::Admin(which, state) => {
+                    let backend = format!("b{}", which % size).into();
+                    attempt(&farm, Change::Admin { backend, state });
+                }
+                Event::Weight(which, weight) => {
+                    let backend = format!("b{}", which % size).into();
+                    let weight = weight.and_then(Weight::new);
+                    attempt(&farm, Change::Weight { backend, weight });
+                }
+                Event::Strategy(other) => {
+                    kind = other;
+                    farm.say(Change::Strategy(other.build()));
                 }
             }
             let snapshot = farm.cluster.snapshot();
@@ -857,7 +931,15 @@ proptest! {
             }
         }
         leases.clear();
-        // Everybody's time is over, checks pass where they failed, requests succeed.
+        // Everybody is there and enabled, everybody's time is over, checks pass where they
+        // failed, requests succeed.
+        farm.say(Change::Membership(equal(size)));
+        for index in 0..size {
+            let backend = format!("b{index}").into();
+            farm.say(Change::Admin { backend, state: AdminState::Enabled });
+            let backend = format!("b{index}").into();
+            farm.say(Change::Weight { backend, weight: None });
+        }
         farm.wait(20_000);
         for index in 0..size {
             let name = format!("b{index}");

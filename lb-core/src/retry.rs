@@ -116,6 +116,16 @@ mod tests {
     }
 
     #[test]
+    fn a_time_before_the_last_one_counts_as_that() {
+        let mut budget = RetryBudget::new(100, 0);
+        budget.first_attempt(Tick::from_millis(30_000));
+        assert!(budget.try_retry(Tick::from_millis(1_000)));
+        assert!(!budget.try_retry(Tick::from_millis(30_000)));
+        budget.first_attempt(Tick::from_millis(1_000));
+        assert!(budget.try_retry(Tick::from_millis(39_999)));
+    }
+
+    #[test]
     fn no_percentage_and_no_floor_is_no_retry() {
         let mut budget = RetryBudget::new(0, 0);
         budget.first_attempt(Tick::ZERO);

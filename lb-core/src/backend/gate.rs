@@ -6,8 +6,9 @@
 //! nothing that tells (the client went away), or well. It does *not* come back when
 //! the trial failed: until the verdict on that is in, nobody else need fail.
 //!
-//! Each time the gate is shut the token has another number, so that a trial that
-//! outlasts the period it was for can't hand back the token of the next one.
+//! Each time the gate is shut, and when a trial takes too long, the token gets another
+//! number, so that a trial that outlasts the period it was for can't hand back the token
+//! of the next one.
 
 use std::num::NonZeroU32;
 

@@ -242,8 +242,12 @@ impl Builder {
             by_incarnation,
             routes: Routes::of(inputs.ring.as_ref(), &inputs.membership).0,
             secret: self.cx.secret,
+            tier: judgement.tier,
             new: judgement.new,
             bound: judgement.bound,
+            weight_scale: ramp.scale,
+            trials: judgement.trials,
+            reserves: judgement.reserves,
             blocks: self.seats.blocks(),
         };
         (roster, ramp.next_step)

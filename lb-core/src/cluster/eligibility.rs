@@ -6,7 +6,13 @@
 //! not judged here: it changes with every request, so it is tested when a request
 //! is counted in. So is, for the same reason, whether another request tries a backend
 //! that is *half-open*. Such a backend is offered even where its tier is not used, if
-//! that would come first: who else should find out that the tier is back?
+//! that would come first: who else should find out that the tier is back? But apart
+//! from the set that strategies pick from: what they build over the tier in use must
+//! not change because somebody of another is tried.
+//!
+//! A tier is used when nobody of those before it *can be used*. Where somebody could
+//! but not by this request, because it has tried them all or all are full, the backends
+//! that stand by are asked in the end, tier by tier: that is better than no answer.
 //!
 //! *Panic* is the exception that keeps a cluster answering when the judgements
 //! themselves are likely to be wrong. When no backend of any tier is usable, or
@@ -68,8 +74,14 @@ impl Standing {
 #[derive(Debug)]
 pub(super) struct Judgement {
     pub(super) standings: Box<[Standing]>,
-    /// Slots that take anybody.
+    /// The tier in use; `None` when nobody can be used.
+    pub(super) tier: Option<u8>,
+    /// Slots of that tier that take anybody.
     pub(super) new: SlotSet,
+    /// Half-open slots of tiers before it.
+    pub(super) trials: Box<[Slot]>,
+    /// Slots on standby, by tier.
+    pub(super) reserves: Box<[Slot]>,
     /// Slots that take clients bound to them.
     pub(super) bound: SlotSet,
 }
@@ -79,12 +91,21 @@ pub(super) fn judge(facts: &[Facts], panic_threshold: u8, now: Tick) -> Judgemen
     let tier = Tier::active(facts, panic_threshold);
     let standings: Box<[Standing]> = facts.iter().map(|facts| standing(facts, tier, now)).collect();
     let select = |admits: fn(Standing) -> bool| {
-        let slots = standings.iter().enumerate().filter(|(_, standing)| admits(**standing));
-        SlotSet::new(slots.map(|(index, _)| Slot::new(index)), facts.len())
+        let slots = standings.iter().enumerate().filter(move |(_, standing)| admits(**standing));
+        slots.map(|(index, _)| Slot::new(index))
     };
+    let tier = tier.map(|tier| tier.number);
+    let is_of_tier = |slot: &Slot| Some(facts[slot.index()].tier) == tier;
+    let new = select(Standing::admits_new).filter(is_of_tier);
+    let trials = select(Standing::admits_new).filter(|slot| !is_of_tier(slot));
+    let mut reserves: Box<[Slot]> = select(|standing| standing == Standing::Standby).collect();
+    reserves.sort_by_key(|slot| facts[slot.index()].tier);
     Judgement {
-        new: select(Standing::admits_new),
-        bound: select(Standing::admits_bound),
+        tier,
+        new: SlotSet::new(new, facts.len()),
+        trials: trials.collect(),
+        reserves,
+        bound: SlotSet::new(select(Standing::admits_bound), facts.len()),
         standings,
     }
 }
@@ -253,6 +274,28 @@ mod tests {
         assert_eq!(judged(&[backup(half_open), UP]), [Standing::Standby, Standing::In]);
         let judgement = judge(&[half_open, UP], 0, Tick::ZERO);
         assert_eq!((slots(&judgement.new), slots(&judgement.bound)), (vec![0, 1], vec![0, 1]));
+    }
+
+    #[test]
+    fn a_half_open_backend_of_a_better_tier_is_offered_apart_from_the_tier_in_use() {
+        let half_open = Facts { health: Health::HalfOpen, ..UP };
+        let backup = Facts { tier: 1, ..UP };
+        for (facts, new, trial) in [([half_open, backup], 1, 0), ([backup, half_open], 0, 1)] {
+            let judgement = judge(&facts, 0, Tick::ZERO);
+            assert_eq!((judgement.tier, slots(&judgement.new)), (Some(1), vec![new]));
+            assert_eq!(*judgement.trials, [Slot::new(trial)]);
+            assert_eq!(slots(&judgement.bound), [0, 1]);
+        }
+        let judgement = judge(&[half_open, UP], 0, Tick::ZERO);
+        assert_eq!((judgement.tier, judgement.trials.len()), (Some(0), 0));
+    }
+
+    #[test]
+    fn who_stands_by_is_in_reserve_by_tier() {
+        let of_tier = |tier| Facts { tier, ..UP };
+        let down = Facts { health: Health::Down, ..of_tier(1) };
+        let facts = [of_tier(2), of_tier(0), down, of_tier(1), of_tier(2)];
+        assert_eq!(*judge(&facts, 0, Tick::ZERO).reserves, [3, 0, 4].map(Slot::new));
     }
 
     #[test]

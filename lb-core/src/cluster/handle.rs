@@ -9,7 +9,7 @@ use super::{
     Cluster, Shared, Wake,
     acknowledge::Worker,
     lease::{Hold, Lease},
-    pick_error::PickError,
+    pick_error::{PickError, Refusals},
     slots::Slot,
     snapshot::Snapshot,
 };
@@ -55,9 +55,11 @@ impl ClusterHandle {
     /// allocates nothing, unless a snapshot was published since the last call.
     ///
     /// The backend that the client is [bound to](PickCx::bound_to) is taken if it
-    /// admits such clients. Otherwise the strategy picks; where its choice turns out to
-    /// be closed or full, it picks again without it, and in the end everybody is
-    /// asked. A backend that could take the request all the while is found.
+    /// admits such clients. Otherwise the strategy picks, unless the request is the one
+    /// that tries a half-open backend of a better tier. Where the choice turns out to
+    /// be closed or full, the strategy picks again without it, and in the end everybody
+    /// is asked, also those on standby. A backend that could take the request all the
+    /// while is found.
     ///
     /// # Errors
     ///
@@ -66,6 +68,11 @@ impl ClusterHandle {
         self.refresh();
         if let Some(binding) = cx.binding()
             && let Some(lease) = self.reserve_bound(binding, cx)
+        {
+            return Ok(lease);
+        }
+        if !self.snapshot.roster.trials.is_empty()
+            && let Some(lease) = self.try_better_tier(cx)
         {
             return Ok(lease);
         }
@@ -133,36 +140,71 @@ impl ClusterHandle {
         self.acquire_any(cx)
     }
 
+    /// Has this request try a half-open backend of a tier before the one in use, unless
+    /// another does already.
+    #[cold]
+    fn try_better_tier(&self, cx: &PickCx<'_>) -> Option<Lease> {
+        let trials = &self.snapshot.roster.trials;
+        self.ask(trials, Reason::Trial, Admission::New, cx).ok()
+    }
+
     /// Asks everybody, and in the end those as well that are about to be taken out.
     #[cold]
     fn acquire_any(&self, cx: &PickCx<'_>) -> Result<Lease, PickError> {
         self.ask_all(Admission::New, cx).or_else(|_| self.ask_all(Admission::LastResort, cx))
     }
 
-    /// Asks everybody, starting anywhere. Looks before it counts, so that a full
-    /// cluster is not written to by every request that it can't take.
+    /// Asks the tier in use, and then those on standby, tier by tier.
     fn ask_all(&self, admission: Admission, cx: &PickCx<'_>) -> Result<Lease, PickError> {
-        let view = self.snapshot.view();
-        let slots = view.new_set().as_slice();
+        let (roster, view) = (&self.snapshot.roster, self.snapshot.view());
+        let tier = |slot: &Slot| view.backend(*slot).tier();
+        let ask = |slots: &[Slot], reason| self.ask(slots, reason, admission, cx);
+        let mut used = match ask(roster.new.as_slice(), Reason::LastResort) {
+            Ok(lease) => return Ok(lease),
+            Err(refusals) => refusals,
+        };
+        match ask(&roster.trials, Reason::Trial) {
+            Ok(lease) => return Ok(lease),
+            Err(refusals) => used += refusals,
+        }
+        let mut reserves = Refusals::default();
+        for slots in roster.reserves.chunk_by(|one, other| tier(one) == tier(other)) {
+            match ask(slots, Reason::Standby) {
+                Ok(lease) => return Ok(lease),
+                Err(refusals) => reserves += refusals,
+            }
+        }
+        Err(PickError::explain(view, cx, used, reserves))
+    }
+
+    /// Asks these, starting anywhere. Looks before it counts, so that a full
+    /// cluster is not written to by every request that it can't take.
+    fn ask(
+        &self,
+        slots: &[Slot],
+        reason: Reason,
+        admission: Admission,
+        cx: &PickCx<'_>,
+    ) -> Result<Lease, Refusals> {
         let start = if slots.is_empty() { 0 } else { sample::index(cx.entropy(), slots.len()) };
-        let (mut full, mut occupied) = (0, 0);
+        let mut refusals = Refusals::default();
         for slot in slots[start..].iter().chain(&slots[..start]).copied() {
-            if view.was_tried(slot, cx) {
+            if self.snapshot.view().was_tried(slot, cx) {
                 continue;
             }
             let hot = &self.snapshot.roster.hot[slot.index()];
             let reserved = hot
                 .load
                 .look(admission, hot.limit)
-                .and_then(|()| self.reserve(Choice::new(slot, Reason::LastResort), admission, cx));
+                .and_then(|()| self.reserve(Choice::new(slot, reason), admission, cx));
             match reserved {
                 Ok(lease) => return Ok(lease),
-                Err(Refused::Full) => full += 1,
-                Err(Refused::Occupied) => occupied += 1,
+                Err(Refused::Full) => refusals.full += 1,
+                Err(Refused::Occupied) => refusals.occupied += 1,
                 Err(Refused::Closed | Refused::Shunned) => {}
             }
         }
-        Err(PickError::explain(view, cx, full, occupied))
+        Err(refusals)
     }
 
     fn reserve(
@@ -174,7 +216,8 @@ impl ClusterHandle {
         let slot = choice.slot();
         let hot = &self.snapshot.roster.hot[slot.index()];
         debug_assert!(
-            admission == Admission::Bound || self.snapshot.view().is_candidate(slot, cx),
+            matches!(choice.reason(), Reason::Preferred | Reason::Trial | Reason::Standby)
+                || self.snapshot.view().is_candidate(slot, cx),
             "the strategy picked a backend that it may not pick"
         );
         let trial = hot.load.reserve(admission, hot.limit)?;

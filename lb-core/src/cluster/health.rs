@@ -33,7 +33,7 @@ impl Cluster {
                 return Err(ChangeError::NoSuchIncarnation(incarnation));
             }
             let before = inputs.version;
-            inputs.watch.take_in_verdicts(now);
+            inputs.watch.take_in_said(now);
             let input = inputs.weigh(incarnation, observation, now);
             inputs.feed(incarnation, input, now);
             inputs.version != before
@@ -67,7 +67,7 @@ impl Shared {
     pub(super) fn look_after(&self, now: Tick) {
         let reports = self.driver.take_reports();
         let mut inputs = self.inputs();
-        inputs.watch.take_in_verdicts(now);
+        inputs.watch.take_in_said(now);
         for report in reports {
             inputs.feed(report.incarnation, report.input, report.at);
         }

@@ -318,7 +318,11 @@ impl Shared {
                 news
             }
             Change::Admin { backend, state: AdminState::Enabled } => {
-                inputs.admin.remove(&backend).is_some()
+                let news = inputs.admin.remove(&backend).is_some();
+                if news {
+                    inputs.watch.enable(backend);
+                }
+                news
             }
             Change::Admin { backend, state } => {
                 // At once, not with the next build: "nothing new from now on".

@@ -1,6 +1,6 @@
 //! Why there is no backend for a request.
 
-use std::fmt;
+use std::{fmt, ops::AddAssign};
 
 use super::{eligibility::Standing, view::View};
 use crate::strategy::PickCx;
@@ -17,7 +17,7 @@ pub struct PickError {
     pub down: usize,
     /// Ejected.
     pub ejected: usize,
-    /// In a tier that is not used.
+    /// In a tier that is not used, and closed meanwhile.
     pub standby: usize,
     /// Tried already by this request.
     pub tried: usize,
@@ -27,20 +27,42 @@ pub struct PickError {
     pub half_open: usize,
 }
 
+/// How many would have taken the request if others were not there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Refusals {
+    pub(super) full: usize,
+    /// Half-open, and being tried.
+    pub(super) occupied: usize,
+}
+
+impl AddAssign for Refusals {
+    fn add_assign(&mut self, other: Self) {
+        self.full += other.full;
+        self.occupied += other.occupied;
+    }
+}
+
 impl PickError {
-    /// Counts the reasons; `full` is how many turned out to be full when they were
-    /// asked, `half_open` how many were being tried, which may be over by now.
+    /// Counts the reasons, of which some were found by asking: in the tier in use and
+    /// before it, and on standby. They may be over by now.
     #[cold]
-    pub(super) fn explain(view: View<'_>, cx: &PickCx<'_>, full: usize, half_open: usize) -> Self {
+    pub(super) fn explain(
+        view: View<'_>,
+        cx: &PickCx<'_>,
+        used: Refusals,
+        reserves: Refusals,
+    ) -> Self {
         let mut error = Self { total: view.len(), ..Self::default() };
         for slot in view.slots() {
             let count = match view.standing(slot) {
                 Standing::Down => &mut error.down,
                 Standing::Ejected => &mut error.ejected,
-                Standing::Standby => &mut error.standby,
-                Standing::In | Standing::HalfOpen | Standing::Panic if view.was_tried(slot, cx) => {
+                Standing::In | Standing::HalfOpen | Standing::Panic | Standing::Standby
+                    if view.was_tried(slot, cx) =>
+                {
                     &mut error.tried
                 }
+                Standing::Standby => &mut error.standby,
                 // The last three: full, or closed after the snapshot was built.
                 Standing::Draining
                 | Standing::Drained
@@ -51,9 +73,10 @@ impl PickError {
             };
             *count += 1;
         }
-        error.taken_out -= full + half_open;
-        error.full = full;
-        error.half_open = half_open;
+        error.taken_out -= used.full + used.occupied;
+        error.standby -= reserves.full + reserves.occupied;
+        error.full = used.full + reserves.full;
+        error.half_open = used.occupied + reserves.occupied;
         error
     }
 

@@ -25,7 +25,7 @@ impl Shared {
         // On its own: the lock is held for the copy and not for the build.
         let inputs = {
             let mut inputs = self.inputs();
-            inputs.watch.take_in_verdicts(now);
+            inputs.watch.take_in_said(now);
             inputs.take()
         };
         builder.pace(now, now);

@@ -26,6 +26,8 @@ pub(super) struct Share {
 #[derive(Debug, PartialEq)]
 pub(super) struct Ramp {
     pub(super) weights: Vec<u32>,
+    /// How many times the decided ones they are, but for those who ramp.
+    pub(super) scale: u32,
     pub(super) next_step: Option<Tick>,
 }
 
@@ -52,7 +54,7 @@ impl Ramp {
                 *since + length * (step + 1)
             }
         });
-        Self { weights: weights.collect(), next_step: next.min() }
+        Self { weights: weights.collect(), scale, next_step: next.min() }
     }
 }
 
@@ -125,7 +127,10 @@ mod tests {
 
     #[test]
     fn nobody_ramps_where_more_than_half_of_a_tier_would() {
-        assert_eq!(at(&[OLD, NEW, NEW], 0), Ramp { weights: vec![1; 3], next_step: None });
+        assert_eq!(
+            at(&[OLD, NEW, NEW], 0),
+            Ramp { weights: vec![1; 3], scale: 1, next_step: None }
+        );
         assert_eq!(at(&[NEW], 0).weights, [1]);
         let other_tier = Share { tier: 1, ..OLD };
         assert_eq!(at(&[other_tier, NEW], 0).weights, [1, 1]);
@@ -135,9 +140,21 @@ mod tests {
     }
 
     #[test]
+    fn the_last_step_ends_with_the_window_although_ten_steps_are_shorter() {
+        let window = Duration::from_nanos(1_000_000_009);
+        let start = Tick::from_millis(5_000);
+        let at = |now| Ramp::at(&[OLD, NEW], Some(SlowStart::over(window)), now).next_step;
+        let step = Duration::from_nanos(100_000_000);
+        assert_eq!(at(start + step * 8), Some(start + step * 9));
+        assert_eq!(at(start + step * 9), Some(start + window));
+        assert_eq!(at(start + step * 10), Some(start + window));
+        assert_eq!(at(start + window), None);
+    }
+
+    #[test]
     fn without_slow_start_nothing_ramps() {
         let ramp = Ramp::at(&[OLD, NEW], None, Tick::from_millis(5_000));
-        assert_eq!(ramp, Ramp { weights: vec![1, 1], next_step: None });
+        assert_eq!(ramp, Ramp { weights: vec![1, 1], scale: 1, next_step: None });
     }
 
     #[test]

@@ -42,8 +42,16 @@ pub(super) struct Roster {
     pub(super) routes: Routes,
     /// For hashes of names that every balancer should agree on.
     pub(super) secret: Secret,
+    /// How many times the decided weights those in force are.
+    pub(super) weight_scale: u32,
+    /// The tier in use.
+    pub(super) tier: Option<u8>,
     pub(super) new: SlotSet,
     pub(super) bound: SlotSet,
+    /// Half-open slots of tiers before it.
+    pub(super) trials: Box<[Slot]>,
+    /// Slots on standby, by tier.
+    pub(super) reserves: Box<[Slot]>,
     pub(super) blocks: Box<[sync::Arc<Block>]>,
 }
 

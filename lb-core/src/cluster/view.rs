@@ -45,7 +45,15 @@ impl<'a> View<'a> {
         (0..self.len()).map(Slot::new)
     }
 
-    /// The slots that take anybody, in order.
+    /// The [tier](Backend::tier) in use: that of the backends in
+    /// [`new_set`](Self::new_set). `None` when nobody can be used.
+    #[must_use]
+    pub fn tier(self) -> Option<u8> {
+        self.roster.tier
+    }
+
+    /// The slots that take anybody, in order; all of one tier. Half-open backends of a
+    /// better one are not among them: those are tried before a strategy is asked.
     #[must_use]
     pub fn new_set(self) -> &'a SlotSet {
         &self.roster.new
@@ -89,6 +97,13 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn base_weight(self, slot: Slot) -> u32 {
         self.roster.members[slot.index()].base_weight
+    }
+
+    /// The weight in force once its slow start is over: the same as
+    /// [`weight`](Self::weight) for who does not start slowly.
+    #[must_use]
+    pub fn full_weight(self, slot: Slot) -> u32 {
+        self.base_weight(slot) * self.roster.weight_scale
     }
 
     /// How busy it is, in 1/256 of a request: the requests in flight, and one more for

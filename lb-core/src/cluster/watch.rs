@@ -27,6 +27,8 @@ pub(super) struct Watch {
     lives: BTreeMap<IncarnationId, Watched>,
     /// What was said from outside since the last time anybody knew how late it is.
     said: Vec<(IncarnationId, Health)>,
+    /// Who was enabled again since then.
+    enabled: Vec<Arc<str>>,
     /// What nobody was told yet.
     untold: Vec<Transition>,
 }
@@ -44,6 +46,8 @@ struct Watched {
     backend: Arc<Backend>,
     load: sync::Arc<Load>,
     machine: Machine,
+    /// The right to try it that the gate gives out.
+    period: u32,
     /// When it came or returned, if that was while others were there.
     ramps_since: Option<Tick>,
 }
@@ -71,8 +75,19 @@ impl Watch {
         before != health
     }
 
-    /// Has the verdicts from outside take effect. Those have causes of their own.
-    pub(super) fn take_in_verdicts(&mut self, now: Tick) {
+    /// Notes that a backend which was drained or disabled is not any more.
+    pub(super) fn enable(&mut self, backend: Arc<str>) {
+        self.enabled.push(backend);
+    }
+
+    /// Has what was said from outside take effect. Verdicts have causes of their own.
+    pub(super) fn take_in_said(&mut self, now: Tick) {
+        let enabled = mem::take(&mut self.enabled);
+        for watched in self.lives.values_mut().filter(|_| !enabled.is_empty()) {
+            if enabled.iter().any(|name| **name == *watched.backend.name()) {
+                watched.ramps_since = Some(now);
+            }
+        }
         for (incarnation, health) in mem::take(&mut self.said) {
             self.feed(incarnation, Input::Verdict(health), now);
         }
@@ -137,6 +152,7 @@ impl Watch {
                     rules,
                     now,
                 ),
+                period: 0,
                 ramps_since: joins_others.then_some(now),
             });
             watched.backend = Arc::clone(&member.backend);
@@ -178,11 +194,13 @@ impl Watched {
     /// the pace of builds, dozens more could fail. It shuts no gate: in panic, this may
     /// be the only backend that is left.
     fn follow(&mut self, transition: Option<&Transition>) {
+        if self.machine.period() != self.period {
+            self.period = self.machine.period();
+            self.load.gate().renew();
+        }
         if let Some(transition) = transition {
-            match transition.to {
-                Health::HalfOpen => self.load.gate().renew(),
-                Health::Up | Health::Unknown => self.load.gate().open(),
-                Health::Ejected | Health::Down => {}
+            if transition.to.is_usable() {
+                self.load.gate().open();
             }
             self.load.shun(matches!(transition.to, Health::Ejected | Health::Down));
             if transition.to.is_usable() && !transition.from.is_usable() {

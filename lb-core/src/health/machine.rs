@@ -4,16 +4,27 @@
 //! |---|---|---|
 //! | unknown | a check passes | up |
 //! | up, unknown, ejected, half-open | `fall` checks in a row fail | down |
-//! | down, ejected, half-open | `rise` checks in a row pass | up |
+//! | down | `rise` checks in a row pass | up |
 //! | up, unknown | requests fail as [`Passive`] says | ejected |
 //! | ejected | its time is over | half-open |
+//! | ejected, no trial failed yet | `rise` checks in a row pass | half-open |
 //! | half-open | a request succeeds | up |
 //! | half-open | a request fails | ejected, twice as long as before, at most 8 times |
+//! | half-open | time passes | another request may try it |
 //!
 //! Everything else changes counts at most. Down wins over ejected: what a check
 //! sees is newer. Passed checks count from the beginning of an ejection, or of
 //! being down. A request that began before the backend was half-open says nothing
 //! about what it is now.
+//!
+//! What requests found, only a request can refute: a backend may pass its checks and
+//! fail all else. So checks end an ejection early, as most of them are about a restart,
+//! but in a trial; and not even that once a trial has shown that they do not see what
+//! is wrong. For the same reason ejections get longer until a request succeeds.
+//!
+//! A trial may take as long as its client likes to send the request. So its right
+//! lapses after the time of an ejection: it still tells what it finds, but meanwhile
+//! another may find out sooner.
 
 use std::{sync::Arc, time::Duration};
 
@@ -87,7 +98,10 @@ enum State {
     Ejected {
         until: Option<Tick>,
     },
-    HalfOpen,
+    HalfOpen {
+        /// When the right to try it lapses.
+        until: Tick,
+    },
 }
 
 /// See the module's documentation.
@@ -112,13 +126,17 @@ pub(crate) struct Machine {
     base: Duration,
     /// How long it was.
     ejection: Duration,
-    /// Trials that failed since it was last up.
+    /// Trials that failed since a request last succeeded.
     trials: u32,
+    /// How many rights to try it there were.
+    periods: u32,
 }
 
 impl Machine {
     /// Ejections get longer up to this many times their configured length.
     const LONGEST: u32 = 8;
+    /// A trial has at least this long.
+    const SHORTEST_TRIAL: Duration = Duration::from_secs(1);
 
     pub(crate) fn new(
         backend: Arc<str>,
@@ -141,6 +159,7 @@ impl Machine {
             base: Passive::EJECTION,
             ejection: Duration::ZERO,
             trials: 0,
+            periods: 0,
         }
     }
 
@@ -160,7 +179,11 @@ impl Machine {
             }
             Input::TimePassed => match self.state {
                 State::Ejected { until: Some(until) } if now >= until => {
-                    self.enter(State::HalfOpen, Reason::EjectionOver(self.ejection), now)
+                    self.half_open(Reason::EjectionOver(self.ejection), now)
+                }
+                State::HalfOpen { until } if now >= until => {
+                    self.state = self.trial(now);
+                    None
                 }
                 _ => None,
             },
@@ -179,6 +202,7 @@ impl Machine {
     pub(crate) fn next_deadline(&self) -> Option<Tick> {
         match self.state {
             State::Ejected { until } => until,
+            State::HalfOpen { until } => Some(until),
             _ => None,
         }
     }
@@ -189,8 +213,13 @@ impl Machine {
             State::Up => Health::Up,
             State::Down => Health::Down,
             State::Ejected { .. } => Health::Ejected,
-            State::HalfOpen => Health::HalfOpen,
+            State::HalfOpen { .. } => Health::HalfOpen,
         }
+    }
+
+    /// Which right to try it is in force: another number, another right.
+    pub(crate) fn period(&self) -> u32 {
+        self.periods
     }
 
     pub(crate) fn condition(&self) -> Condition {
@@ -223,9 +252,9 @@ impl Machine {
                     Passive::Consecutive { failures, .. } => Some(failures.max(1)),
                     Passive::Windowed { .. } => Some(1),
                 },
-                success: self.failed > 0 && !self.answered,
+                success: (self.failed > 0 && !self.answered) || self.trials > 0,
             },
-            State::HalfOpen => Alarms { failures: Some(1), success: true },
+            State::HalfOpen { .. } => Alarms { failures: Some(1), success: true },
             State::Down | State::Ejected { .. } => Alarms { failures: None, success: false },
         }
     }
@@ -233,11 +262,14 @@ impl Machine {
     fn check_passed(&mut self, now: Tick) -> Option<Transition> {
         self.forget_failed_checks();
         self.passed = self.passed.saturating_add(1);
-        let needed = if self.state == State::Unknown { 1 } else { self.rules.checks.rise };
-        if self.state == State::Up || self.passed < needed {
-            return None;
+        let reason = Reason::ChecksPassed(self.passed);
+        let is_enough = self.passed >= self.rules.checks.rise;
+        match self.state {
+            State::Unknown => self.enter(State::Up, reason, now),
+            State::Down if is_enough => self.enter(State::Up, reason, now),
+            State::Ejected { .. } if is_enough && self.trials == 0 => self.half_open(reason, now),
+            _ => None,
         }
-        self.enter(State::Up, Reason::ChecksPassed(self.passed), now)
     }
 
     fn check_failed(&mut self, last: Arc<str>, confirm: bool, now: Tick) -> Option<Transition> {
@@ -252,9 +284,17 @@ impl Machine {
 
     fn request_succeeded(&mut self, request: Request, now: Tick) -> Option<Transition> {
         match self.state {
-            State::HalfOpen if self.is_new(request) => self.enter(State::Up, Reason::Answered, now),
-            State::Up | State::Unknown if !self.answered => {
-                self.failed = 0;
+            State::HalfOpen { .. } if self.is_new(request) => {
+                self.trials = 0;
+                self.enter(State::Up, Reason::Answered, now)
+            }
+            State::Up | State::Unknown => {
+                if self.is_new(request) {
+                    self.trials = 0;
+                }
+                if !self.answered {
+                    self.failed = 0;
+                }
                 None
             }
             _ => None,
@@ -278,10 +318,9 @@ impl Machine {
                 let reason = Reason::FailuresWithin { count, window: fail_timeout };
                 (count >= max_fails).then(|| self.eject(fail_timeout, reason, now))?
             }
-            (State::HalfOpen, _) if self.is_new(request) => {
+            (State::HalfOpen { .. }, _) if self.is_new(request) => {
                 self.trials = self.trials.saturating_add(1);
-                let base = self.rules.passive.ejection().unwrap_or(self.base);
-                self.eject(base, Reason::TrialFailed(how), now)
+                self.eject(self.base(), Reason::TrialFailed(how), now)
             }
             _ => None,
         }
@@ -298,6 +337,22 @@ impl Machine {
         self.enter(State::Ejected { until: Some(now + self.ejection) }, reason, now)
     }
 
+    fn half_open(&mut self, reason: Reason, now: Tick) -> Option<Transition> {
+        let state = self.trial(now);
+        self.enter(state, reason, now)
+    }
+
+    /// Half-open, with another right to try it.
+    fn trial(&mut self, now: Tick) -> State {
+        self.periods = self.periods.wrapping_add(1);
+        State::HalfOpen { until: now + self.base().max(Self::SHORTEST_TRIAL) }
+    }
+
+    /// How long it is ejected without trials that failed.
+    fn base(&self) -> Duration {
+        self.rules.passive.ejection().unwrap_or(self.base)
+    }
+
     fn verdict(&mut self, health: Health, now: Tick) -> Option<Transition> {
         self.forget_failed_checks();
         self.trials = 0;
@@ -309,7 +364,7 @@ impl Machine {
             Health::Up => State::Up,
             Health::Down => State::Down,
             Health::Ejected => State::Ejected { until: None },
-            Health::HalfOpen => State::HalfOpen,
+            Health::HalfOpen => self.trial(now),
         };
         self.enter(state, Reason::Said, now)
     }
@@ -319,14 +374,8 @@ impl Machine {
         self.state = state;
         self.since = now;
         self.reason = reason.clone();
-        // Half-open is the second part of an ejection: what passed in the first counts.
-        if state != State::HalfOpen {
-            self.passed = 0;
-            self.window.clear();
-        }
-        if state == State::Up {
-            self.trials = 0;
-        }
+        self.passed = 0;
+        self.window.clear();
         Some(Transition {
             at: now,
             backend: Arc::clone(&self.backend),

@@ -8,7 +8,7 @@
 //!
 //! Three forms, by what they keep from the client: a [name](Format::Name) hides
 //! nothing, a [derived](Format::Derived) route hides names, and a
-//! [sealed](Format::Sealed) one can't be made up or kept for ever.
+//! [sealed](Format::Sealed) one can't be made up or kept for ever either.
 
 pub mod apache;
 mod ring;
@@ -69,9 +69,10 @@ impl Sticky {
     /// longer good: the client is to be bound anew. O(keys), no allocation.
     ///
     /// [`Binding::Key`] comes of values that were sealed with a key we do not
-    /// have, as they occur while keys are exchanged in a fleet: such a client
-    /// goes where every balancer would send it, and must **not** get a new cookie,
-    /// or balancers with different keys would take it from each other for ever.
+    /// have, while keys are exchanged in a fleet, which we know by having several: such
+    /// a client goes where every balancer would send it, and must **not** get a new
+    /// cookie, or balancers with different keys would take it from each other. With one
+    /// key, such a value is nobody's.
     ///
     /// Names are read by Apache's rules: what comes after the *first* dot, whatever
     /// is before it.
@@ -79,7 +80,7 @@ impl Sticky {
     pub fn read<'v>(&self, value: &'v [u8], now: UnixTime) -> Option<Binding<'v>> {
         match self.format {
             Format::Derived => derived(value),
-            Format::Sealed { .. } => sealed::open(&self.ring, value, now),
+            Format::Sealed { ttl } => sealed::open(&self.ring, value, ttl, now),
             Format::Name => match apache::after_dot(value) {
                 Some(name) => std::str::from_utf8(name).ok().map(Binding::Name),
                 None => derived(value),

@@ -11,6 +11,12 @@
 //! | 16 | SipHash-2-4 with 128 bits over all that under that key |
 //!
 //! 36 is divisible by 3, so that there is only one spelling of a value.
+//!
+//! A value under a key we do not have may be another balancer's, or made up by the
+//! client. It is taken for the former only where that is likely: while there are several
+//! keys here, as an exchange goes on then, and if it has not expired and would not live
+//! for longer than twice as long as ours. Whoever makes one up can choose nothing that
+//! he could not by asking again without a cookie, and not for ever.
 
 use std::time::Duration;
 
@@ -37,20 +43,27 @@ pub(super) fn seal(ring: &Ring, backend: &str, ttl: Option<Duration>, now: UnixT
     encode(&bytes)
 }
 
-pub(super) fn open<'v>(ring: &Ring, value: &'v [u8], now: UnixTime) -> Option<Binding<'v>> {
+pub(super) fn open<'v>(
+    ring: &Ring,
+    value: &'v [u8],
+    ttl: Option<Duration>,
+    now: UnixTime,
+) -> Option<Binding<'v>> {
     let bytes = decode(value)?;
     if bytes[0] != VERSION {
         return None;
     }
-    let mut known = ring.keys().iter().filter(|key| key_id(**key) == bytes[1..4]).peekable();
-    if known.peek().is_none() {
-        return Some(Binding::Key(value));
-    }
-    known.find(|key| is_same(&key.mac([b"seal", &bytes[..SIGNED]]), &bytes[SIGNED..]))?;
     let number = |from: usize| -> Option<u64> {
         Some(u64::from_be_bytes(bytes[from..from + 8].try_into().ok()?))
     };
-    (now.as_secs() < number(4)?).then_some(Binding::Route(number(12)?))
+    let left = number(4)?.checked_sub(now.as_secs()).filter(|left| *left > 0)?;
+    let mut known = ring.keys().iter().filter(|key| key_id(**key) == bytes[1..4]).peekable();
+    if known.peek().is_none() {
+        let is_likely = ttl.is_none_or(|ttl| left <= ttl.as_secs().saturating_mul(2));
+        return (ring.keys().len() > 1 && is_likely).then_some(Binding::Key(value));
+    }
+    known.find(|key| is_same(&key.mac([b"seal", &bytes[..SIGNED]]), &bytes[SIGNED..]))?;
+    number(12).map(Binding::Route)
 }
 
 /// Tells keys apart without telling anything of them.

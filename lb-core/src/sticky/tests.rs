@@ -89,7 +89,7 @@ fn no_changed_character_leaves_a_seal_whole() {
 
 #[test]
 fn keys_are_exchanged_in_three_steps_without_unbinding_anybody() {
-    let (old, both, swapped, new) = (sealed(&[1]), sealed(&[1, 2]), sealed(&[2, 1]), sealed(&[2]));
+    let (old, both, swapped) = (sealed(&[1]), sealed(&[1, 2]), sealed(&[2, 1]));
     let by = |key| Some(Binding::Route(ring(&[key]).route("b0")));
     let before = old.value("b0", NOW);
     assert_eq!(both.value("b0", NOW), before, "the first key signs");
@@ -98,8 +98,30 @@ fn keys_are_exchanged_in_three_steps_without_unbinding_anybody() {
         assert_eq!(sticky.read(before.as_bytes(), NOW), by(1));
         assert_eq!(sticky.read(after.as_bytes(), NOW), by(2));
     }
-    assert_eq!(new.read(before.as_bytes(), NOW), Some(Binding::Key(before.as_bytes())));
-    assert_eq!(new.read(before.replace('A', "B").as_bytes(), NOW), None, "another version");
+}
+
+#[test]
+fn a_value_under_a_key_we_do_not_have_is_another_balancers_while_keys_are_exchanged() {
+    let value = sealed(&[1]).value("b0", NOW);
+    let read = |keys: &[u8], now| sealed(keys).read(value.as_bytes(), now);
+    assert_eq!(read(&[2, 3], NOW), Some(Binding::Key(value.as_bytes())));
+    assert_eq!(read(&[2, 3], later(3_599)), Some(Binding::Key(value.as_bytes())));
+    assert_eq!(read(&[2, 3], later(3_600)), None, "it has expired");
+    assert_eq!(read(&[2], NOW), None, "nothing is exchanged");
+    assert_eq!(sealed(&[2, 3]).read(value.replace('A', "B").as_bytes(), NOW), None);
+}
+
+#[test]
+fn a_value_under_a_key_we_do_not_have_lives_no_longer_than_twice_as_long_as_ours() {
+    let with = |ttl, keys: &[u8]| Sticky::new(Format::Sealed { ttl }, ring(keys));
+    let read = |theirs, ours| {
+        let value = with(theirs, &[1]).value("b0", NOW);
+        with(ours, &[2, 3]).read(value.as_bytes(), NOW).is_some()
+    };
+    assert!(read(Some(HOUR * 2), Some(HOUR)));
+    assert!(!read(Some(HOUR * 2 + Duration::from_secs(1)), Some(HOUR)));
+    assert!(!read(None, Some(HOUR)));
+    assert!(read(None, None) && read(Some(HOUR), None));
 }
 
 fn backend() -> impl Strategy<Value = String> {

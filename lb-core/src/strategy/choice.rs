@@ -51,8 +51,13 @@ pub enum Reason {
     Rehash,
     /// The request asked for it.
     Preferred,
+    /// It is half-open, its tier would come before the one in use, and somebody has to
+    /// find out whether it is back.
+    Trial,
     /// Everything the strategy chose was closed or full.
     LastResort,
+    /// Nobody of the tier in use could take the request, and it stands by.
+    Standby,
     /// A strategy of somebody else's, in its own word.
     Custom(&'static str),
 }
@@ -75,7 +80,9 @@ impl fmt::Display for Reason {
             Self::Key => "key",
             Self::Rehash => "rehash",
             Self::Preferred => "preferred",
+            Self::Trial => "trial",
             Self::LastResort => "last-resort",
+            Self::Standby => "standby",
             Self::Custom(word) => word,
         })
     }

@@ -7,7 +7,8 @@ use crate::cluster::View;
 ///
 /// Fills one backend to its [`max_in_flight`](crate::Backend::max_in_flight)
 /// before it uses the next, so that the last ones may be switched off. Without
-/// ceilings everything goes to the first. Weights are ignored.
+/// ceilings everything goes to the first. Weights are ignored,
+/// and so are slow starts.
 ///
 /// O(1 + number of full backends) per pick.
 #[derive(Clone, Copy, Debug, Default)]

@@ -15,6 +15,8 @@ use crate::cluster::{Slot, View};
 /// Who meets one that can't take the request is hashed on, from where the hash is,
 /// and after more than twenty misses it is the next one's turn in round robin.
 ///
+/// Slow starts are not for it: nginx's table has only whole weights.
+///
 /// This is for those who need nginx's mapping. The hash has no key and 6271
 /// values, so that anybody can find addresses that meet on one backend, and large
 /// clusters are shared out unevenly; [`Maglev`](super::Maglev) has neither
@@ -80,5 +82,29 @@ impl Picker for Table {
             }
         }
         self.turns.pick(view, cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::{Backend, Cluster, Membership, Tick};
+
+    #[test]
+    fn who_is_full_is_hashed_past_at_once() {
+        let backend = |n: u32| Backend::new(format!("b{n}")).with_max_in_flight(NonZeroU32::MIN);
+        let membership = Membership::new((0..3).map(backend)).unwrap();
+        let cluster = Cluster::builder("test").membership(membership).build();
+        let mut handle = cluster.handle();
+        let _held = handle.acquire(&PickCx::new(Tick::ZERO, 0).preferring("b1")).unwrap();
+        let snapshot = cluster.snapshot();
+        let picker = IpHash::default().build(snapshot.view(), &BuildCx::new(0, "test"));
+        let full = snapshot.find("b1").unwrap();
+        for address in (0..100_u32).map(|n| (n << 8).to_be_bytes()) {
+            let cx = PickCx::new(Tick::ZERO, 0).keyed(&address);
+            assert_ne!(picker.pick(snapshot.view(), &cx).unwrap().slot(), full);
+        }
     }
 }

@@ -159,7 +159,5 @@ impl BuildCx {
 /// what tables are built over that a backend's coming and going must not change.
 /// Nobody when nobody can be used.
 fn tier_in_use(view: View<'_>) -> impl Iterator<Item = Slot> {
-    let first = view.new_set().as_slice().first();
-    let tier = first.map(|slot| view.backend(*slot).tier());
-    view.slots().filter(move |slot| Some(view.backend(*slot).tier()) == tier)
+    view.slots().filter(move |slot| Some(view.backend(*slot).tier()) == view.tier())
 }

@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    num::NonZeroU32,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -11,9 +12,11 @@ use std::{
 
 use lb_core::{
     AdminState, Backend, Cause, Change, Cluster, ClusterHandle, Health, Lease, Membership, Outcome,
-    PickCx, Tick,
+    PickCx, Tick, Weight,
     backend::IncarnationId,
-    cluster::{CauseKind, ChangeError, Observation, Passive, Policy, Standing, Thresholds},
+    cluster::{
+        CauseKind, ChangeError, Observation, Passive, Policy, SlowStart, Standing, Thresholds,
+    },
     sample::mix,
     strategy::StrategyKind,
 };
@@ -22,15 +25,15 @@ use proptest::{prelude::*, test_runner::RngSeed};
 use crate::support::equal;
 
 /// A cluster in a time of its own.
-struct Farm {
-    cluster: Cluster,
-    handle: ClusterHandle,
-    now: Cell<Tick>,
+pub(crate) struct Farm {
+    pub(crate) cluster: Cluster,
+    pub(crate) handle: ClusterHandle,
+    pub(crate) now: Cell<Tick>,
     said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Farm {
-    fn new(kind: StrategyKind, membership: Membership, policy: Policy) -> Self {
+    pub(crate) fn new(kind: StrategyKind, membership: Membership, policy: Policy) -> Self {
         let builder = Cluster::builder("test").boxed_strategy(kind.build());
         let cluster = builder.membership(membership).policy(policy).build();
         let said = Arc::<Mutex<Vec<String>>>::default();
@@ -43,16 +46,16 @@ impl Farm {
     }
 
     /// Everything to the first backend that takes it.
-    fn first(size: usize) -> Self {
+    pub(crate) fn first(size: usize) -> Self {
         Self::new(StrategyKind::First, equal(size), Policy::default())
     }
 
-    fn drive(&self) -> Option<Tick> {
+    pub(crate) fn drive(&self) -> Option<Tick> {
         self.cluster.drive(&|| self.now.get())
     }
 
     /// Lets time pass, and drives when that is due.
-    fn wait(&self, millis: u64) {
+    pub(crate) fn wait(&self, millis: u64) {
         let end = self.now.get() + Duration::from_millis(millis);
         while let Some(due) = self.drive().filter(|due| *due <= end) {
             self.now.set(due.max(self.now.get()));
@@ -61,12 +64,12 @@ impl Farm {
         self.drive();
     }
 
-    fn acquire(&mut self) -> Lease {
+    pub(crate) fn acquire(&mut self) -> Lease {
         self.handle.acquire(&PickCx::new(self.now.get(), 0)).unwrap()
     }
 
     /// Has so many requests end like this, and says where they were.
-    fn requests(&mut self, outcomes: impl IntoIterator<Item = Outcome>) -> Vec<String> {
+    pub(crate) fn requests(&mut self, outcomes: impl IntoIterator<Item = Outcome>) -> Vec<String> {
         let mut names = Vec::new();
         for outcome in outcomes {
             let lease = self.acquire();
@@ -76,37 +79,37 @@ impl Farm {
         names
     }
 
-    fn incarnation(&self, name: &str) -> IncarnationId {
+    pub(crate) fn incarnation(&self, name: &str) -> IncarnationId {
         let snapshot = self.cluster.snapshot();
         snapshot.view().incarnation(snapshot.find(name).unwrap())
     }
 
-    fn check(&self, name: &str, result: Result<(), &str>) {
+    pub(crate) fn check(&self, name: &str, result: Result<(), &str>) {
         let result = result.map(|()| Duration::from_millis(1)).map_err(Arc::from);
         let observation = Observation::Check(result);
         self.cluster.observe(self.incarnation(name), observation, self.now.get()).unwrap();
     }
 
-    fn say(&self, change: Change) {
+    pub(crate) fn say(&self, change: Change) {
         self.cluster.apply(change, Cause::new(CauseKind::Person, "test")).unwrap();
     }
 
-    fn said(&self) -> Vec<String> {
+    pub(crate) fn said(&self) -> Vec<String> {
         std::mem::take(&mut *self.said.lock().unwrap())
     }
 
-    fn standing(&self, name: &str) -> Standing {
+    pub(crate) fn standing(&self, name: &str) -> Standing {
         let snapshot = self.cluster.snapshot();
         snapshot.view().standing(snapshot.find(name).unwrap())
     }
 
-    fn health(&self, name: &str) -> Health {
+    pub(crate) fn health(&self, name: &str) -> Health {
         let conditions = self.cluster.conditions();
         conditions.into_iter().find(|it| &*it.backend == name).unwrap().health
     }
 
     /// Has `b0` ejected and lets its ten seconds pass.
-    fn half_open(size: usize) -> Self {
+    pub(crate) fn half_open(size: usize) -> Self {
         let mut farm = Self::first(size);
         farm.requests([Outcome::Connect; 3]);
         farm.wait(10_050);
@@ -419,16 +422,110 @@ fn checks_take_a_backend_out_and_bring_it_back() {
 }
 
 #[test]
-fn a_backend_that_checks_bring_back_begins_another_row() {
+fn checks_bring_an_ejected_backend_back_by_way_of_a_trial_and_a_new_row_begins() {
     let mut farm = Farm::first(2);
     farm.requests([Outcome::Connect; 3]);
     farm.drive();
     (0..2).for_each(|_| farm.check("b0", Ok(())));
     farm.wait(100);
+    assert_eq!(farm.standing("b0"), Standing::HalfOpen);
+    assert_eq!(farm.requests([Outcome::Status(200)]), ["b0"]);
+    farm.wait(100);
     assert_eq!(farm.requests([Outcome::Connect; 2]), ["b0"; 2]);
     farm.wait(100);
     assert_eq!(farm.health("b0"), Health::Up);
     farm.requests([Outcome::Connect]);
+    farm.wait(100);
+    assert_eq!(farm.health("b0"), Health::Ejected);
+}
+
+#[test]
+fn a_backend_that_passes_its_checks_and_fails_its_requests_does_not_flap() {
+    let lost = |with_checks: bool| {
+        let mut farm = Farm::new(StrategyKind::RoundRobin, equal(3), Policy::default());
+        let mut lost = 0;
+        for request in 0..30_000 {
+            let lease = farm.acquire();
+            let fails = lease.backend().name() == "b0";
+            lost += u32::from(fails);
+            let outcome = if fails { Outcome::Reset } else { Outcome::Status(200) };
+            lease.complete(outcome, farm.now.get());
+            farm.wait(10);
+            if with_checks && request % 200 == 0 {
+                farm.check("b0", Ok(()));
+            }
+        }
+        lost
+    };
+    // Three at once, a trial after 10, 20 and 40 seconds, and one every 80 after that.
+    // Checks save the first ten seconds.
+    let (without, with) = (lost(false), lost(true));
+    assert!(without <= 9 && with <= 10, "{without} without checks, {with} with");
+}
+
+#[test]
+fn a_request_that_takes_for_ever_keeps_no_backend_out() {
+    let mut farm = Farm::half_open(2);
+    let upload = farm.acquire();
+    assert_eq!(upload.backend().name(), "b0");
+    farm.wait(9_000);
+    assert_eq!(farm.requests([Outcome::Status(200)]), ["b1"]);
+    farm.wait(1_000);
+    let other = farm.acquire();
+    assert_eq!(other.backend().name(), "b0");
+    assert_eq!(farm.requests([Outcome::Status(200)]), ["b1"], "one at a time still");
+    other.complete(Outcome::Status(200), farm.now.get());
+    farm.wait(100);
+    assert_eq!(farm.health("b0"), Health::Up);
+    upload.complete(Outcome::Reset, farm.now.get());
+    farm.wait(100);
+    assert_eq!(farm.health("b0"), Health::Up);
+}
+
+#[test]
+fn a_trial_whose_failure_nobody_took_down_leaves_the_place_to_the_next() {
+    let mut farm = Farm::new(StrategyKind::First, equal(3), Policy::default());
+    let change = Change::Health { incarnation: farm.incarnation("b0"), health: Health::HalfOpen };
+    farm.say(change);
+    farm.wait(100);
+    let trial = farm.acquire();
+    assert_eq!(trial.backend().name(), "b0");
+    // Nobody drives, and there is room for 256 reports. The first two are none yet.
+    assert_eq!(farm.requests([Outcome::Connect; 258]), ["b1"; 258]);
+    trial.complete(Outcome::Connect, farm.now.get());
+    assert_eq!(farm.requests([Outcome::Connect; 2]), ["b0", "b0"]);
+    farm.drive();
+    assert_eq!(farm.health("b0"), Health::HalfOpen);
+    assert_eq!(farm.requests([Outcome::Connect; 2])[0], "b0");
+    farm.wait(100);
+    assert_eq!(farm.health("b0"), Health::Ejected, "and that one is heard");
+}
+
+#[test]
+fn panic_opens_the_gate_of_a_backend_that_is_half_open() {
+    let mut farm = Farm::half_open(2);
+    let trial = farm.acquire();
+    assert_eq!(farm.requests([Outcome::Connect; 3]), ["b1"; 3]);
+    farm.wait(100);
+    assert_eq!(farm.standing("b0"), Standing::Panic);
+    let leases = [farm.acquire(), farm.acquire()];
+    let all = leases.iter().chain([&trial]);
+    assert!(all.into_iter().all(|lease| lease.backend().name() == "b0"));
+}
+
+#[test]
+fn what_a_backend_says_of_failures_may_change_during_its_life() {
+    let saying = |failures| {
+        let eject = Duration::from_secs(10);
+        let passive = Passive::Consecutive { failures, eject };
+        Membership::new([Backend::new("b0").with_passive(passive), Backend::new("b1")]).unwrap()
+    };
+    let mut farm = Farm::new(StrategyKind::First, saying(5), Policy::default());
+    let before = farm.incarnation("b0");
+    farm.say(Change::Membership(saying(2)));
+    farm.wait(100);
+    assert_eq!(farm.incarnation("b0"), before);
+    farm.requests([Outcome::Connect; 2]);
     farm.wait(100);
     assert_eq!(farm.health("b0"), Health::Ejected);
 }
@@ -677,7 +774,15 @@ enum Event {
     Complete(usize, Outcome),
     Check(usize, bool),
     Wait(u64),
-    Policy(Passive),
+    Policy {
+        passive: Passive,
+        slowly: bool,
+    },
+    /// By number: whether it is there, weight, tier, ceiling.
+    Members(Vec<(bool, u32, u8, Option<u32>)>),
+    Admin(usize, AdminState),
+    Weight(usize, Option<u32>),
+    Strategy(StrategyKind),
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -699,6 +804,15 @@ fn event() -> impl Strategy<Value = Event> {
         Passive::Consecutive { failures: 3, eject },
         Passive::Windowed { max_fails: 2, fail_timeout: eject },
     ]);
+    let member =
+        (prop::bool::weighted(0.8), 1..5_u32, 0..3_u8, prop::option::weighted(0.4, 1..3_u32));
+    let admin = prop::sample::select(vec![
+        AdminState::Enabled,
+        AdminState::Enabled,
+        AdminState::Draining { until: None },
+        AdminState::Draining { until: Some(Tick::from_millis(20_000)) },
+        AdminState::Disabled,
+    ]);
     prop_oneof![
         8 => any::<u64>().prop_map(Event::Acquire),
         1 => any::<usize>().prop_map(Event::FirstByte),
@@ -706,13 +820,36 @@ fn event() -> impl Strategy<Value = Event> {
         6 => (any::<usize>(), outcome()).prop_map(|(which, how)| Event::Complete(which, how)),
         3 => (0..4_usize, any::<bool>()).prop_map(|(which, passed)| Event::Check(which, passed)),
         4 => (0..3_000_u64).prop_map(Event::Wait),
-        1 => passive.prop_map(Event::Policy),
+        1 => (passive, any::<bool>())
+            .prop_map(|(passive, slowly)| Event::Policy { passive, slowly }),
+        1 => prop::collection::vec(member, 12).prop_map(Event::Members),
+        2 => (0..12_usize, admin).prop_map(|(which, state)| Event::Admin(which, state)),
+        1 => (0..12_usize, prop::option::of(1..9_u32))
+            .prop_map(|(which, weight)| Event::Weight(which, weight)),
+        1 => prop::sample::select(StrategyKind::ALL).prop_map(Event::Strategy),
     ]
+}
+
+/// Those of `size` backends that are there, as described; the same lives as without a
+/// description.
+fn described(size: usize, members: &[(bool, u32, u8, Option<u32>)]) -> Membership {
+    let all = equal(size);
+    let there = all.iter().zip(members).filter(|(_, (is_there, ..))| *is_there).map(
+        |(backend, (_, weight, tier, limit))| {
+            let backend = Backend::clone(backend).in_tier(*tier);
+            let backend = backend.weighted(Weight::new(*weight).unwrap());
+            match limit.and_then(NonZeroU32::new) {
+                Some(limit) => backend.with_max_in_flight(limit),
+                None => backend,
+            }
+        },
+    );
+    Membership::new(there.collect::<Vec<_>>()).unwrap()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 128,
+        cases: 256,
         rng_seed: RngSeed::Fixed(0x4ea2),
         failure_persistence: None,
         ..ProptestConfig::default()
@@ -726,13 +863,24 @@ proptest! {
     ) {
         let mut farm = Farm::new(kind, equal(size), Policy::default());
         let mut leases: Vec<Lease> = Vec::new();
+        let mut kind = kind;
+        let attempt = |farm: &Farm, change| {
+            // Refused where the backend is not there; both are fine.
+            let _ = farm.cluster.apply(change, Cause::new(CauseKind::Person, "test"));
+        };
         for event in events {
             let now = farm.now.get();
             match event {
                 Event::Acquire(entropy) => {
                     let key = entropy.to_be_bytes();
                     let cx = PickCx::new(now, entropy).keyed(&key[..4]);
-                    leases.extend(farm.handle.acquire(&cx));
+                    if let Ok(lease) = farm.handle.acquire(&cx) {
+                        let view = farm.handle.snapshot().view();
+                        let slot = farm.handle.snapshot().slot_of(lease.incarnation()).unwrap();
+                        let limit = view.backend(slot).max_in_flight();
+                        prop_assert!(limit.is_none_or(|it| view.in_flight(slot) <= it.get()));
+                        leases.push(lease);
+                    }
                 }
                 Event::FirstByte(which) => {
                     let which = which.checked_rem(leases.len());
@@ -748,11 +896,31 @@ proptest! {
                 }
                 Event::Check(which, passed) => {
                     let result = if passed { Ok(()) } else { Err("refused") };
-                    farm.check(&format!("b{}", which % size), result);
+                    let name = format!("b{}", which % size);
+                    if farm.cluster.snapshot().find(&name).is_some() {
+                        farm.check(&name, result);
+                    }
                 }
                 Event::Wait(millis) => farm.wait(millis),
-                Event::Policy(passive) => {
-                    farm.say(Change::Policy(Policy { passive, ..Policy::default() }));
+                Event::Policy { passive, slowly } => {
+                    let slow_start = slowly.then(|| SlowStart::over(Duration::from_secs(3)));
+                    farm.say(Change::Policy(Policy { passive, slow_start, ..Policy::default() }));
+                }
+                Event::Members(members) => {
+                    farm.say(Change::Membership(described(size, &members)));
+                }
+                Event::Admin(which, state) => {
+                    let backend = format!("b{}", which % size).into();
+                    attempt(&farm, Change::Admin { backend, state });
+                }
+                Event::Weight(which, weight) => {
+                    let backend = format!("b{}", which % size).into();
+                    let weight = weight.and_then(Weight::new);
+                    attempt(&farm, Change::Weight { backend, weight });
+                }
+                Event::Strategy(other) => {
+                    kind = other;
+                    farm.say(Change::Strategy(other.build()));
                 }
             }
             let snapshot = farm.cluster.snapshot();
@@ -763,7 +931,15 @@ proptest! {
             }
         }
         leases.clear();
-        // Everybody's time is over, checks pass where they failed, requests succeed.
+        // Everybody is there and enabled, everybody's time is over, checks pass where they
+        // failed, requests succeed.
+        farm.say(Change::Membership(equal(size)));
+        for index in 0..size {
+            let backend = format!("b{index}").into();
+            farm.say(Change::Admin { backend, state: AdminState::Enabled });
+            let backend = format!("b{index}").into();
+            farm.say(Change::Weight { backend, weight: None });
+        }
         farm.wait(20_000);
         for index in 0..size {
             let name = format!("b{index}");

@@ -15,3 +15,4 @@ mod slow_start;
 mod sticky;
 mod stress;
 mod support;
+mod tiers;

@@ -1,6 +1,10 @@
 //! Any sequence of events, against a model that keeps the books naively.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+    time::Duration,
+};
 
 use lb_core::{
     AdminState, Backend, Cause, Change, Cluster, ClusterHandle, Health, Lease, Membership, Outcome,
@@ -10,8 +14,6 @@ use lb_core::{
     strategy::StrategyKind,
 };
 use proptest::{prelude::*, test_runner::RngSeed};
-
-use crate::support::settle;
 
 #[derive(Clone, Debug)]
 enum Event {
@@ -37,9 +39,10 @@ fn event() -> impl Strategy<Value = Event> {
         Just(Health::Up),
         Just(Health::Down),
         Just(Health::Ejected),
+        Just(Health::HalfOpen),
         Just(Health::Unknown)
     ];
-    let member = (0..16_u8, 1..5_u32, 0..2_u8, prop::option::of(1..3_u32));
+    let member = (0..16_u8, 1..5_u32, 0..3_u8, prop::option::of(1..3_u32));
     prop_oneof![
         8 => (any::<u64>(), prop::option::weighted(0.2, 0..16_u8))
             .prop_map(|(entropy, prefer)| Event::Acquire { entropy, prefer }),
@@ -64,10 +67,22 @@ struct Model {
     leases: Vec<(Lease, bool)>,
     /// What was said.
     admin: BTreeMap<String, AdminState>,
-    health: BTreeMap<IncarnationId, Health>,
     members: Vec<Backend>,
-    /// Who is judged good enough by what had been said at the last settle.
-    chosen: Vec<String>,
+    /// Who is judged good enough by what was known at the last settle.
+    chosen: Chosen,
+    /// Who was half-open and has not been up since: where one may be kept waiting.
+    gated: BTreeSet<IncarnationId>,
+    now: Tick,
+}
+
+#[derive(Default)]
+struct Chosen {
+    /// Who takes anybody.
+    used: Vec<String>,
+    /// Who is tried by one request, because its tier comes first.
+    trials: Vec<String>,
+    /// Who is asked when nobody else can.
+    standby: Vec<String>,
 }
 
 impl Model {
@@ -82,9 +97,10 @@ impl Model {
             handle,
             leases: Vec::new(),
             admin: BTreeMap::new(),
-            health: BTreeMap::new(),
             members: Vec::new(),
-            chosen: Vec::new(),
+            chosen: Chosen::default(),
+            gated: BTreeSet::new(),
+            now: Tick::ZERO,
         }
     }
 
@@ -95,14 +111,14 @@ impl Model {
             Event::BackendDone { which } => {
                 if let Some(which) = which.checked_rem(self.leases.len()) {
                     let (lease, busy) = &mut self.leases[which];
-                    lease.backend_done(Outcome::Reset, Tick::ZERO);
+                    lease.backend_done(Outcome::Reset, self.now);
                     *busy = false;
                 }
             }
             Event::Complete { which } => {
                 if let Some(which) = which.checked_rem(self.leases.len()) {
                     let (lease, _) = self.leases.swap_remove(which);
-                    lease.complete(Outcome::Status(200), Tick::ZERO);
+                    lease.complete(Outcome::Status(200), self.now);
                 }
             }
             Event::Drop { which } => {
@@ -140,7 +156,6 @@ impl Model {
                 if let Some(slot) = snapshot.find(&format!("b{backend}")) {
                     let incarnation = snapshot.view().incarnation(slot);
                     self.cluster.apply(Change::Health { incarnation, health }, cause()).unwrap();
-                    self.health.insert(incarnation, health);
                 }
             }
             Event::Weight { backend, weight } => {
@@ -153,8 +168,10 @@ impl Model {
                 self.cluster.apply(Change::Strategy(kind.build()), cause()).unwrap();
             }
             Event::Settle => {
-                settle(&self.cluster);
-                self.chosen = self.judge();
+                // Long enough for the pause between builds.
+                self.now = self.now + Duration::from_secs(10);
+                self.cluster.drive(&|| self.now);
+                self.judge();
             }
         }
         self.check();
@@ -164,59 +181,81 @@ impl Model {
         self.admin.get(name).copied().unwrap_or_default()
     }
 
-    /// Who takes anybody: the rules again, written as one reads them aloud.
-    fn judge(&self) -> Vec<String> {
-        let snapshot = self.cluster.snapshot();
-        let health = |backend: &Backend| {
-            let slot = snapshot.find(backend.name()).unwrap();
-            self.health.get(&snapshot.view().incarnation(slot)).copied().unwrap_or_default()
-        };
-        let with = |wanted: &[Health]| {
-            let enabled = self
-                .members
-                .iter()
-                .filter(|backend| self.state(backend.name()) == AdminState::Enabled);
-            let good: Vec<_> =
-                enabled.filter(|backend| wanted.contains(&health(backend))).collect();
-            let tier = good.iter().map(|backend| backend.tier()).min();
-            let used = good.into_iter().filter(|backend| Some(backend.tier()) == tier);
-            used.map(|backend| backend.name().to_owned()).collect::<Vec<_>>()
-        };
-        match with(&[Health::Up, Health::Unknown]) {
-            nobody if nobody.is_empty() => with(&[Health::Ejected]),
-            somebody => somebody,
+    /// Who may be picked: the rules again, written as one reads them aloud.
+    fn judge(&mut self) {
+        let conditions = self.cluster.conditions();
+        let health: Vec<Health> = conditions.iter().map(|it| it.health).collect();
+        for condition in &conditions {
+            match condition.health {
+                Health::HalfOpen => self.gated.insert(condition.incarnation),
+                Health::Up | Health::Unknown => self.gated.remove(&condition.incarnation),
+                _ => false,
+            };
         }
+        let with = |wanted: &[Health]| -> Vec<&Backend> {
+            let members = self.members.iter().zip(&health);
+            let good = members.filter(|(backend, health)| {
+                self.state(backend.name()) == AdminState::Enabled && wanted.contains(health)
+            });
+            good.map(|(backend, _)| backend).collect()
+        };
+        let tier = |wanted: &[Health]| with(wanted).iter().map(|backend| backend.tier()).min();
+        let good = [Health::Up, Health::Unknown, Health::HalfOpen];
+        let (tier, wanted) = match tier(&good[..2]) {
+            Some(tier) => (Some(tier), &good[..]),
+            None => (
+                tier(&[Health::HalfOpen]).or_else(|| tier(&[Health::Ejected])),
+                &[Health::HalfOpen, Health::Ejected][..],
+            ),
+        };
+        let named = |wanted: &[Health], fits: fn(u8, u8) -> bool| -> Vec<String> {
+            let fits = |backend: &&Backend| tier.is_some_and(|tier| fits(backend.tier(), tier));
+            with(wanted).into_iter().filter(fits).map(|it| it.name().to_owned()).collect()
+        };
+        self.chosen = Chosen {
+            used: named(wanted, |tier, used| tier == used),
+            trials: named(&[Health::HalfOpen], |tier, used| tier < used),
+            standby: named(&good, |tier, used| tier > used),
+        };
     }
 
     fn acquire(&mut self, entropy: u64, prefer: Option<u8>) {
         let prefer = prefer.map(|name| format!("b{name}"));
         let key = entropy.to_be_bytes();
-        let mut cx = PickCx::new(Tick::ZERO, entropy).keyed(&key);
+        let mut cx = PickCx::new(self.now, entropy).keyed(&key);
         if let Some(name) = &prefer {
             cx = cx.preferring(name);
         }
         self.handle.refresh();
-        let view = self.handle.snapshot().view();
-        let free = self.chosen.iter().filter(|name| {
-            let slot = self.handle.snapshot().find(name).unwrap();
-            self.state(name).admits_new() && !view.is_full(slot)
-        });
-        let free = free.count();
+        let snapshot = self.handle.snapshot();
+        let is_free = |name: &String| {
+            let slot = snapshot.find(name).unwrap();
+            self.state(name).admits_new() && !snapshot.view().is_full(slot)
+        };
+        let [used, trials, standby] =
+            [&self.chosen.used, &self.chosen.trials, &self.chosen.standby]
+                .map(|names| names.iter().any(is_free));
         match self.handle.acquire(&cx) {
             Ok(lease) => {
                 let name = lease.backend().name();
                 let state = self.state(name);
+                let is_one_of = |names: &[String]| names.iter().any(|chosen| chosen == name);
                 assert!(state != AdminState::Disabled, "{name} is disabled");
                 if prefer.as_deref() != Some(name) {
                     assert!(state.admits_new(), "{name} is draining");
-                    assert!(
-                        self.chosen.iter().any(|chosen| chosen == name),
-                        "{name} was not chosen"
-                    );
+                    if trials {
+                        assert!(is_one_of(&self.chosen.trials), "{name} instead of a trial");
+                    } else if used {
+                        assert!(is_one_of(&self.chosen.used), "{name} was not chosen");
+                    } else {
+                        assert!(is_one_of(&self.chosen.standby), "{name} does not stand by");
+                    }
                 }
                 self.leases.push((lease, true));
             }
-            Err(error) => assert_eq!(free, 0, "there was somebody, but: {error}"),
+            Err(error) => {
+                assert!(!used && !trials && !standby, "there was somebody, but: {error}");
+            }
         }
     }
 
@@ -226,7 +265,7 @@ impl Model {
         let view = snapshot.view();
         let new: Vec<_> =
             view.new_set().as_slice().iter().map(|slot| view.backend(*slot).name()).collect();
-        assert_eq!(new, self.chosen);
+        assert_eq!(new, self.chosen.used);
         for slot in view.slots() {
             let ours = || {
                 let on_it =
@@ -237,7 +276,10 @@ impl Model {
             let held = u32::try_from(ours().count()).unwrap();
             assert_eq!((view.in_flight(slot), view.held(slot)), (busy, held));
             let limit = view.backend(slot).max_in_flight();
-            assert_eq!(view.is_full(slot), limit.is_some_and(|limit| busy >= limit.get()));
+            let is_full = limit.is_some_and(|limit| busy >= limit.get());
+            if !self.gated.contains(&view.incarnation(slot)) {
+                assert_eq!(view.is_full(slot), is_full);
+            }
             assert!(!view.new_set().contains(slot) || view.bound_set().contains(slot));
         }
     }

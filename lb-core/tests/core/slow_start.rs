@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lb_core::{
-    Cause, Change, Cluster, ClusterHandle, Health, Membership, Outcome, PickCx, Tick,
+    AdminState, Cause, Change, Cluster, ClusterHandle, Health, Membership, Outcome, PickCx, Tick,
     cluster::{CauseKind, Policy, SlowStart},
     sample::mix,
     strategy::StrategyKind,
@@ -119,6 +119,78 @@ fn those_who_come_all_at_once_do_not_ramp() {
     assert_eq!(weights(&cluster).0, [1, 1, 1]);
     say(&cluster, Change::Membership(equal(7)));
     assert_eq!(drive(&cluster, 60_000), None, "four of seven");
+}
+
+#[test]
+fn who_is_out_of_use_does_not_count_as_one_of_those_who_stay() {
+    let cluster = cluster(equal(2));
+    let incarnation = {
+        let snapshot = cluster.snapshot();
+        snapshot.view().incarnation(snapshot.find("b1").unwrap())
+    };
+    say(&cluster, Change::Health { incarnation, health: Health::Down });
+    drive(&cluster, 0);
+    say(&cluster, Change::Membership(equal(4)));
+    assert_eq!(drive(&cluster, 60_000), None, "two of three");
+}
+
+#[test]
+fn a_backend_that_is_enabled_again_ramps() {
+    for state in [AdminState::Disabled, AdminState::Draining { until: None }] {
+        let cluster = cluster(equal(3));
+        let set = |state| say(&cluster, Change::Admin { backend: "b1".into(), state });
+        set(state);
+        drive(&cluster, 0);
+        set(AdminState::Enabled);
+        assert_eq!(drive(&cluster, 60_000), Some(START + Duration::from_secs(62)), "{state:?}");
+        assert_eq!(weights(&cluster).0, [10, 1, 10]);
+        drive(&cluster, 80_000);
+        assert_eq!(weights(&cluster).0, [1, 1, 1]);
+        set(AdminState::Enabled);
+        assert_eq!(drive(&cluster, 90_000), None, "it was");
+    }
+}
+
+/// Who gets each of so many keys.
+fn owners(cluster: &Cluster) -> Vec<usize> {
+    let mut handle = cluster.handle();
+    (0..20_000).map(|key| crate::support::pick(&mut handle, mix(key))).collect()
+}
+
+#[test]
+fn maglev_gives_a_backend_that_joins_some_of_its_keys_and_then_more() {
+    let cluster = cluster(weighted(&[1, 2, 1]));
+    say(&cluster, Change::Strategy(StrategyKind::Maglev.build()));
+    say(&cluster, Change::Membership(weighted(&[1, 2, 1, 2])));
+    let steps: Vec<Vec<usize>> = [0, 10_000, 18_000, 20_000]
+        .map(|millis| {
+            drive(&cluster, millis);
+            owners(&cluster)
+        })
+        .into();
+    let count = |owners: &[usize]| owners.iter().filter(|owner| **owner == 3).count();
+    let whole = count(&steps[3]);
+    for (owners, percent) in steps.iter().zip([10, 50, 90]) {
+        // Binomial of some 6700: sigma is at most 41, so five are below 210.
+        assert!(count(owners).abs_diff(whole * percent / 100) < 210, "{percent} %");
+    }
+    for pair in steps.windows(2) {
+        for (before, after) in pair[0].iter().zip(&pair[1]) {
+            assert!(before == after || *after == 3, "the keys of others stay where they are");
+        }
+    }
+}
+
+#[test]
+fn ip_hash_is_nginxs_also_while_somebody_ramps() {
+    let cluster = cluster(weighted(&[1, 2, 1]));
+    say(&cluster, Change::Strategy(StrategyKind::IpHash.build()));
+    say(&cluster, Change::Membership(weighted(&[1, 2, 1, 2])));
+    drive(&cluster, 0);
+    assert_eq!(weights(&cluster).0, [10, 20, 10, 2]);
+    let during = owners(&cluster);
+    drive(&cluster, 20_000);
+    assert_eq!(during, owners(&cluster));
 }
 
 #[test]

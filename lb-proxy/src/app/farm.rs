@@ -21,7 +21,7 @@ use lb_core::{
 };
 use lb_discovery::{Feed, FeedStatus};
 use lb_proxy::{
-    ClusterSettings, ListenerSettings, Prober, StickyValue, Watched,
+    ClusterSettings, ListenerSettings, Prober, Watched,
     config::{self, Config},
 };
 use tokio::{runtime::Handle, task::JoinHandle};
@@ -239,10 +239,10 @@ fn differences(before: &config::Cluster, now: &config::Cluster) -> Vec<Change> {
     changes
 }
 
-/// What the sticky routes of a cluster are derived with.
+/// What the sticky routes of a cluster are derived with: also those that stand for
+/// names no cookie can carry.
 fn ring(settings: &config::Cluster) -> Option<Ring> {
-    let sticky = settings.sticky.as_ref().filter(|it| it.value != StickyValue::Name)?;
-    Some(sticky.ring(&settings.name))
+    Some(settings.sticky.as_ref()?.ring(&settings.name))
 }
 
 fn watched(member: &Member) -> Option<Watched> {

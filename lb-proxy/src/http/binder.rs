@@ -2,9 +2,9 @@
 //!
 //! The cookie is written only when the client was not bound to the backend that
 //! answers: at first, and when its backend is gone. So a bound client costs a scan
-//! of its cookies and one look-up. It is never written over a cookie that was
-//! sealed with a key we do not have: a balancer with other keys gave it, and the
-//! two would take the client from each other for ever.
+//! of its cookies and one look-up. While keys are exchanged, it is not written over a
+//! cookie that was sealed with a key we do not have: a balancer with other keys gave
+//! it, and the two would take the client from each other.
 //!
 //! The hard decision is who sees the cookie. A derived or sealed value is between
 //! the client and us, and is taken out of what a backend gets: it could only be

@@ -67,7 +67,9 @@ pub enum StickyValue {
     /// key.
     #[default]
     Derived,
-    /// The same with an expiry, under a MAC: cannot be made up or kept for ever.
+    /// The same with an expiry, under a MAC: no backend can be chosen by who makes one
+    /// up, and none kept for ever. While there are several keys, a value under yet
+    /// another one is taken for another balancer's, and its client placed by its hash.
     Sealed,
     /// `.NAME`, as Apache's `ROUTEID`; read by Apache's rules, so `abc.NAME` and
     /// `;ROUTEID=.NAME` in the path count as well.

@@ -1,6 +1,10 @@
 //! What a running balancer takes up: a changed file, other nodes, failing backends.
 
-use std::fs;
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
 
 use lb_proxy::demo::{DemoBackend, DemoOptions};
 use rustix::process::Signal;
@@ -201,4 +205,36 @@ fn usr2_is_no_reason_to_end() {
     lb.signal(Signal::TERM);
     assert_eq!(lb.wait().code(), Some(0));
     assert!(lb.stderr().contains("cannot hand over to another"), "it says so");
+}
+
+#[test]
+fn a_client_of_a_node_whose_name_no_cookie_can_carry_stays_there() {
+    let backends = backends();
+    let nodes = folder();
+    for backend in &backends {
+        let node = format!("{} {}\n", backend.address().ip(), backend.address().port());
+        fs::write(nodes.join(format!("büro-{}", backend.name())), node).expect("a node file");
+    }
+    let file = file(&format!(
+        "listen = \"127.0.0.1:0\"\n[[route]]\nto = \"c\"\n[cluster.c]\n\
+         strategy = \"round-robin\"\ndiscover = {{ file = \"{}\" }}\n\
+         sticky = {{ cookie = \"LB\", value = \"name\" }}\n",
+        nodes.display()
+    ));
+    let lb = Lb::start(&["run", "--config", &file]);
+    let ask = |cookie: &str| {
+        let mut stream = TcpStream::connect(lb.address()).expect("it listens");
+        let request =
+            format!("GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\nCookie: {cookie}\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("a whole answer");
+        answer
+    };
+    let first = ask("");
+    let (_, cookie) = first.split_once("LB=").expect("a cookie");
+    let cookie = format!("LB={}", cookie.split(';').next().expect("a value"));
+    for _ in 0..4 {
+        assert!(!ask(&cookie).contains("LB="), "{cookie} is known");
+    }
 }

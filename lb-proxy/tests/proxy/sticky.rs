@@ -212,7 +212,7 @@ fn keys_are_exchanged_without_unbinding_anybody() {
     let (old, both, new) = (
         sticky(&backends, with(&[1])),
         sticky(&backends, with(&[2, 1])),
-        sticky(&backends, with(&[2])),
+        sticky(&backends, with(&[3, 2])),
     );
     for _ in 0..2 {
         let (answer, cookie) = ask(&old, "/", None);
@@ -228,6 +228,20 @@ fn keys_are_exchanged_without_unbinding_anybody() {
     let (answer, cookie) = ask(&both, "/", None);
     let (same, none) = ask(&new, "/", cookie.as_deref());
     assert_eq!((same.text(), none), (answer.text(), None), "the first key is used");
+}
+
+#[test]
+fn a_sealed_value_under_a_key_that_was_dropped_is_replaced() {
+    let a = named("a");
+    let with = |key| {
+        let settings = StickySettings { keys: vec![[key; 16]], ..settings(StickyValue::Sealed) };
+        sticky(&[("a", a.address)], settings)
+    };
+    let (before, now) = (with(1), with(2));
+    let (_, old) = ask(&before, "/", None);
+    let (_, new) = ask(&now, "/", old.as_deref());
+    assert!(new.is_some() && new != old);
+    assert_eq!(ask(&now, "/", new.as_deref()).1, None);
 }
 
 #[test]

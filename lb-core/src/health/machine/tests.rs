@@ -135,8 +135,32 @@ fn an_ejection_ends_in_one_request_at_a_time() {
     assert_eq!(machine.next_deadline(), Some(at(10)));
     assert_eq!(story(&mut machine, 9, [Input::TimePassed]), [""; 0]);
     let mut machine = half_open();
-    assert_eq!(machine.next_deadline(), None);
     assert_eq!(story(&mut machine, 11, [succeeded(true)]), ["a up: a request succeeded"]);
+    assert_eq!(machine.next_deadline(), None);
+}
+
+#[test]
+fn the_right_to_try_it_lapses_after_the_time_of_an_ejection() {
+    let mut machine = half_open();
+    let first = machine.period();
+    assert_eq!(machine.next_deadline(), Some(at(20)));
+    assert_eq!(story(&mut machine, 19, [Input::TimePassed]), [""; 0]);
+    assert_eq!(machine.period(), first);
+    assert_eq!(story(&mut machine, 20, [Input::TimePassed]), [""; 0]);
+    assert_ne!(machine.period(), first);
+    assert_eq!(machine.next_deadline(), Some(at(30)));
+    let late = Request { started: at(11), trial: false };
+    let said = machine.on(Input::RequestSucceeded(late), at(21)).unwrap();
+    assert_eq!(said.to_string(), "a up: a request succeeded", "it still tells what it found");
+}
+
+#[test]
+fn where_ejections_take_no_time_a_trial_still_does() {
+    let passive = Passive::Consecutive { failures: 1, eject: Duration::ZERO };
+    let mut machine = machine(passive);
+    story(&mut machine, 0, [failed(1)]);
+    story(&mut machine, 0, [Input::TimePassed]);
+    assert_eq!((machine.health(), machine.next_deadline()), (Health::HalfOpen, Some(at(1))));
 }
 
 #[test]
@@ -175,21 +199,58 @@ fn down_wins_over_ejected_and_ends_it() {
 }
 
 #[test]
-fn rise_checks_end_an_ejection_early_and_one_does_not() {
+fn rise_checks_end_an_ejection_early_but_only_in_a_trial() {
     let mut machine = machine(Passive::default());
     story(&mut machine, 0, [Input::CheckPassed, Input::CheckPassed, failed(3)]);
     assert_eq!(story(&mut machine, 3, [Input::CheckPassed]), [""; 0]);
     let passed = story(&mut machine, 4, [Input::CheckPassed]);
-    assert_eq!(passed, ["a up: 2 checks in a row passed"]);
+    assert_eq!(passed, ["a half-open: 2 checks in a row passed"]);
+    assert_eq!(story(&mut machine, 5, [Input::CheckPassed, Input::CheckPassed]), [""; 0]);
+    assert_eq!(story(&mut machine, 7, [succeeded(true)]), ["a up: a request succeeded"]);
 }
 
 #[test]
-fn checks_that_passed_during_the_ejection_count_when_it_is_over() {
+fn once_a_trial_has_failed_checks_shorten_nothing() {
+    let mut machine = half_open();
+    story(&mut machine, 10, [trial_failed()]);
+    assert_eq!(story(&mut machine, 11, vec![Input::CheckPassed; 10]), [""; 0]);
+    assert_eq!(machine.next_deadline(), Some(at(30)));
+}
+
+#[test]
+fn only_a_request_that_succeeds_lets_ejections_begin_anew() {
+    let mut machine = half_open();
+    story(&mut machine, 10, [trial_failed()]);
+    story(&mut machine, 11, [check_failed(), check_failed(), check_failed()]);
+    let passed = || [Input::CheckPassed, Input::CheckPassed];
+    assert_eq!(story(&mut machine, 14, passed()), ["a up: 2 checks in a row passed"]);
+    assert!(machine.alarms().success, "it wants to hear of one");
+    story(&mut machine, 16, [succeeded(false), failed(3)]);
+    assert_eq!(machine.next_deadline(), Some(at(37)), "that one was from before: twenty seconds");
+    story(&mut machine, 18, [check_failed(), check_failed(), check_failed()]);
+    story(&mut machine, 21, passed());
+    let request = Request { started: at(23), trial: false };
+    machine.on(Input::RequestSucceeded(request), at(23));
+    assert!(!machine.alarms().success);
+    story(&mut machine, 24, [failed(3)]);
+    assert_eq!(machine.next_deadline(), Some(at(34)));
+}
+
+#[test]
+fn failures_from_before_an_ejection_are_forgotten() {
+    let passive = Passive::Windowed { max_fails: 2, fail_timeout: 10 * SECOND };
+    let mut machine = machine(passive);
+    story(&mut machine, 0, [failed(1), failed(2), Input::CheckPassed, Input::CheckPassed]);
+    assert_eq!(story(&mut machine, 4, [succeeded(true)]), ["a up: a request succeeded"]);
+    assert_eq!(story(&mut machine, 5, [failed(1)]), [""; 0]);
+}
+
+#[test]
+fn time_does_not_run_backwards() {
     let mut machine = ejected();
-    let inputs = [Input::CheckPassed, Input::TimePassed, Input::CheckPassed];
-    let said = story(&mut machine, 9, inputs);
-    assert_eq!(said.len(), 2, "{said:?}");
-    assert_eq!(said[1], "a up: 2 checks in a row passed");
+    machine.on(Input::TimePassed, at(9));
+    let said = machine.on(Input::Verdict(Health::Down), at(3)).unwrap();
+    assert_eq!((said.at, machine.condition().since), (at(9), at(9)));
 }
 
 #[test]
@@ -300,10 +361,11 @@ proptest! {
                 None => prop_assert_eq!(&before, &after, "no change without a transition"),
             }
             let deadline = machine.next_deadline();
-            prop_assert_eq!(deadline.is_some(), machine.health() == Health::Ejected);
+            let waits = matches!(machine.health(), Health::Ejected | Health::HalfOpen);
+            prop_assert_eq!(deadline.is_some(), waits);
             if let Some(deadline) = deadline {
                 let longest = passive.ejection().unwrap() * Machine::LONGEST;
-                prop_assert!(deadline <= at(now) + longest, "{:?}", deadline);
+                prop_assert!(deadline <= at(now) + longest.max(SECOND), "{:?}", deadline);
                 prop_assert!(deadline > after.since);
             }
         }

@@ -10,7 +10,10 @@ use crate::{
 
 /// Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam 2018): a
 /// backend takes no more than ⌈factor × its share by weight of all that is in
-/// flight⌉, the new request included. In thousandths, so that it is exact.
+/// flight⌉, the new request included. In thousandths, so that it is exact where all
+/// are counted. Counting costs a cache line per backend, most of which another worker
+/// has just written. So in a large cluster what is in flight is estimated from a
+/// sample: the bound then holds on average, and a backend may be some way above it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bound {
     thousandths: u32,
@@ -18,7 +21,7 @@ pub(super) struct Bound {
 
 /// Up to this many backends, all are counted; of more, as many as this, others for
 /// each request.
-const COUNTED: usize = 256;
+const COUNTED: usize = 32;
 
 impl Bound {
     /// With this factor; below 1 it is 1.
@@ -52,7 +55,7 @@ struct Sum {
 
 impl Judge<'_> {
     /// Whether one more request leaves this backend within its bound. O(1) when it
-    /// is idle, otherwise O(n) up to 256 backends, once per pick.
+    /// is idle, otherwise O(n) up to 32 backends, once per pick.
     pub(super) fn admits(&self, slot: Slot) -> bool {
         let in_flight = self.view.in_flight(slot);
         // Whatever its share is, it is not nothing.

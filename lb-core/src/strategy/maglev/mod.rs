@@ -29,15 +29,19 @@ use crate::{
 /// Loads are [bounded](Self::bounded): a key that brings more than a backend's
 /// share, such as the one address of a large office, spills over to others in an
 /// order of its own. Where hardly anything is in flight, the bound is one request
-/// each, and two at once with the same key may part. It goes by the weight in
-/// force, so that a slow start holds back what is new and leaves the table alone.
+/// each, and two at once with the same key may part.
+///
+/// A slow start leaves the table alone: a backend that comes or returns takes, of its
+/// keys, those whose hash is within the part of its weight in force, and they stay
+/// while the part grows. The others are hashed again.
 ///
 /// Keys are hashed with a secret (SipHash-1-3), so that nobody outside can choose
 /// keys that meet. A request without a key is drawn by weight.
 ///
 /// One look-up per pick. With a bound, and where the backend is not idle, what is in
-/// flight is counted: O(backends), up to 256. O(backends) also where eight hashes
-/// met nobody.
+/// flight is counted: O(backends), up to 32. Of larger clusters a sample of 32 is
+/// counted, other ones for each request, and the bound is as exact as that. O(backends)
+/// also where eight hashes met nobody.
 #[derive(Debug)]
 pub struct Maglev {
     secret: Option<Secret>,
@@ -110,8 +114,21 @@ impl Strategy for Maglev {
         let hosts: Vec<Host> = slots.iter().map(host).collect();
         // With nobody to pick there is nothing to build, but somebody may return.
         let keys = if hosts.is_empty() { Arc::default() } else { self.keys(hosts, secret) };
-        Box::new(ByKey { keys, slots: slots.into(), secret, bound: self.bound })
+        let parts = parts(view, &slots);
+        Box::new(ByKey { keys, slots: slots.into(), parts, secret, bound: self.bound })
     }
+}
+
+/// The part of its weight that each has, of 2³²; empty when all have the whole.
+fn parts(view: View<'_>, slots: &[Slot]) -> Box<[u64]> {
+    let whole = |slot: &Slot| view.weight(*slot) == view.full_weight(*slot);
+    if slots.iter().all(whole) {
+        return Box::default();
+    }
+    let part = |slot: &Slot| {
+        (u64::from(view.weight(*slot)) << 32) / u64::from(view.full_weight(*slot)).max(1)
+    };
+    slots.iter().map(part).collect()
 }
 
 /// What depends on names, weights and the secret only. By position in the list of
@@ -137,6 +154,8 @@ struct ByKey {
     keys: Arc<Keys>,
     /// Where each one is in this snapshot.
     slots: Box<[Slot]>,
+    /// By position as well; empty when nobody starts slowly.
+    parts: Box<[u64]>,
     secret: Secret,
     bound: Option<Bound>,
 }
@@ -145,42 +164,79 @@ impl Picker for ByKey {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
         let hash = cx.key().map_or_else(|| cx.entropy(), |key| self.secret.spread(key));
         let judge = self.bound.map(|bound| bound.judge(view, cx));
-        let can = |slot: &Slot| view.is_candidate(*slot, cx) && !view.is_full(*slot);
-        let may = |slot: &Slot| can(slot) && judge.as_ref().is_none_or(|judge| judge.admits(*slot));
+        let can = |position: usize| {
+            let slot = self.slots[position];
+            view.is_candidate(slot, cx) && !view.is_full(slot)
+        };
+        let may = |position: usize| {
+            can(position)
+                && self.takes(position, hash)
+                && judge.as_ref().is_none_or(|judge| judge.admits(self.slots[position]))
+        };
         let reason = |attempt| match cx.key() {
             Some(_) => Reason::of_attempt(attempt),
             None => Reason::Draw,
         };
         for attempt in 0..=REHASHES {
             let hash = if attempt == 0 { hash } else { sample::mix(hash ^ attempt as u64) };
-            let slot = self.slots[self.keys.table.owner(hash)?];
-            if may(&slot) {
-                return Some(Choice::new(slot, reason(attempt)));
+            let position = self.keys.table.owner(hash)?;
+            if may(position) {
+                return Some(Choice::new(self.slots[position], reason(attempt)));
             }
         }
         // In the end also who is full: to say so is for the lease.
-        let slot = self
-            .highest(hash, may)
-            .or_else(|| self.highest(hash, can))
-            .or_else(|| self.highest(hash, |slot| view.is_candidate(*slot, cx)))?;
+        let slot = self.highest(hash, may).or_else(|| self.highest(hash, can)).or_else(|| {
+            self.highest(hash, |position| view.is_candidate(self.slots[position], cx))
+        })?;
         Some(Choice::new(slot, reason(REHASHES)))
     }
 }
 
 impl ByKey {
+    /// Whether a backend takes this key although it starts slowly.
+    fn takes(&self, position: usize, hash: u64) -> bool {
+        let part = self.parts.get(position);
+        part.is_none_or(|part| sample::mix(hash ^ self.keys.marks[position]) >> 32 < *part)
+    }
+
     /// Whom rendezvous hashing gives, of those who may.
     #[cold]
-    fn highest(&self, hash: u64, may: impl Fn(&Slot) -> bool) -> Option<Slot> {
-        let marks = self.keys.marks.iter().zip(&self.keys.weights);
-        let all =
-            self.slots.iter().zip(marks).map(|(slot, (mark, weight))| (*slot, *mark, *weight));
-        rendezvous::highest(hash, all.filter(|(slot, ..)| may(slot)))
+    fn highest(&self, hash: u64, may: impl Fn(usize) -> bool) -> Option<Slot> {
+        let marks = self.keys.marks.iter().zip(&self.keys.weights).enumerate();
+        let those = marks.filter(|(position, _)| may(*position));
+        let scored = those.map(|(position, (mark, weight))| (position, *mark, *weight));
+        rendezvous::highest(hash, scored).map(|position| self.slots[position])
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
+    use crate::{Backend, Cluster, Membership, Tick, strategy::Tried};
+
+    #[test]
+    fn who_is_over_the_bound_is_better_than_who_is_full() {
+        let one = NonZeroU32::MIN;
+        let full = Backend::new("full").with_max_in_flight(one);
+        let backends = [Backend::new("busy"), Backend::new("tried"), full];
+        let cluster =
+            Cluster::builder("test").membership(Membership::new(backends).unwrap()).build();
+        let mut handle = cluster.handle();
+        let mut acquire = |name| handle.acquire(&PickCx::new(Tick::ZERO, 0).preferring(name));
+        let _held = ["busy", "busy", "busy", "full"].map(|name| acquire(name).unwrap());
+        let snapshot = cluster.snapshot();
+        let slot = |name| snapshot.find(name).unwrap();
+        let mut tried = Tried::default();
+        tried.add(snapshot.view().incarnation(slot("tried")));
+        let picker = Maglev::default().build(snapshot.view(), &BuildCx::new(0, "test"));
+        for key in (0..100_u32).map(u32::to_be_bytes) {
+            let cx = PickCx::new(Tick::ZERO, 0).keyed(&key).avoiding(&tried);
+            let choice = picker.pick(snapshot.view(), &cx).unwrap();
+            assert_eq!(choice.slot(), slot("busy"));
+        }
+    }
 
     fn hosts(weights: [u32; 3]) -> Vec<Host> {
         ["a", "b", "c"].map(Arc::from).into_iter().zip(weights).collect()

@@ -25,12 +25,26 @@ use lb_core::{
 
 use super::sticky::{SameSite, StickySettings, StickyValue};
 
-/// A [`Binding`] that outlives the headers it was read from.
+/// To which backend a client says it is bound: a [`Binding`] that outlives the headers
+/// it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Bound {
+#[non_exhaustive]
+pub enum Bound {
+    /// The backend of this name.
     Name(Box<str>),
+    /// The backend of this derived route.
     Route(u64),
+    /// Another balancer's cookie, sealed with a key we do not have.
     Key(Box<[u8]>),
+}
+
+/// What the headers of a request say about its binding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Whom the client is bound to, by the first value that says so.
+    pub bound: Option<Bound>,
+    /// Whether it has any cookie of the name.
+    pub has_cookie: bool,
 }
 
 /// What became of a client's binding.
@@ -86,38 +100,35 @@ impl Binder {
     }
 
     /// Reads what a client says it is bound to, and takes the cookie out where it
-    /// is not for the backend. `target` is what the client asked for.
+    /// is not for the backend. `target` is what the backend is asked for.
     pub(super) fn take(
         &self,
         target: &Uri,
         headers: &mut HeaderMap,
         now: UnixTime,
     ) -> Option<Bound> {
-        let name = &*self.settings.cookie;
-        if self.settings.value == StickyValue::Name {
-            let target = target.path_and_query().map_or("", |target| target.as_str());
-            let fields = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
-            let route = apache::route(target, fields, name).and_then(|r| str::from_utf8(r).ok());
-            return route
-                .map(|route| Bound::Name(route.into()))
-                .or_else(|| self.read(headers, now).0);
-        }
-        let (bound, is_there) = self.read(headers, now);
-        if is_there {
-            remove(headers, name.as_bytes());
+        let target = target.path_and_query().map_or("", |target| target.as_str());
+        let Claim { bound, has_cookie } = self.read(target, headers, now);
+        if has_cookie && self.settings.value != StickyValue::Name {
+            remove(headers, self.settings.cookie.as_bytes());
         }
         bound
     }
 
-    /// What the first good value says, and whether there is any value.
-    fn read(&self, headers: &HeaderMap, now: UnixTime) -> (Option<Bound>, bool) {
-        let name = self.settings.cookie.as_bytes();
-        let fields = headers.get_all(header::COOKIE).iter();
-        let pairs = fields.flat_map(|field| pairs(field.as_bytes()));
-        let mut values = pairs.filter_map(|pair| value_of(pair, name)).peekable();
-        let is_there = values.peek().is_some();
+    fn read(&self, target: &str, headers: &HeaderMap, now: UnixTime) -> Claim {
+        let name = &*self.settings.cookie;
+        let fields = || headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+        let pairs = fields().flat_map(pairs);
+        let mut values = pairs.filter_map(|pair| value_of(pair, name.as_bytes())).peekable();
+        let has_cookie = values.peek().is_some();
+        if self.settings.value == StickyValue::Name
+            && let Some(route) = apache::route(target, fields(), name)
+            && let Ok(route) = str::from_utf8(route)
+        {
+            return Claim { bound: Some(Bound::Name(route.into())), has_cookie };
+        }
         let bound = values.find_map(|value| self.sticky.read(value, now)).and_then(Bound::new);
-        (bound, is_there)
+        Claim { bound, has_cookie }
     }
 
     /// Binds the client to the backend that has answered, unless it is.
@@ -186,6 +197,15 @@ impl Binder {
     }
 }
 
+impl StickySettings {
+    /// Reads what a request says in the cluster of this name, as the proxy does.
+    /// `target` is what its backend would be asked for.
+    #[must_use]
+    pub fn read(&self, cluster: &str, target: &str, headers: &HeaderMap, now: UnixTime) -> Claim {
+        Binder::new(self, cluster).read(target, headers, now)
+    }
+}
+
 impl Bound {
     fn new(binding: Binding<'_>) -> Option<Self> {
         match binding {
@@ -196,7 +216,9 @@ impl Bound {
         }
     }
 
-    pub(super) fn binding(&self) -> Binding<'_> {
+    /// As a pick asks for it.
+    #[must_use]
+    pub fn binding(&self) -> Binding<'_> {
         match self {
             Self::Name(name) => Binding::Name(name),
             Self::Route(route) => Binding::Route(*route),

@@ -24,6 +24,9 @@ pub(crate) enum Ending {
 /// cannot be served, and its author was told why.
 pub(crate) type Reread<'a> = dyn Fn() -> Option<(Config, String)> + 'a;
 
+/// Told of a configuration that is served from now on.
+pub(crate) type Applied<'a> = dyn Fn(&Config) + 'a;
+
 /// What the next signal wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish {
@@ -39,14 +42,19 @@ impl App {
     ///
     /// TERM and INT drain, for at most `timeout.shutdown`; QUIT drains for as long
     /// as it takes. A second TERM or INT stops at once. HUP has the configuration
-    /// read again by `reread`, USR1 the access log opened again.
-    pub(crate) fn serve(mut self, signals: Signals, reread: &Reread<'_>) -> Ending {
+    /// read again by `reread` and told to `applied`, USR1 the access log opened again.
+    pub(crate) fn serve(
+        mut self,
+        signals: Signals,
+        reread: &Reread<'_>,
+        applied: &Applied<'_>,
+    ) -> Ending {
         let Signals { runtime, mut taken } = signals;
         let ending = runtime.block_on(async {
             let limited = loop {
                 match taken.wish(&self).await {
                     Wish::Drain { limited } => break limited,
-                    Wish::Reload => self.reload_if_good(reread).await,
+                    Wish::Reload => self.reload_if_good(reread, applied).await,
                     Wish::Reopen => self.reopen_log(),
                     Wish::Upgrade => {
                         tracing::warn!("this version cannot hand over to another; still serving");
@@ -64,10 +72,13 @@ impl App {
         ending
     }
 
-    async fn reload_if_good(&mut self, reread: &Reread<'_>) {
+    async fn reload_if_good(&mut self, reread: &Reread<'_>, applied: &Applied<'_>) {
         let why = match reread() {
             Some((config, origin)) => match self.reload(&config, &origin).await {
-                Ok(changes) => return tracing::info!("reloaded: {changes}"),
+                Ok(changes) => {
+                    applied(&config);
+                    return tracing::info!("reloaded: {changes}");
+                }
                 Err(error) => format!(": {error:#}"),
             },
             // Its author has been told.

@@ -67,7 +67,7 @@ pub(super) fn read_listeners(file: &mut Table<'_>, out: &Diagnostics) -> Vec<Lis
     let long = file.take_each("listener");
     let Some(first) = long.first() else {
         let bind = match short {
-            Some(short) => short.text().and_then(|text| read_bind(&text)),
+            Some(short) => read_bind_value(short),
             None => Some(Bind::DEFAULT),
         };
         // Read even if nobody listens: all mistakes are reported.
@@ -119,7 +119,10 @@ fn read_listener<'a>(mut table: Table<'a>, outer: &Outer<'a>) -> Option<(Listene
     let limits = over(table.take_table("limits"), &outer.limits);
     let trusted = table.take("trusted_proxies").or_else(|| outer.trusted.clone());
     let found = match bind {
-        Some(bind) => bind.text().and_then(|text| Some((read_bind(&text)?, text))),
+        Some(value) => {
+            let place = value.is_text().then(|| value.clone().text()).flatten();
+            read_bind_value(value).zip(place)
+        }
         None => {
             table.report(
                 table
@@ -137,6 +140,21 @@ fn read_listener<'a>(mut table: Table<'a>, outer: &Outer<'a>) -> Option<(Listene
 
 fn read_trusted(value: Option<Value<'_>>) -> TrustedProxies {
     TrustedProxies::new(value.map(read_networks).unwrap_or_default())
+}
+
+fn read_bind_value(value: Value<'_>) -> Option<Bind> {
+    if value.is_integer() {
+        let port = value.any_integer().filter(|port| (1..=65_535).contains(port));
+        let found = value.error("must be a string", "this is a whole number");
+        value.report(match port {
+            Some(port) => found.help(format!(
+                "write `\":{port}\"`, or `\"127.0.0.1:{port}\"` for this machine only"
+            )),
+            None => found,
+        });
+        return None;
+    }
+    value.text().and_then(|text| read_bind(&text))
 }
 
 fn read_bind(text: &Text<'_>) -> Option<Bind> {

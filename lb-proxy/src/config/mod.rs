@@ -39,6 +39,7 @@ mod sticky;
 mod strategy;
 mod syntax;
 mod timeouts;
+mod unreachable;
 
 use std::num::NonZeroUsize;
 
@@ -56,11 +57,12 @@ pub use self::{
     diagnostics::{Diagnostics, Position},
     discover::{Allow, Discover, DiscoverFrom},
     listener::Listener,
-    loader::{Loader, Machine, NotText, Pretended},
-    log::Log,
+    loader::{Loader, Machine, NotText, Pretended, read_text},
+    log::{Log, level_problem},
     names::name_problem,
-    reader::Setting,
+    reader::{Setting, did_you_mean},
     schema::schema,
+    sticky::cookie_problem,
     strategy::{Strategy, find_strategy},
 };
 use self::{
@@ -195,7 +197,7 @@ impl Config {
             warn_unused(&names, &raw_routes, out);
         }
         warn_shared_cookies(&clusters, &names, out);
-        let log = read_log(file.take_table("log"), out);
+        let log = read_log(file.take_table("log"), loader, out);
         file.finish();
         Self { workers, listeners, routes, clusters, log }
     }

@@ -73,7 +73,7 @@ fn world() -> Pretended {
         ("DYNAMIC_APP_2", "10.0.0.4:3000"),
         ("SESSION_KEY", key),
     ];
-    let files = [("web.key", key), ("conf.d/extra.toml", "")];
+    let files = [("web.key", key), ("conf.d/extra.toml", ""), ("nodes/n1", "")];
     Pretended {
         variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         files: files.map(|(name, text)| (name.into(), text.to_owned())).into(),
@@ -568,6 +568,12 @@ fn suspicious_settings_are_warned_of() {
              b = { backends = [\"a:1\"], sticky = { cookie = \"A\" } }\n",
             "two clusters use the cookie `A`",
         ),
+        ("to = []\n[cluster.a]\ndiscover = { file = \"node/\" }", "there is no `node/`"),
+        ("to = []\n[cluster.a]\ndiscover = { env = \"NODE\" }", "`NODE` is not set"),
+        (
+            "to = []\n[cluster.a]\ndiscover = { env = \"KEY\" }",
+            "in `KEY` is not the address of a backend",
+        ),
         ("include = \"conf.d/*.conf\"\nto = [\"a:1\"]", "includes nothing"),
         (
             "[[route]]\nto = \"a\"\n[cluster]\na.backends = [\"a:1\"]\nb.backends = [\"b:1\"]",
@@ -579,6 +585,64 @@ fn suspicious_settings_are_warned_of() {
         found.make_strict();
         assert!(found.has_errors(), "{warning}");
     }
+}
+
+#[test]
+fn what_defaults_switch_on_a_cluster_switches_off() {
+    let config = parse_good(
+        r#"
+        [defaults]
+        sticky = { cookie = "A", ttl = "1h" }
+        health = { tcp = true, interval = "7s" }
+        slow_start = "10s"
+        timeout = { total = "60s", per_try = "40s" }
+        [[route]]
+        to = "off"
+        [[route]]
+        path = "/asked"
+        to = "asked"
+        [cluster.off]
+        sticky = "off"
+        health = "off"
+        slow_start = "off"
+        timeout = { total = "off", per_try = "off" }
+        backends = []
+        [cluster.asked]
+        sticky = { cookie = "B", ttl = "off" }
+        health = { path = "/healthz" }
+        backends = []
+        "#,
+    );
+    let [off, asked] = &*config.clusters else { panic!("two clusters") };
+    assert!(off.sticky.is_none() && off.health.is_none() && off.policy.slow_start.is_none());
+    assert_eq!((off.timeouts.total, off.timeouts.per_try), (None, None));
+    assert!(asked.policy.slow_start.is_some());
+    assert_eq!(asked.sticky.as_ref().and_then(|sticky| sticky.ttl), None);
+    let health = asked.health.as_ref().expect("a check");
+    assert!(matches!(health.kind, crate::CheckKind::Http(_)), "the cluster's own word counts");
+    assert_eq!(health.interval, Duration::from_secs(7));
+}
+
+#[test]
+fn paths_are_relative_to_the_file_that_names_them() {
+    let key = "AAECAwQFBgcICQoLDA0ODw==";
+    let (config, found) = found_with(
+        "include = \"sub/a.toml\"",
+        &[
+            (
+                "etc/sub/a.toml",
+                "log.access.to = \"./a.log\"\n[[route]]\nto = \"a\"\n[cluster.a]\n\
+                 sticky = { cookie = \"A\", key = { file = \"a.key\" } }\n\
+                 discover = { file = \"nodes\" }\n",
+            ),
+            ("etc/sub/a.key", key),
+            ("etc/sub/nodes/n1", ""),
+        ],
+    );
+    let config = config.expect(&found);
+    let to = config.log.access.map(|access| access.to);
+    assert_eq!(to, Some(crate::LogTarget::File("etc/sub/./a.log".into())));
+    assert_eq!(config.clusters[0].discover[0].from, DiscoverFrom::File("etc/sub/nodes".into()));
 }
 
 #[test]

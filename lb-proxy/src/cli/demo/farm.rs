@@ -107,7 +107,7 @@ impl Farm {
     }
 
     pub(super) fn serve(self, signals: Signals) -> Ending {
-        self.app.serve(signals, &|| None)
+        self.app.serve(signals, &|| None, &|_| ())
     }
 
     pub(super) fn stop(self) {

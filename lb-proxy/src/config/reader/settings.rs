@@ -88,6 +88,11 @@ impl Walk<'_> {
             }
             return;
         }
+        // Tables over those of `[defaults]`, key by key.
+        let is_layered = key.shape.table().is_some_and(|section| !section.exclusive.is_empty());
+        if is_layered && let Some(inner) = table.take_table_unless_off(key.name) {
+            return self.table(inner, &path);
+        }
         let values = table.take_each(key.name);
         match values.first() {
             None => self.found.extend(key.default.map(|default| Setting {

@@ -85,11 +85,19 @@ impl<'a> Value<'a> {
     /// A table.
     pub(crate) fn into_table(self) -> Option<Table<'a>> {
         let DeValue::Table(entries) = self.item.get_ref() else {
-            self.wrong_type("a table", None);
+            let hint = self.item.get_ref().as_str().and_then(|text| self.meant_by(text));
+            self.wrong_type("a table", hint.as_deref());
             return None;
         };
         let section = self.shape.and_then(Shape::table)?;
         Some(Table::new(self.path, self.key_span, entries, self.base, section, self.out))
+    }
+
+    /// The table that somebody meant who wrote a string.
+    fn meant_by(&self, text: &str) -> Option<String> {
+        let key = self.shape.and_then(Shape::table)?.stands_for?;
+        let name = self.path.rsplit('.').next()?;
+        Some(format!("write `{name} = {{ {key} = {text:?} }}`"))
     }
 
     /// A list of tables, written `[[key]]`.
@@ -120,6 +128,11 @@ impl<'a> Value<'a> {
     /// Whether this is a string rather than something with more in it.
     pub(crate) fn is_text(&self) -> bool {
         self.item.get_ref().is_str()
+    }
+
+    /// Whether this switches off what would be inherited.
+    pub(crate) fn is_off(&self) -> bool {
+        self.item.get_ref().as_str() == Some("off")
     }
 
     /// Whether this is a table.
@@ -350,6 +363,11 @@ impl<'a> Value<'a> {
     /// Something suspicious about the value.
     pub(crate) fn warning(&self, message: impl Into<String>, label: &str) -> Diagnostic {
         Diagnostic::warning(message).at(self.span(), label).key(&self.path)
+    }
+
+    /// Reports a finding.
+    pub(crate) fn report(&self, diagnostic: Diagnostic) {
+        self.out.push(diagnostic);
     }
 
     fn wrong_type(&self, wanted: &str, hint: Option<&str>) {

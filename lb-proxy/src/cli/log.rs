@@ -7,10 +7,12 @@ use tracing_subscriber::EnvFilter;
 
 use super::{print, variable::variable};
 
+type Setter = Box<dyn Fn(&str)>;
+
 /// What is logged, for the rest of the process.
 pub(super) struct Level {
     /// `None`: `LB_LOG` says, and it wins.
-    set: Option<Box<dyn Fn(&str)>>,
+    set: Option<Setter>,
 }
 
 impl Level {
@@ -36,7 +38,7 @@ pub(super) fn start(default: &str) -> anyhow::Result<Level> {
         .with_filter_reloading();
     let handle = builder.reload_handle();
     builder.init();
-    let set: Box<dyn Fn(&str)> = Box::new(move |filter| {
+    let set: Setter = Box::new(move |filter| {
         // It fails only when nothing logs any more.
         let _ = handle.reload(EnvFilter::new(filter));
     });

@@ -106,6 +106,43 @@ fn a_file_with_every_key_is_read_without_a_word() {
     assert_eq!(config.log.access.as_ref().map(|log| log.sample), Some(12.5));
 }
 
+/// Every field of what a file comes to, so that no key can lose its meaning unseen.
+#[test]
+fn what_every_key_means_is_kept_beside_its_file() {
+    for name in ["full", "sparse"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let text = fs::read_to_string(folder.join(format!("{name}.toml"))).expect(name);
+        let (config, found) = Config::parse("x.toml", &text, &world());
+        let config = config.unwrap_or_else(|| panic!("{}", found.render(false)));
+        let now = format!("{config:#?}\n");
+        let beside = folder.join(format!("{name}.expected"));
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
+            fs::write(&beside, &now).expect(name);
+        }
+        let kept = fs::read_to_string(&beside).unwrap_or_default();
+        let differs = kept.lines().zip(now.lines()).find(|(kept, now)| kept != now);
+        assert!(kept == now, "{name}: {differs:?}; UPDATE_EXPECTED=1 writes it anew");
+    }
+}
+
+#[test]
+fn keys_of_a_file_are_those_that_are_used() {
+    let key = |byte: u8| [byte; 16];
+    let world = Pretended {
+        variables: [("ONE", "AQEBAQEBAQEBAQEBAQEBAQ=="), ("TWO", "AgICAgICAgICAgICAgICAg==")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        ..Pretended::default()
+    };
+    let text = "[[route]]\nto = \"a\"\n[cluster.a]\nbackends = []\n\
+                strategy = { name = \"maglev\", secret = { env = \"TWO\" } }\n\
+                sticky = { cookie = \"A\", keys = [{ env = \"TWO\" }, { env = \"ONE\" }] }\n";
+    let (config, found) = Config::parse("x.toml", text, &world);
+    let cluster = &config.unwrap_or_else(|| panic!("{}", found.render(false))).clusters[0];
+    assert_eq!(cluster.sticky.as_ref().map(|one| &*one.keys), Some(&[key(2), key(1)][..]));
+    assert_eq!(cluster.strategy.options.secret, Some(lb_core::hash::Secret::new(key(2))));
+}
+
 #[test]
 fn a_file_with_every_key_has_every_key() {
     let text = full();

@@ -101,7 +101,7 @@ impl Binder {
 
     /// Reads what a client says it is bound to, and takes the cookie out where it
     /// is not for the backend. `target` is what the backend is asked for.
-    pub(super) fn take(
+    pub(crate) fn take(
         &self,
         target: &Uri,
         headers: &mut HeaderMap,

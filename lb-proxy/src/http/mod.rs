@@ -53,6 +53,7 @@ pub(crate) mod via;
 #[cfg(any(all(test, feature = "config"), feature = "fuzz"))]
 pub(crate) mod fuzzing {
     pub(crate) use super::{
+        binder::Binder,
         check::check,
         forwarded::believed,
         headers::{Origin, request_changes},

@@ -17,6 +17,7 @@ mod condition;
 mod diagnostic;
 mod diagnostics;
 mod discover;
+mod effective;
 mod expand;
 mod files;
 mod health;
@@ -67,6 +68,7 @@ pub use self::{
 };
 use self::{
     cluster::{ClusterContext, read_clusters, read_defaults},
+    effective::correct_defaults,
     expand::{Hole, expand_document},
     files::{File, read_files},
     keys::TOP,
@@ -165,7 +167,11 @@ impl Config {
         let documents: Vec<Document<'_>> =
             files.iter().map(|file| Document::parse(file, loader)).collect();
         let layers = documents.iter().map(|one| (one.document.get_ref(), one.file.base));
-        settings_of(Table::root(layers, &TOP, &out), &out)
+        let mut settings = settings_of(Table::root(layers, &TOP, &out), &out);
+        if let (Some(config), _) = Self::parse(name, text, loader) {
+            correct_defaults(&mut settings, &config);
+        }
+        settings
     }
 
     fn read(mut file: Table<'_>, loader: &dyn Loader, out: &Diagnostics) -> Self {

@@ -126,6 +126,32 @@ fn what_every_key_means_is_kept_beside_its_file() {
 }
 
 #[test]
+fn the_values_that_are_shown_are_those_that_hold() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sparse.toml");
+    let text = fs::read_to_string(file).expect("a readable file");
+    let settings = Config::settings("x.toml", &text, &world());
+    let value = |key: &str| {
+        settings.iter().find(|setting| setting.key == key).map(|setting| setting.value.as_str())
+    };
+    for (key, shown) in [
+        ("limits.target", Some("\"8KiB\"")),
+        ("cluster.checked.health.timeout", Some("\"500ms\"")),
+        ("cluster.checked.health.path", Some("\"/healthz\"")),
+        ("cluster.sources.health.timeout", Some("\"1s\"")),
+        ("cluster.sources.health.expect", None),
+        ("cluster.bound.strategy", Some("\"maglev\"")),
+        ("cluster.bound.strategy.bounded_load", Some("1.25")),
+        ("cluster.plain.strategy.bounded_load", None),
+        ("route[0].path", Some("\"/\"")),
+        ("route[2].path", None),
+        ("route[3].path", None),
+        ("route[2].name", Some("\"*.example.org= /checked\"")),
+    ] {
+        assert_eq!(value(key), shown, "{key}");
+    }
+}
+
+#[test]
 fn keys_of_a_file_are_those_that_are_used() {
     let key = |byte: u8| [byte; 16];
     let world = Pretended {

@@ -74,7 +74,8 @@ impl Walk<'_> {
             }
             return;
         }
-        for key in section.keys() {
+        let excluded = table.excluded();
+        for key in section.keys().filter(|key| !excluded.contains(&key.name)) {
             self.key(&mut table, path, key);
         }
     }

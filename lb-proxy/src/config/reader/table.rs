@@ -97,18 +97,28 @@ impl<'a> Table<'a> {
     /// This table where it says something, and elsewhere `outer`. A key that excludes
     /// others excludes those of `outer`.
     pub(crate) fn over(mut self, outer: Option<&Self>) -> Self {
-        let mut hidden: Vec<&'static str> = Vec::new();
-        for layer in &self.layers {
-            let says = |key: &str| {
-                layer.entries.get(key).is_some_and(|value| value.get_ref().as_bool() != Some(false))
-            };
-            let excluded = layer.section.exclusive.iter().filter(|(key, _)| says(key));
-            hidden.extend(excluded.flat_map(|(_, others)| *others));
-        }
+        let hidden = self.excluded();
         let mut outer: Vec<_> = outer.into_iter().flat_map(|outer| outer.layers.clone()).collect();
         outer.iter_mut().for_each(|layer| layer.hidden.extend(&hidden));
         self.layers.extend(outer);
         self
+    }
+
+    /// The keys that others exclude which are given.
+    pub(super) fn excluded(&self) -> Vec<&'static str> {
+        let mut excluded: Vec<&'static str> = Vec::new();
+        for layer in &self.layers {
+            let says = |key: &str| {
+                !layer.hidden.contains(&key)
+                    && layer
+                        .entries
+                        .get(key)
+                        .is_some_and(|value| value.get_ref().as_bool() != Some(false))
+            };
+            let saying = layer.section.exclusive.iter().filter(|(key, _)| says(key));
+            excluded.extend(saying.flat_map(|(_, others)| *others));
+        }
+        excluded
     }
 
     /// Its description.

@@ -264,7 +264,10 @@ fn path_problem(path: &str) -> Option<(&'static str, String)> {
         return Some(("only the path of a request is matched", "leave out the query".to_owned()));
     }
     if path.split('/').any(|part| part == "." || part == "..") {
-        return Some(("`.` and `..` are not resolved", "write the path they lead to".to_owned()));
+        return Some((
+            "`.` and `..` are resolved before it is compared",
+            "write the path they lead to".to_owned(),
+        ));
     }
     if bad_escape(path) {
         let help = "a percent sign itself is sent as `%25`".to_owned();

@@ -98,7 +98,7 @@ fn value(shape: Shape) -> String {
                 format_args!("{{ \"type\": \"string\", \"pattern\": \"{VARIABLE}\" }}")
             )
         }
-        Shape::Duration => pattern("^\\\\s*([0-9]+(d|h|m|s|ms|us)\\\\s*)+$"),
+        Shape::Duration => pattern("^\\\\s*([0-9]+(d|h|m|s|ms|us))+\\\\s*$"),
         Shape::Size => pattern("^\\\\s*[0-9]+\\\\s*([KMGT]i?)?B\\\\s*$"),
         Shape::Share => pattern("^\\\\s*[0-9.]+\\\\s*%\\\\s*$"),
         Shape::Boolean => "{ \"type\": \"boolean\" }".to_owned(),

@@ -269,13 +269,26 @@ impl<'a> Value<'a> {
             Ok(duration) => Some(duration),
             Err(reason) => {
                 self.out.push(
-                    Diagnostic::error(format!("`{}` is not a duration", self.path))
-                        .at(self.span(), reason)
-                        .key(&self.path)
-                        .help("units: `d`, `h`, `m`, `s`, `ms`, `us`, as in `\"500ms\"` or `\"1m30s\"`"),
+                    self.told(
+                        Diagnostic::error(format!("`{}` is not a duration", self.path)),
+                        text,
+                    )
+                    .at(self.span(), reason)
+                    .key(&self.path)
+                    .help(
+                        "units: `d`, `h`, `m`, `s`, `ms`, `us`, as in `\"500ms\"` or `\"1m30s\"`",
+                    ),
                 );
                 None
             }
+        }
+    }
+
+    /// With what variables have made of it.
+    fn told(&self, found: Diagnostic, text: &str) -> Diagnostic {
+        match self.out.written(&self.span()).contains("${") {
+            true => found.help(format!("it says `{text}`")),
+            false => found,
         }
     }
 
@@ -306,7 +319,7 @@ impl<'a> Value<'a> {
             Ok(bytes) => usize::try_from(bytes).ok(),
             Err(reason) => {
                 self.out.push(
-                    Diagnostic::error(format!("`{}` is not a size", self.path))
+                    self.told(Diagnostic::error(format!("`{}` is not a size", self.path)), text)
                         .at(self.span(), reason)
                         .key(&self.path)
                         .help(

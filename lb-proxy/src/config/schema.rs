@@ -129,3 +129,6 @@ pub(super) fn every_key() -> Vec<(&'static Section, &'static Key)> {
     let keys = |section: &'static Section| section.keys.iter().map(move |key| (section, key));
     sections.into_values().flat_map(keys).collect()
 }
+
+#[cfg(test)]
+mod tests;

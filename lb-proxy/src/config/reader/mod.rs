@@ -6,6 +6,7 @@
 //! is an unknown key. Sections (`listener.rs`, `cluster.rs`, …) are written in
 //! these terms only and know nothing of TOML.
 
+mod quantity;
 mod settings;
 mod size;
 mod suggest;

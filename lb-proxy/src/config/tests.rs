@@ -141,6 +141,8 @@ fn the_values_that_are_shown_are_those_that_hold() {
         ("cluster.bound.strategy", Some("\"maglev\"")),
         ("cluster.bound.strategy.bounded_load", Some("1.25")),
         ("cluster.plain.strategy.bounded_load", None),
+        ("cluster.plain.retry", None),
+        ("cluster.plain.retry.attempts", Some("2")),
         ("route[0].path", Some("\"/\"")),
         ("route[2].path", None),
         ("route[3].path", None),
@@ -148,6 +150,9 @@ fn the_values_that_are_shown_are_those_that_hold() {
     ] {
         assert_eq!(value(key), shown, "{key}");
     }
+    let settings = Config::settings("x.toml", "to = [\"a:1\"]", &world());
+    assert!(settings.iter().any(|setting| setting.key == "defaults.timeout.connect"));
+    assert!(settings.iter().all(|setting| setting.value != "{}"), "{settings:?}");
 }
 
 #[test]

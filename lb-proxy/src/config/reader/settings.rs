@@ -135,11 +135,15 @@ impl Walk<'_> {
         let Some(section) = section.filter(|_| key.default.is_some()) else { return };
         for key in section.keys() {
             let path = joined(path, key.name);
-            self.found.extend(key.default.map(|default| Setting {
-                key: path,
-                value: default.to_owned(),
-                place: None,
-            }));
+            match key.default {
+                // A table, which has defaults of its own.
+                Some("{}") => self.absent_table(key, &path),
+                default => self.found.extend(default.map(|default| Setting {
+                    key: path,
+                    value: default.to_owned(),
+                    place: None,
+                })),
+            }
         }
     }
 

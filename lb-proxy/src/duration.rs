@@ -33,20 +33,35 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     while !rest.is_empty() {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, after) = rest.split_at(digits);
+        let parts = |text: &str| text.split_whitespace().collect::<String>();
+        let blank = || format!("blanks do not belong into it: write `{}`", parts(text));
+        if rest.starts_with('-') {
+            return Err("it is negative".to_owned());
+        }
+        if rest.starts_with(char::is_whitespace) {
+            return Err(blank());
+        }
         let letters = after.len() - after.trim_start_matches(|c: char| c.is_alphabetic()).len();
         let (unit, after) = after.split_at(letters);
         if number.is_empty() {
             return Err("a number must stand before the unit".to_owned());
         }
         if unit.is_empty() {
-            return Err(if after.starts_with('.') || after.starts_with(',') {
-                "fractions are not taken; use the next smaller unit".to_owned()
-            } else {
-                "the unit is missing".to_owned()
-            });
+            let word = after.trim_start();
+            let end = word.find(|c: char| !c.is_alphabetic()).unwrap_or(word.len());
+            return Err(
+                match (&word[..end], UNITS.iter().any(|(name, _)| *name == &word[..end])) {
+                    _ if after.starts_with('.') || after.starts_with(',') => {
+                        "fractions are not taken; use the next smaller unit".to_owned()
+                    }
+                    ("", _) => "the unit is missing".to_owned(),
+                    (_, true) => blank(),
+                    (word, false) => unknown(word),
+                },
+            );
         }
         let Some(&(_, nanos)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-            return Err(format!("unknown unit `{unit}`"));
+            return Err(unknown(unit));
         };
         if nanos >= last_unit {
             return Err("the larger unit comes first, each once".to_owned());
@@ -62,6 +77,19 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         rest = after;
     }
     Ok(Duration::from_nanos(total))
+}
+
+fn unknown(unit: &str) -> String {
+    let short = match unit.to_lowercase().trim_end_matches('s') {
+        "day" => "d",
+        "hour" | "hr" => "h",
+        "minute" | "min" => "m",
+        "" | "second" | "sec" => "s",
+        "milli" | "millisecond" | "msec" => "ms",
+        "micro" | "microsecond" | "µ" => "us",
+        _ => return format!("unknown unit `{unit}`"),
+    };
+    format!("unknown unit `{unit}`; write `{short}`")
 }
 
 #[cfg(test)]
@@ -112,7 +140,12 @@ mod tests {
             ("", "empty"),
             ("30", "unit is missing"),
             ("s", "number"),
-            ("-1s", "number"),
+            ("-1s", "negative"),
+            ("10 seconds", "unknown unit `seconds`; write `s`"),
+            ("1 fortnight", "unknown unit `fortnight`"),
+            ("1m 30s", "write `1m30s`"),
+            ("10 s", "write `10s`"),
+            ("10 ", "unit is missing"),
             ("1.5s", "fractions"),
             ("5sec", "unknown unit `sec`"),
             ("5S", "unknown unit `S`"),

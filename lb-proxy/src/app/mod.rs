@@ -21,7 +21,10 @@ use lb_proxy::{
 };
 use tokio::runtime::Runtime;
 
-use self::farm::{Draft, Farm};
+use self::{
+    farm::{Draft, Farm},
+    serve::Applied,
+};
 pub(crate) use self::{
     serve::{Ending, Reread},
     signals::Signals,
@@ -108,7 +111,11 @@ impl App {
     ///
     /// An error means that the one before goes on to be served, as if nothing had
     /// been.
-    async fn take_up(&mut self, prepared: Prepared) -> anyhow::Result<String> {
+    async fn take_up(
+        &mut self,
+        prepared: Prepared,
+        applied: &Applied<'_>,
+    ) -> anyhow::Result<String> {
         let Prepared { config, origin, service, draft, log } = prepared;
         let reloaded = self.running.reload(service)?;
         let ListenerChanges { opened, closed, .. } = reloaded.listeners();
@@ -116,6 +123,7 @@ impl App {
         let changes = self.farm.plant(draft, &origin).await;
         reloaded.await;
         self.log = log;
+        applied(&config);
         if config.workers.is_some_and(|workers| workers != self.running.workers()) {
             tracing::warn!("the number of workers changes with the next start only");
         }

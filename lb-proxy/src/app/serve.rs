@@ -24,6 +24,9 @@ pub(crate) enum Ending {
 /// cannot be served, and its author was told why. May take its time.
 pub(crate) type Reread = Arc<dyn Fn() -> Option<(Config, String)> + Send + Sync>;
 
+/// Told of a configuration that is served from now on.
+pub(crate) type Applied<'a> = dyn Fn(&Config) + 'a;
+
 /// What the next signal wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish {
@@ -39,9 +42,14 @@ impl App {
     ///
     /// TERM and INT drain, for at most `timeout.shutdown`; QUIT drains for as long
     /// as it takes. A second TERM or INT stops at once. HUP has the configuration
-    /// read again by `reread`, USR1 the access log opened again. However long reading
-    /// takes, no signal waits for it, but the next HUP.
-    pub(crate) fn serve(mut self, signals: Signals, reread: &Reread) -> Ending {
+    /// read again by `reread` and told to `applied`, USR1 the access log opened again.
+    /// However long reading takes, no signal waits for it, but the next HUP.
+    pub(crate) fn serve(
+        mut self,
+        signals: Signals,
+        reread: &Reread,
+        applied: &Applied<'_>,
+    ) -> Ending {
         let Signals { runtime, mut taken } = signals;
         let ending = runtime.block_on(async {
             let mut next = None;
@@ -52,7 +60,9 @@ impl App {
                 };
                 match wish {
                     Wish::Drain { limited } => break limited,
-                    Wish::Reload => next = self.reload_if_good(reread, &mut taken).await,
+                    Wish::Reload => {
+                        next = self.reload_if_good(reread, applied, &mut taken).await;
+                    }
                     Wish::Reopen => self.reopen_log(),
                     Wish::Upgrade => refuse_upgrade(),
                     Wish::Died => {
@@ -69,7 +79,12 @@ impl App {
     }
 
     /// Returns what was wished meanwhile and is still to be done.
-    async fn reload_if_good(&mut self, reread: &Reread, taken: &mut Taken) -> Option<Wish> {
+    async fn reload_if_good(
+        &mut self,
+        reread: &Reread,
+        applied: &Applied<'_>,
+        taken: &mut Taken,
+    ) -> Option<Wish> {
         let mut next = None;
         let prepared = {
             let mut preparing = pin!(self.prepare(reread));
@@ -88,7 +103,7 @@ impl App {
             }
         };
         let taken_up = match prepared {
-            Ok(Some(prepared)) => self.take_up(prepared).await.map(Some),
+            Ok(Some(prepared)) => self.take_up(prepared, applied).await.map(Some),
             nothing => {
                 self.running.reload_rejected();
                 nothing.map(|_| None)
@@ -215,7 +230,7 @@ mod tests {
             has_begun.recv_timeout(PATIENCE).unwrap();
             kill_process(getpid(), Signal::TERM).unwrap();
         });
-        assert_eq!(app.serve(signals, &reread), Ending::Drained);
+        assert_eq!(app.serve(signals, &reread, &|_| ()), Ending::Drained);
         assert!(!has_ended.load(Ordering::Relaxed), "it was waited for");
         signalling.join().unwrap();
     }

@@ -10,7 +10,7 @@ use lb_proxy::{
 use serde_json::{Value, json};
 
 use super::{
-    config::listed,
+    config::{as_json, listed},
     exit::Exit,
     print,
     source::{self, Source},
@@ -34,7 +34,7 @@ pub(super) struct CheckArgs {
 
     /// Print every value that holds, with the file and line that says so. Secrets
     /// are left out.
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long)]
     print_effective: bool,
 }
 
@@ -86,7 +86,12 @@ fn check_all(files: &[PathBuf], args: &CheckArgs) -> anyhow::Result<bool> {
         }
         all_good &= config.is_some();
         if args.json {
-            reports.push(report(config.as_ref(), &diagnostics));
+            let mut report = report(config.as_ref(), &diagnostics);
+            if config.is_some() && args.print_effective {
+                let settings = Config::settings(&source.name, &source.text, &Machine);
+                report["settings"] = as_json(&settings);
+            }
+            reports.push(report);
             continue;
         }
         print::diagnostics(&diagnostics, "not usable");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use lb_proxy::config::{Config, Machine, Setting, schema};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{exit::Exit, print, source};
 
@@ -64,14 +64,16 @@ fn show(args: &ShowArgs) -> Result<String, Exit> {
     if !args.json {
         return Ok(listed(&settings));
     }
-    let settings: Vec<_> = settings
-        .iter()
-        .map(|Setting { key, value, place }| {
-            let (file, line) = place.as_ref().map(|(file, line)| (file, line)).unzip();
-            json!({ "key": key, "value": value, "file": file, "line": line })
-        })
-        .collect();
-    Ok(format!("{}\n", json!(settings)))
+    Ok(format!("{}\n", as_json(&settings)))
+}
+
+/// The same as a JSON list.
+pub(super) fn as_json(settings: &[Setting]) -> Value {
+    let one = |Setting { key, value, place }: &Setting| {
+        let (file, line) = place.as_ref().map(|(file, line)| (file, line)).unzip();
+        json!({ "key": key, "value": value, "file": file, "line": line })
+    };
+    settings.iter().map(one).collect()
 }
 
 /// One line per value, with its place.

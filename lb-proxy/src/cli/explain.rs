@@ -11,15 +11,14 @@ use std::{
 };
 
 use clap::Args;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, request};
 use lb_core::{
     Membership, Tick, UnixTime,
-    sticky::{Format, Sticky, apache},
-    strategy::{Binding, PickCx, Reason},
+    strategy::{PickCx, Reason},
 };
 use lb_proxy::{
-    Explained, KeyRule, RequestFacts, StickySettings, StickyValue, Unrouted, Verdict,
-    config::{Cluster, Config, Machine},
+    Arrival, Bound, Claim, ClientKey, Explained, Refusal, Unrouted, Verdict,
+    config::{Cluster, Config, Listener, Machine},
 };
 use serde_json::{Value, json};
 
@@ -31,15 +30,16 @@ pub(super) struct ExplainArgs {
     #[arg(value_name = "METHOD")]
     method: Method,
 
-    /// `/api/x?y=z`
-    #[arg(value_name = "PATH")]
-    target: PathAndQuery,
+    /// `/api/x?y=z`, or `http://www.example.org/api/x` as clients send it to proxies.
+    #[arg(value_name = "TARGET")]
+    target: Uri,
 
     /// A header of the request, `'Host: www.example.org'`; may be given several times.
     #[arg(long, short = 'H', value_name = "HEADER", value_parser = read_header)]
     header: Vec<(HeaderName, HeaderValue)>,
 
-    /// Where the request comes from.
+    /// Whose connection the request comes on; a trusted proxy is believed about where
+    /// it came from before.
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     client: IpAddr,
 
@@ -53,7 +53,21 @@ pub(super) struct ExplainArgs {
     json: bool,
 }
 
-/// Explains a request; fails when it has no route.
+impl ExplainArgs {
+    /// The head of the request.
+    fn head(&self) -> request::Parts {
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.method = self.method.clone();
+        head.uri = self.target.clone();
+        // As they are given: a second `Host` is a second one.
+        for (name, value) in &self.header {
+            head.headers.append(name, value.clone());
+        }
+        head
+    }
+}
+
+/// Explains a request; fails when no backend would get it.
 pub(super) fn explain(args: &ExplainArgs) -> Exit {
     let source = match source::given_or_found(args.config.as_deref()) {
         Ok(source) => source,
@@ -70,7 +84,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Exit {
         false => explanation.text(args),
     };
     match print::result(&text) {
-        Ok(()) if explanation.cluster.is_some() => Exit::Done,
+        Ok(()) if explanation.refusal.is_none() => Exit::Done,
         Ok(()) => Exit::Failed,
         Err(error) => {
             print::error(&error);
@@ -86,8 +100,14 @@ fn read_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
+const HOST_HINT: &str = "; a request has one header `Host`: `-H 'Host: www.example.org'`";
+
 /// Where a request goes.
 struct Explanation {
+    /// The one it is taken to come to, where that matters.
+    listener: Option<String>,
+    /// Where it comes from, as far as trusted proxies tell it.
+    client: IpAddr,
     routes: Vec<RouteLine>,
     /// Why it goes nowhere.
     refusal: Option<String>,
@@ -106,6 +126,8 @@ struct ClusterLines {
     name: String,
     strategy: String,
     sticky: Option<String>,
+    /// Whether there are backends that the file does not list.
+    has_sources: bool,
     /// The backend, and why; none where that is known only when it happens.
     backend: Option<(String, String, &'static str)>,
     /// The target it would be asked for.
@@ -114,18 +136,26 @@ struct ClusterLines {
 
 impl Explanation {
     fn new(config: &Config, args: &ExplainArgs) -> Self {
-        let headers: HeaderMap = args.header.iter().cloned().collect();
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
-        let target = args.target.as_str();
-        let facts = match RequestFacts::new(&args.method, host, target, &headers, args.client) {
-            Ok(facts) => facts,
-            Err(error) => {
-                let refusal = Some(format!("400: {error}"));
-                return Self { routes: Vec::new(), refusal, cluster: None };
+        let refused = |refusal| Self {
+            listener: None,
+            client: args.client,
+            routes: Vec::new(),
+            refusal: Some(refusal),
+            cluster: None,
+        };
+        let Some(listener) = config.listeners.first() else {
+            return refused("nobody listens".to_owned());
+        };
+        let head = args.head();
+        let arrival = Arrival::new(&head, args.client, &listener.limits, &listener.trusted_proxies);
+        let arrival = match arrival {
+            Ok(arrival) => arrival,
+            Err(Refusal { status, reason }) => {
+                let hint = if reason == "bad-host" { HOST_HINT } else { "" };
+                return refused(format!("{status}: {reason}{hint}"));
             }
         };
-        let trusts = config.listeners.iter().any(|listener| !listener.trusted_proxies.is_empty());
-        let facts = if trusts { facts } else { facts.of_stranger() };
+        let Arrival { client, target, facts } = arrival;
         let table = config.route_table();
         let decision = table.decide(&facts);
         let taken = decision.ok();
@@ -136,12 +166,23 @@ impl Explanation {
             is_taken: taken.is_some() && verdict == Verdict::Taken,
             verdict: verdict.to_string(),
         };
+        let cluster = taken.map(|route| &config.clusters[route.cluster]);
+        let nobody = cluster.filter(|one| one.backends.is_empty() && one.discover.is_empty());
+        let differs = |other: &Listener| {
+            (&other.limits, &other.trusted_proxies) != (&listener.limits, &listener.trusted_proxies)
+        };
         Self {
+            // Which of them was asked matters only then.
+            listener: config.listeners.iter().any(differs).then(|| listener.bind.to_string()),
+            client,
             routes: table.explain(&facts).into_iter().map(line).collect(),
-            refusal: decision.err().map(refusal),
-            cluster: taken.map(|route| {
-                let cluster = &config.clusters[route.cluster];
-                ClusterLines::new(cluster, route.forwarded_target(target, &facts), args, &headers)
+            refusal: decision
+                .err()
+                .map(refusal)
+                .or_else(|| nobody.map(|one| format!("503: `{}` has no backends", one.name))),
+            cluster: taken.zip(cluster).map(|(route, cluster)| {
+                let target = route.forwarded_target(target, &facts);
+                ClusterLines::new(cluster, target, client, &head.headers)
             }),
         }
     }
@@ -153,7 +194,11 @@ impl Explanation {
         };
         let (patterns, names) = (width(|route| &route.pattern), width(|route| &route.to));
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{} {} from {}", args.method, args.target, args.client);
+        let _ = write!(text, "{} {} from {}", args.method, args.target, self.client);
+        let _ = match &self.listener {
+            Some(listener) => writeln!(text, ", to the listener {listener}"),
+            None => writeln!(text),
+        };
         for RouteLine { pattern, to, is_taken, verdict, .. } in &self.routes {
             let mark = if *is_taken { '>' } else { ' ' };
             let _ =
@@ -172,7 +217,12 @@ impl Explanation {
                 writeln!(text, "  backend  {name}: {why}")
             }
             Some((name, address, why)) => writeln!(text, "  backend  {name} at {address}: {why}"),
-            None => writeln!(text, "  backend  whoever `{}` finds at the time", cluster.strategy),
+            None if self.refusal.is_some() => Ok(()),
+            None => {
+                let also =
+                    if cluster.has_sources { ", among those that sources tell of too" } else { "" };
+                writeln!(text, "  backend  whoever `{}` finds at the time{also}", cluster.strategy)
+            }
         };
         let _ = writeln!(text, "  target   {}", cluster.target);
         text
@@ -196,8 +246,9 @@ impl Explanation {
         let backend = cluster.and_then(|cluster| cluster.backend.as_ref());
         json!({
             "method": args.method.as_str(),
-            "target": args.target.as_str(),
-            "client": args.client,
+            "target": args.target.to_string(),
+            "client": self.client,
+            "listener": self.listener,
             "routes": routes,
             "answer": self.refusal,
             "cluster": cluster.map(|cluster| &cluster.name),
@@ -206,6 +257,7 @@ impl Explanation {
             "backend": backend.map(|(name, address, why)| {
                 json!({ "name": name, "address": address, "reason": why })
             }),
+            "sources": cluster.map(|cluster| cluster.has_sources),
             "backend_target": cluster.map(|cluster| &cluster.target),
         })
     }
@@ -220,100 +272,79 @@ fn refusal(why: Unrouted) -> String {
 }
 
 impl ClusterLines {
-    fn new(cluster: &Cluster, target: String, args: &ExplainArgs, headers: &HeaderMap) -> Self {
-        let bound = cluster.sticky.as_ref().map(|sticky| {
+    fn new(cluster: &Cluster, target: String, client: IpAddr, headers: &HeaderMap) -> Self {
+        let built = build(cluster);
+        let claim = cluster.sticky.as_ref().map(|sticky| {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let jar =
-                Jar { sticky, cluster: &cluster.name, now: UnixTime::from_secs(now.as_secs()) };
-            jar.says(args.target.as_str(), headers)
+            let now = UnixTime::from_secs(now.as_secs());
+            (&*sticky.cookie, sticky.read(&built, &target, headers, now))
         });
-        let (sticky, backend) = match bound {
-            Some((sticky, binding)) => (Some(sticky), pick(cluster, binding, args.client)),
-            None => (None, pick(cluster, None, args.client)),
-        };
+        let bound = claim.as_ref().and_then(|(_, claim)| claim.bound.as_ref());
         Self {
             name: cluster.name.to_string(),
             strategy: cluster.strategy.kind.to_string(),
-            sticky,
-            backend,
+            sticky: claim.as_ref().map(|(cookie, claim)| told(cookie, claim)),
+            has_sources: !cluster.discover.is_empty(),
+            backend: pick(cluster, &built, bound, client),
             target,
         }
     }
 }
 
-/// The backend of a request whose key or cookie decides; all backends are up.
-fn pick(
-    settings: &Cluster,
-    binding: Option<Binding<'_>>,
-    client: IpAddr,
-) -> Option<(String, String, &'static str)> {
+/// What a request says about its binding, as a sentence.
+fn told(cookie: &str, claim: &Claim) -> String {
+    match &claim.bound {
+        Some(Bound::Name(name)) => format!("`{cookie}` says {name}"),
+        Some(Bound::Key(_)) => format!("`{cookie}` was sealed with another key: kept as it is"),
+        Some(_) => format!("`{cookie}` is one of ours"),
+        None if claim.has_cookie => {
+            format!("`{cookie}` says nothing: bound to whoever answers")
+        }
+        None => format!("no cookie `{cookie}`: bound to whoever answers"),
+    }
+}
+
+/// The cluster as the file has it, all backends up.
+fn build(settings: &Cluster) -> lb_core::Cluster {
     let strategy = &settings.strategy;
-    let membership = Membership::new(settings.backends.iter().cloned()).ok()?;
+    // The file was checked: no two backends have a name.
+    let membership = Membership::new(settings.backends.iter().cloned()).unwrap_or_default();
     let mut builder = lb_core::Cluster::builder(&*settings.name)
         .boxed_strategy(strategy.kind.build_with(&strategy.options))
         .membership(membership);
     if let Some(sticky) = &settings.sticky {
         builder = builder.ring(sticky.ring(&settings.name));
     }
-    let key = match client {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    };
+    builder.build()
+}
+
+/// The backend of a request whose key or cookie decides.
+fn pick(
+    settings: &Cluster,
+    built: &lb_core::Cluster,
+    bound: Option<&Bound>,
+    client: IpAddr,
+) -> Option<(String, String, &'static str)> {
+    let key = settings.key().map(|rule| ClientKey::new(rule, client));
     let mut cx = PickCx::new(Tick::ZERO, 0);
-    if settings.key() == Some(KeyRule::ClientIp) {
-        cx = cx.keyed(&key);
+    if let Some(key) = &key {
+        cx = cx.keyed(key.as_bytes());
     }
-    if let Some(binding) = binding {
-        cx = cx.bound_to(binding);
+    if let Some(bound) = bound {
+        cx = cx.bound_to(bound.binding());
     }
-    let lease = builder.build().handle().acquire(&cx).ok()?;
+    let lease = built.handle().acquire(&cx).ok()?;
+    let is_named = !matches!(bound, Some(Bound::Key(_)));
     let why = match lease.reason() {
-        Reason::Preferred => "the cookie names it",
+        Reason::Preferred if is_named => "the cookie names it",
+        // Who else there is decides too, and sources may tell of more.
+        _ if !settings.discover.is_empty() => return None,
+        Reason::Preferred => "where every balancer sends a cookie of a key it does not have",
         Reason::Key | Reason::Rehash => "the client's address belongs there",
         Reason::First => "it is the first",
         _ => return None,
     };
     Some((lease.backend().name().to_owned(), lease.backend().address().to_owned(), why))
-}
-
-/// The cookies of a request, as one cluster reads them.
-struct Jar<'j> {
-    sticky: &'j StickySettings,
-    cluster: &'j str,
-    now: UnixTime,
-}
-
-impl Jar<'_> {
-    /// A sentence, and whom the client is bound to.
-    fn says<'h>(&self, target: &'h str, headers: &'h HeaderMap) -> (String, Option<Binding<'h>>) {
-        let name = &*self.sticky.cookie;
-        let fields = || headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
-        let format = match self.sticky.value {
-            StickyValue::Derived => Format::Derived,
-            StickyValue::Sealed => Format::Sealed { ttl: self.sticky.ttl },
-            StickyValue::Name => Format::Name,
-        };
-        if self.sticky.value == StickyValue::Name {
-            let route = apache::route(target, fields(), name);
-            if let Some(route) = route.and_then(|route| str::from_utf8(route).ok()) {
-                return (format!("`{name}` says {route}"), Some(Binding::Name(route)));
-            }
-        }
-        let pairs = fields().flat_map(|field| field.split(|byte| *byte == b';'));
-        let value = pairs
-            .map(<[u8]>::trim_ascii)
-            .find_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
-        let codec = Sticky::new(format, self.sticky.ring(self.cluster));
-        match value.map(|value| codec.read(value, self.now)) {
-            None => (format!("no cookie `{name}`: bound to whoever answers"), None),
-            Some(None) => (format!("`{name}` says nothing: bound to whoever answers"), None),
-            Some(Some(Binding::Key(key))) => {
-                let text = format!("`{name}` was sealed with another key: kept as it is");
-                (text, Some(Binding::Key(key)))
-            }
-            Some(Some(binding)) => (format!("`{name}` is one of ours"), Some(binding)),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -8,14 +8,18 @@ use std::{
 
 use clap::Args;
 use lb_core::strategy::StrategyKind;
-use lb_proxy::config::{Bind, Config, MOST_WORKERS, Machine, find_strategy};
+use lb_proxy::{
+    StickySettings,
+    config::{Bind, Config, MOST_WORKERS, Machine, cookie_problem, find_strategy},
+};
 
 use super::{
     exit::Exit,
-    log, print,
+    log::{self, Level},
+    print,
     source::{self, Source},
     target::read_targets,
-    variable::variable,
+    variable::{variable, warn_unknown},
 };
 use crate::app::{App, Ending, Reread, Signals};
 
@@ -42,6 +46,10 @@ pub(super) struct RunArgs {
     #[arg(long, short, value_name = "NAME", value_parser = find_strategy)]
     strategy: Option<StrategyKind>,
 
+    /// Bind clients to their backend by a cookie of this name, in every cluster.
+    #[arg(long, value_name = "COOKIE", value_parser = read_cookie)]
+    sticky: Option<StickySettings>,
+
     /// How many worker threads; one per core unless said otherwise.
     #[arg(long, short, value_name = "N", value_parser = read_workers)]
     workers: Option<NonZeroUsize>,
@@ -59,22 +67,26 @@ Signals:
   USR2             nothing: this version does not hand over to another
 
 Environment:
-  LB_CONFIG, LB_LISTEN, LB_STRATEGY, LB_WORKERS   the flags of these names
-  LB_TO                                           `--to`, several separated by spaces
-  LB_LOG                                          what to log to stderr (default: info)
+  LB_CONFIG, LB_LISTEN, LB_STRATEGY, LB_STICKY, LB_WORKERS   the flags of these names
+  LB_TO                                                      `--to`, several separated by spaces
+  LB_LOG                                                     what to log to stderr (default: info)
 ";
 
 /// Runs until a signal ends it.
 pub(super) fn run(args: &RunArgs) -> Exit {
+    warn_unknown();
     let (config, origin) = match prepare(args, "nothing was started") {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
-    if let Err(error) = log::start(config.log.level.as_deref().unwrap_or("info")) {
-        print::error(&error);
-        return Exit::Usage;
-    }
-    match serve(args, &config, &origin) {
+    let level = match log::start(level_of(&config)) {
+        Ok(level) => level,
+        Err(error) => {
+            print::error(&error);
+            return Exit::Usage;
+        }
+    };
+    match serve(args, &config, &origin, &level) {
         Ok(ending) => ending.into(),
         Err(error) => {
             print::error(&error);
@@ -83,11 +95,15 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     }
 }
 
+fn level_of(config: &Config) -> &str {
+    config.log.level.as_deref().unwrap_or("info")
+}
+
 /// What is to run: the file or the backends, and what flags and variables say on
 /// top. If it is wrong, that is printed, with what follows from it.
 fn prepare(args: &RunArgs, consequence: &str) -> Result<(Config, String), Exit> {
     let (mut config, origin) = configuration(args, consequence)?;
-    overlay(args, &mut config).map_err(|mistake| usage([mistake]))?;
+    overlay(args, &mut config).map_err(usage)?;
     let loops = config.loops();
     if loops.is_empty() { Ok((config, origin)) } else { Err(usage(loops)) }
 }
@@ -133,10 +149,19 @@ fn from_file(path: &Path, consequence: &str) -> Result<(Config, String), Exit> {
     Ok((config.ok_or(Exit::Usage)?, source.name))
 }
 
-fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), String> {
-    let strategy = args.strategy.map_or_else(|| variable("LB_STRATEGY", find_strategy), said)?;
-    let workers = args.workers.map_or_else(|| variable("LB_WORKERS", read_workers), said)?;
-    let listen = args.listen.clone().map_or_else(|| variable("LB_LISTEN", Bind::parse), said)?;
+fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
+    let strategy = args.strategy.map_or_else(|| variable("LB_STRATEGY", find_strategy), said);
+    let sticky = args.sticky.clone().map_or_else(|| variable("LB_STICKY", read_cookie), said);
+    let workers = args.workers.map_or_else(|| variable("LB_WORKERS", read_workers), said);
+    let listen = args.listen.clone().map_or_else(|| variable("LB_LISTEN", Bind::parse), said);
+    let mut mistakes = Vec::new();
+    let strategy = strategy.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
+    let sticky = sticky.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
+    let workers = workers.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
+    let listen = listen.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
     if let Some(bind) = listen {
         if let [_, others @ ..] = &*config.listeners
             && !others.is_empty()
@@ -160,13 +185,31 @@ fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), String> {
             cluster.strategy = strategy.into();
         }
     }
+    if let Some(sticky) = sticky {
+        for cluster in &mut config.clusters {
+            cluster.sticky = Some(sticky.clone());
+        }
+    }
     config.workers = workers.or(config.workers);
     Ok(())
+}
+
+/// Keeps a mistake until all are known.
+fn none_but<T>(mistakes: &mut Vec<String>, mistake: String) -> Option<T> {
+    mistakes.push(mistake);
+    None
 }
 
 /// A value that was typed, as a variable would answer it.
 fn said<T>(value: T) -> Result<Option<T>, String> {
     Ok(Some(value))
+}
+
+fn read_cookie(text: &str) -> Result<StickySettings, String> {
+    match cookie_problem(text) {
+        None => Ok(StickySettings::new(text)),
+        Some(problem) => Err(problem),
+    }
 }
 
 fn read_workers(text: &str) -> Result<NonZeroUsize, String> {
@@ -183,13 +226,13 @@ fn usage(mistakes: impl IntoIterator<Item = String>) -> Exit {
     Exit::Usage
 }
 
-fn serve(args: &RunArgs, config: &Config, origin: &str) -> anyhow::Result<Ending> {
+fn serve(args: &RunArgs, config: &Config, origin: &str, level: &Level) -> anyhow::Result<Ending> {
     let signals = Signals::of_a_service()?;
     let app = App::start(config, origin)?;
     print::result(&format!("{}\n", app.start_line(config, origin)))?;
     let args = args.clone();
     let again: Reread = Arc::new(move || reread(&args));
-    Ok(app.serve(signals, &again))
+    Ok(app.serve(signals, &again, &|config| level.set(level_of(config))))
 }
 
 /// The configuration as it is now, unless it is wrong or cannot be read again.

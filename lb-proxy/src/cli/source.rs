@@ -1,12 +1,12 @@
 //! Where the configuration comes from.
 
 use std::{
-    env, fs,
-    io::{self, Read as _},
+    env, fs, io,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
+use lb_proxy::config::{Loader as _, Machine, read_text};
 
 use super::{exit::Exit, print};
 
@@ -21,19 +21,12 @@ pub(super) struct Source {
 impl Source {
     /// Reads a file; `-` is the standard input.
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
-        let (name, bytes) = if path == Path::new("-") {
-            let mut bytes = Vec::new();
-            io::stdin().read_to_end(&mut bytes).context("cannot read the standard input")?;
-            ("<stdin>".to_owned(), bytes)
-        } else {
-            let name = path.display().to_string();
-            let bytes = fs::read(path).with_context(|| format!("cannot read `{name}`"))?;
-            (name, bytes)
-        };
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            anyhow::anyhow!("`{name}` is not text in UTF-8: byte {at} cannot be read")
-        })?;
+        if path == Path::new("-") {
+            let text = read_text(io::stdin()).context("cannot read the standard input")?;
+            return Ok(Self { name: "<stdin>".to_owned(), text });
+        }
+        let name = path.display().to_string();
+        let text = Machine.read(path).with_context(|| format!("cannot read `{name}`"))?;
         Ok(Self { name, text })
     }
 }

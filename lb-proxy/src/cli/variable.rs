@@ -6,6 +6,33 @@
 
 use std::env;
 
+use lb_proxy::config::did_you_mean;
+
+use super::print;
+
+/// Those that are read.
+const KNOWN: [&str; 7] =
+    ["LB_CONFIG", "LB_LISTEN", "LB_LOG", "LB_STICKY", "LB_STRATEGY", "LB_TO", "LB_WORKERS"];
+
+/// Warns of variables that are nearly ours. What is not near is somebody else's, or
+/// named by the file.
+pub(super) fn warn_unknown() {
+    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with("LB_")).collect();
+    names.sort();
+    for name in names.iter().filter(|name| !KNOWN.contains(&name.as_str())) {
+        // That both begin with `LB_` is no likeness.
+        let own = |name: &str| name.trim_start_matches("LB_").to_lowercase();
+        let known = KNOWN.map(own);
+        if let Some(near) = did_you_mean(&own(name), known.iter().map(String::as_str)) {
+            let near = near.to_uppercase();
+            print::diagnostic(&format!(
+                "warning: `{name}` means nothing here; did you mean `LB_{near}`?\n"
+            ));
+        }
+    }
+}
+
 /// The value of a variable, unless it is unset or empty.
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! What to write instead of something that is not the address of a backend.
 
+use std::net::Ipv6Addr;
+
 use crate::upstream::{Address, AddressError, PortError};
 
 /// A hint for the text that was refused, where there is one. It never suggests
@@ -16,6 +18,13 @@ pub fn address_help(text: &str, error: &AddressError) -> Option<String> {
         AddressError::Path => good(authority.to_owned()).map(|text| format!("write `{text}`")),
         AddressError::Port(PortError::Missing) => {
             let host = authority.trim_end_matches(':');
+            // `::1:80` is an address as a whole, but hardly meant as one.
+            if let Some((ip, port)) = host.rsplit_once(':')
+                && ip.parse::<Ipv6Addr>().is_ok()
+            {
+                return good(format!("[{ip}]:{port}"))
+                    .map(|text| format!("write it like `{text}`"));
+            }
             good(format!("{host}:80"))
                 .or_else(|| good(format!("[{host}]:80")))
                 .map(|text| format!("write it like `{text}`"))
@@ -44,6 +53,7 @@ mod tests {
             ("web", Some("write it like `web:80`")),
             ("web:", Some("write it like `web:80`")),
             ("::1", Some("write it like `[::1]:80`")),
+            ("::1:80", Some("write it like `[::1]:80`")),
             ("we b", None),
             ("[::]:81", Some("the same machine is `127.0.0.1:81`")),
             ("", Some("write `ip:port` or `name:port`")),

@@ -1,6 +1,6 @@
 //! Backends: `"10.0.0.1:3000"`, or `{ address = "…", name = "s1", weight = 3 }`.
 
-use std::{num::NonZeroU32, ops::Range};
+use std::{collections::HashMap, num::NonZeroU32, ops::Range};
 
 use lb_core::{AdminState, Backend, Weight};
 
@@ -28,7 +28,7 @@ pub(super) fn read_backends(
         let hint = "write `[\"10.0.0.1:3000\", \"10.0.0.2:3000\"]`";
         return list.list(Some(hint)).map_or_else(Vec::new, |_| Vec::new());
     }
-    let mut seen: Vec<Placed> = Vec::new();
+    let mut seen = Seen::default();
     let items = list.one_or_more();
     let is_empty = items.is_empty();
     for item in items {
@@ -37,19 +37,19 @@ pub(super) fn read_backends(
             add(placed, &place, &mut seen, cluster, cx);
         }
     }
-    if seen.is_empty() && (is_empty || !cx.out.has_errors_within(&whole.span())) {
+    if seen.all.is_empty() && (is_empty || !cx.out.has_errors_within(&whole.span())) {
         cx.out.push(whole.warning(
             format!("cluster `{cluster}` has no backends"),
             "every request to it is answered with 503",
         ));
     }
-    seen.into_iter().map(|placed| placed.backend).collect()
+    seen.all.into_iter().map(|placed| placed.backend).collect()
 }
 
 fn add(
     placed: Placed,
     (span, key): &(Range<usize>, String),
-    seen: &mut Vec<Placed>,
+    seen: &mut Seen,
     cluster: &str,
     cx: &ClusterContext<'_>,
 ) {
@@ -64,7 +64,7 @@ fn add(
         );
     }
     match repeated(&placed, seen, cluster) {
-        None => seen.push(placed),
+        None => seen.add(placed),
         Some(found) => cx.out.push(found.key(key)),
     }
 }
@@ -76,18 +76,35 @@ struct Placed {
     name: Range<usize>,
 }
 
-fn repeated(placed: &Placed, seen: &[Placed], cluster: &str) -> Option<Diagnostic> {
+/// The backends so far, and where each is by address and by name.
+#[derive(Default)]
+struct Seen {
+    all: Vec<Placed>,
+    by_address: HashMap<Box<str>, usize>,
+    by_name: HashMap<Box<str>, usize>,
+}
+
+impl Seen {
+    fn add(&mut self, placed: Placed) {
+        let index = self.all.len();
+        self.by_address.insert(placed.backend.address().into(), index);
+        self.by_name.insert(placed.backend.name().into(), index);
+        self.all.push(placed);
+    }
+}
+
+fn repeated(placed: &Placed, seen: &Seen, cluster: &str) -> Option<Diagnostic> {
     let (address, name) = (placed.backend.address(), placed.backend.name());
     let twice = |what: String, again: &Range<usize>, first: &Range<usize>| {
         Diagnostic::error(format!("two backends of cluster `{cluster}` have the {what}"))
             .at(again.clone(), "again here")
             .related(first.clone(), "first used here")
     };
-    if let Some(first) = seen.iter().find(|first| first.backend.address() == address) {
+    if let Some(first) = seen.by_address.get(address).map(|index| &seen.all[*index]) {
         let found = twice(format!("address `{address}`"), &placed.address, &first.address);
         return Some(found.help("to give a backend a larger share, give it a `weight`"));
     }
-    let first = seen.iter().find(|first| first.backend.name() == name)?;
+    let first = seen.by_name.get(name).map(|index| &seen.all[*index])?;
     Some(twice(format!("name `{name}`"), &placed.name, &first.name))
 }
 

@@ -145,7 +145,8 @@ fn read_cluster(name: &Text<'_>, mut table: Table<'_>, cx: &ClusterContext<'_>) 
     let is_whole = list.is_some() || discover.is_some();
     let mut cluster = Cluster::new(name.as_str(), Vec::new());
     let fails = read_settings(&mut table, &mut cluster, cx.loader, cx.out);
-    cluster.discover = discover.map(|value| read_discover(value, cx.out)).unwrap_or_default();
+    cluster.discover =
+        discover.map(|value| read_discover(value, cx.loader, cx.out)).unwrap_or_default();
     cluster.backends =
         list.map(|list| read_backends(list, name.as_str(), fails, cx)).unwrap_or_default();
     check_names_in_cookies(&cluster, name);
@@ -167,13 +168,13 @@ fn read_settings(
         cluster.strategy = strategy;
     }
     // A cookie of `[defaults]` is one cookie, not a start for others.
-    let sticky = table.take("sticky").and_then(Value::into_table);
+    let sticky = table.take("sticky").filter(|sticky| !sticky.is_off()).and_then(Value::into_table);
     let sticky = sticky.and_then(|sticky| read_sticky(sticky, loader, out));
     if let (Some(sticky), Some(place)) = (&sticky, strategy_place) {
         warn_bound_twice(cluster.strategy.kind, sticky, place, out);
     }
     cluster.sticky = sticky.map(|sticky| sticky.settings);
-    if let Some(health) = table.take_table("health") {
+    if let Some(health) = table.take_table_unless_off("health") {
         (cluster.health, cluster.policy.checks) = read_health(health, out);
     }
     cluster.policy.slow_start = table.take("slow_start").and_then(read_slow_start);

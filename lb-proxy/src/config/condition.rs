@@ -15,6 +15,7 @@ use crate::{Condition, ValuePattern};
 pub(super) fn read_condition(table: &mut Table<'_>, out: &Diagnostics) -> Condition {
     let mut all = Vec::new();
     if let Some(method) = table.take("method") {
+        refuse_empty(&method);
         let texts = method.one_or_more().into_iter().filter_map(Value::text);
         let methods: Vec<_> = texts.filter_map(|text| read_method(&text)).collect();
         all.push(Condition::Method(methods));
@@ -35,6 +36,7 @@ pub(super) fn read_condition(table: &mut Table<'_>, out: &Diagnostics) -> Condit
         }));
     }
     if let Some(client) = table.take("client") {
+        refuse_empty(&client);
         all.push(Condition::Client(read_networks(client)));
     }
     if let Some(any) = table.take("any") {
@@ -47,6 +49,13 @@ pub(super) fn read_condition(table: &mut Table<'_>, out: &Diagnostics) -> Condit
         all.push(Condition::Not(Box::new(read_inner(not, out))));
     }
     if all.len() > 1 { Condition::All(all) } else { all.pop().unwrap_or(Condition::Always) }
+}
+
+/// A list that nothing is in would never hold.
+fn refuse_empty(value: &Value<'_>) {
+    if value.is_list() && value.clone().one_or_more().is_empty() {
+        value.wrong("must not be empty", "nothing would be one of these");
+    }
 }
 
 fn read_list(value: Value<'_>, out: &Diagnostics) -> Vec<Condition> {

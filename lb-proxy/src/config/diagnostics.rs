@@ -11,6 +11,7 @@ use std::{
     cell::RefCell,
     fmt::{self, Write as _},
     ops::Range,
+    path::{Path, PathBuf},
 };
 
 use annotate_snippets::{
@@ -154,6 +155,12 @@ impl Diagnostics {
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
         }
+    }
+
+    /// A path as it is meant where it stands: relative to the file that names it.
+    pub(super) fn beside(&self, span: &Range<usize>, path: &str) -> PathBuf {
+        let folder = Path::new(self.position(span.start).file).parent();
+        folder.unwrap_or_else(|| Path::new("")).join(path)
     }
 
     /// What stands in a file.

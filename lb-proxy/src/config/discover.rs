@@ -1,14 +1,17 @@
 //! `discover`: who tells a cluster of backends beside those in the file.
 
-use std::path::{Path, PathBuf};
+use std::{net::Ipv6Addr, path::PathBuf};
 
 use ipnet::IpNet;
 
 use super::{
+    diagnostic::Diagnostic,
     diagnostics::Diagnostics,
+    loader::{Loader, NotText},
     networks::read_networks,
-    reader::{Table, Value},
+    reader::{Table, Text, Value},
 };
+use crate::Address;
 
 /// One source of backends.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +25,7 @@ pub struct Discover {
 /// Who tells of backends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DiscoverFrom {
-    /// A file, or a folder with one file per node. Relative to the folder `lb` runs in.
+    /// A file, or a folder with one file per node.
     File(PathBuf),
     /// A variable with addresses.
     Env {
@@ -45,12 +48,16 @@ pub struct Allow {
 }
 
 /// Reads one source or a list of them.
-pub(super) fn read_discover(value: Value<'_>, out: &Diagnostics) -> Vec<Discover> {
+pub(super) fn read_discover(
+    value: Value<'_>,
+    loader: &dyn Loader,
+    out: &Diagnostics,
+) -> Vec<Discover> {
     let tables = value.one_or_more().into_iter().filter_map(Value::into_table);
-    tables.filter_map(|table| read_source(table, out)).collect()
+    tables.filter_map(|table| read_source(table, loader, out)).collect()
 }
 
-fn read_source(mut table: Table<'_>, out: &Diagnostics) -> Option<Discover> {
+fn read_source(mut table: Table<'_>, loader: &dyn Loader, out: &Diagnostics) -> Option<Discover> {
     let (file, variable) = (table.take("file"), table.take("env"));
     let port = table.take("port");
     let allow = table.take_table("allow").map(read_allow).unwrap_or_default();
@@ -63,19 +70,30 @@ fn read_source(mut table: Table<'_>, out: &Diagnostics) -> Option<Discover> {
                 out.push(port.error("goes with `env`", "files say their ports themselves"));
             }
             let text = file.text()?;
-            let folder = Path::new(out.position(text.span().start).file).parent();
-            DiscoverFrom::File(folder.unwrap_or_else(|| Path::new("")).join(text.as_str()))
+            let path = out.beside(&text.span(), text.as_str());
+            if let Err(error) = loader.find(&path) {
+                let message = format!("there is no `{}`", path.display());
+                out.push(
+                    Diagnostic::warning(message)
+                        .at(text.span(), error.to_string())
+                        .key(text.path())
+                        .help("it tells of nobody until it is there"),
+                );
+            }
+            DiscoverFrom::File(path)
         }
-        (None, Some(variable)) => DiscoverFrom::Env {
-            variable: variable.text()?.as_str().into(),
-            port: port.and_then(|port| u16::try_from(port.integer()?).ok()),
-        },
+        (None, Some(variable)) => {
+            let variable = variable.text()?;
+            let port = port.and_then(|port| u16::try_from(port.integer()?).ok());
+            warn_of_variable(&variable, port, loader);
+            DiscoverFrom::Env { variable: variable.as_str().into(), port }
+        }
         // A source of another kind was reported as an unknown key.
         (None, None) if !is_complete => return None,
         (one, _) => {
             let label = if one.is_some() { "it names two" } else { "it names none" };
             out.push(
-                super::Diagnostic::error(format!("`{path}` must name one source"))
+                Diagnostic::error(format!("`{path}` must name one source"))
                     .at(whole, label)
                     .key(path)
                     .help("write `{ file = \"nodes/\" }` or `{ env = \"BACKENDS\" }`, in a list for several"),
@@ -84,6 +102,36 @@ fn read_source(mut table: Table<'_>, out: &Diagnostics) -> Option<Discover> {
         }
     };
     Some(Discover { from, allow })
+}
+
+/// The variable is read when the balancer starts; what is wrong with it then is known
+/// now.
+fn warn_of_variable(text: &Text<'_>, port: Option<u16>, loader: &dyn Loader) {
+    let name = text.as_str();
+    let warn = |message: String, label: &str| {
+        text.report(Diagnostic::warning(message).at(text.span(), label).key(text.path()));
+    };
+    let value = match loader.variable(name) {
+        Ok(Some(value)) => value,
+        Ok(None) => return warn(format!("the variable `{name}` is not set"), "tells of nobody"),
+        Err(NotText) => {
+            return warn(format!("the variable `{name}` is not text in UTF-8"), "tells of nobody");
+        }
+    };
+    let is_separator = |c: char| c.is_whitespace() || c == ',';
+    for part in value.split(is_separator).filter(|part| !part.is_empty()) {
+        let with_port = port.map(|port| match part.parse::<Ipv6Addr>() {
+            Ok(bare) => format!("[{bare}]:{port}"),
+            Err(_) => format!("{part}:{port}"),
+        });
+        let given = part.parse::<Address>();
+        let is_address =
+            given.is_ok() || with_port.is_some_and(|text| text.parse::<Address>().is_ok());
+        if let (false, Err(error)) = (is_address, given) {
+            let message = format!("`{part}` in `{name}` is not the address of a backend");
+            warn(message, &format!("left out: {error}"));
+        }
+    }
 }
 
 fn read_allow(mut table: Table<'_>) -> Allow {

@@ -29,6 +29,13 @@ pub(super) struct Unexpanded {
 /// The text with values in place of variables. A variable that is set but empty
 /// counts as unset where a form says what to do then.
 pub(super) fn expand(text: &str, loader: &dyn Loader) -> Result<String, Unexpanded> {
+    expand_nested(text, 0, loader)
+}
+
+/// A default may have variables again.
+const DEEPEST: usize = 8;
+
+fn expand_nested(text: &str, depth: usize, loader: &dyn Loader) -> Result<String, Unexpanded> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(dollar) = rest.find('$') {
@@ -38,7 +45,7 @@ pub(super) fn expand(text: &str, loader: &dyn Loader) -> Result<String, Unexpand
             expanded.push('$');
             after
         } else if let Some(inner) = after.strip_prefix("${") {
-            let Some(end) = inner.find('}') else {
+            let Some(end) = end_of(inner) else {
                 return Err(Unexpanded {
                     form: after.to_owned(),
                     message: "a variable is not closed".to_owned(),
@@ -46,7 +53,7 @@ pub(super) fn expand(text: &str, loader: &dyn Loader) -> Result<String, Unexpand
                     help: Some("a dollar sign before a `{` is written `$$`".to_owned()),
                 });
             };
-            expanded.push_str(&value_of(&inner[..end], &after[..end + 3], loader)?);
+            expanded.push_str(&value_of(&inner[..end], &after[..end + 3], depth, loader)?);
             &inner[end + 1..]
         } else {
             expanded.push('$');
@@ -57,7 +64,34 @@ pub(super) fn expand(text: &str, loader: &dyn Loader) -> Result<String, Unexpand
     Ok(expanded)
 }
 
-fn value_of(inner: &str, form: &str, loader: &dyn Loader) -> Result<String, Unexpanded> {
+/// Where the form ends whose inside begins here.
+fn end_of(inner: &str) -> Option<usize> {
+    let (mut at, mut open) = (0, 0_usize);
+    while let Some(next) = inner[at..].find(['$', '}']) {
+        at += next;
+        let rest = &inner[at..];
+        if rest.starts_with('}') {
+            let Some(fewer) = open.checked_sub(1) else { return Some(at) };
+            open = fewer;
+            at += 1;
+        } else if rest.starts_with("$$") {
+            at += 2;
+        } else if rest.starts_with("${") {
+            open += 1;
+            at += 2;
+        } else {
+            at += 1;
+        }
+    }
+    None
+}
+
+fn value_of(
+    inner: &str,
+    form: &str,
+    depth: usize,
+    loader: &dyn Loader,
+) -> Result<String, Unexpanded> {
     let failed =
         |message: String, label, help| Unexpanded { form: form.to_owned(), message, label, help };
     let end = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inner.len());
@@ -83,7 +117,15 @@ fn value_of(inner: &str, form: &str, loader: &dyn Loader) -> Result<String, Unex
         });
     }
     if let Some(default) = rest.strip_prefix(":-") {
-        return Ok(given.unwrap_or_else(|| default.to_owned()));
+        return match given {
+            Some(given) => Ok(given),
+            None if depth < DEEPEST => expand_nested(default, depth + 1, loader),
+            None => Err(failed(
+                "variables are nested too deeply".to_owned(),
+                "a default within a default",
+                Some(format!("at most {DEEPEST} levels are taken")),
+            )),
+        };
     }
     if let Some(message) = rest.strip_prefix(":?") {
         let state = if value.is_some() { "empty" } else { "not set" };
@@ -171,6 +213,8 @@ fn hole(reason: Unexpanded, key: &str, span: &Range<usize>, text: &str, base: us
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Add as _;
+
     use super::*;
     use crate::config::Pretended;
 
@@ -193,6 +237,11 @@ mod tests {
             ("${NONE:-}", ""),
             ("${A:-two}", "one"),
             ("${A:?why}", "one"),
+            ("${NONE:-${A}}", "one"),
+            ("${NONE:-${NO:-z}}y", "zy"),
+            ("${A:-${NONE}}", "one"),
+            ("${NONE:-<${NO:-${A}}>}${A}", "<one>one"),
+            ("${NONE:-$${}", "${"),
             ("$$", "$"),
             ("$${A}", "${A}"),
             ("^/a$", "^/a$"),
@@ -210,6 +259,9 @@ mod tests {
             ("${NONE:?why}", "`NONE` is not set"),
             ("${EMPTY:?why}", "`EMPTY` is empty"),
             ("${A", "not closed"),
+            ("${NONE:-${A}", "not closed"),
+            ("${NONE:-${NO}}", "`NO` is not set"),
+            (&"${NO:-".repeat(20).add(&"}".repeat(20)), "nested too deeply"),
             ("${}", "names no variable"),
             ("${1A}", "names no variable"),
             ("${A-x}", "not understood"),

@@ -5,6 +5,7 @@
 //! document borrows the text it was parsed from, and texts must not move then.
 
 use std::{
+    io::ErrorKind,
     ops::Range,
     path::{Component, Path, PathBuf},
 };
@@ -135,12 +136,17 @@ impl Reading<'_> {
                 let included = Some((span.clone(), by));
                 self.files.push(File { name, text, base, included });
             }
-            Err(error) => self.found.push(
-                Diagnostic::error(format!("cannot read `{name}`"))
+            Err(error) => {
+                let found = Diagnostic::error(format!("cannot read `{name}`"))
                     .at(span.clone(), error.to_string())
-                    .key("include")
-                    .help("a path is relative to the file that names it"),
-            ),
+                    .key("include");
+                self.found.push(match error.kind() {
+                    ErrorKind::NotFound => {
+                        found.help("a path is relative to the file that names it")
+                    }
+                    _ => found,
+                });
+            }
         }
     }
 

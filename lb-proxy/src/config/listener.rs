@@ -73,7 +73,7 @@ pub(super) fn read_listeners(file: &mut Table<'_>, out: &Diagnostics) -> Vec<Lis
     let long = file.take_each("listener");
     let Some(first) = long.first() else {
         let bind = match short {
-            Some(short) => short.text().and_then(|text| read_bind(&text)),
+            Some(short) => read_bind_value(short),
             None => Some(Bind::DEFAULT),
         };
         // Read even if nobody listens: all mistakes are reported.
@@ -126,7 +126,10 @@ fn read_listener<'a>(mut table: Table<'a>, outer: &Outer<'a>) -> Option<(Listene
     let trusted = table.take("trusted_proxies").or_else(|| outer.trusted.clone());
     let request_id = table.take("request_id").or_else(|| outer.request_id.clone());
     let found = match bind {
-        Some(bind) => bind.text().and_then(|text| Some((read_bind(&text)?, text))),
+        Some(value) => {
+            let place = value.is_text().then(|| value.clone().text()).flatten();
+            read_bind_value(value).zip(place)
+        }
         None => {
             table.report(
                 table
@@ -150,6 +153,21 @@ fn read_trusted(value: Option<Value<'_>>) -> TrustedProxies {
 
 fn read_request_id(value: Option<Value<'_>>) -> bool {
     value.and_then(Value::boolean).unwrap_or(true)
+}
+
+fn read_bind_value(value: Value<'_>) -> Option<Bind> {
+    if value.is_integer() {
+        let port = value.any_integer().filter(|port| (1..=65_535).contains(port));
+        let found = value.error("must be a string", "this is a whole number");
+        value.report(match port {
+            Some(port) => found.help(format!(
+                "write `\":{port}\"`, or `\"127.0.0.1:{port}\"` for this machine only"
+            )),
+            None => found,
+        });
+        return None;
+    }
+    value.text().and_then(|text| read_bind(&text))
 }
 
 fn read_bind(text: &Text<'_>) -> Option<Bind> {

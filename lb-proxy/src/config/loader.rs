@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs, io,
+    env, fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -28,6 +29,44 @@ pub trait Loader: std::fmt::Debug {
     ///
     /// When it cannot be read.
     fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
+
+    /// Whether there is such a file or folder.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    fn find(&self, path: &Path) -> io::Result<()>;
+
+    /// Whether a file could be made, or added to, there. Does neither.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    fn may_append(&self, path: &Path) -> io::Result<()>;
+}
+
+/// More than any file that people or programs write.
+const LARGEST: u64 = 16 << 20;
+
+/// Reads a text of at most 16 MiB.
+///
+/// # Errors
+///
+/// When it cannot be read, is larger, or is not UTF-8; then with line and column.
+pub fn read_text(from: impl io::Read) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    from.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 16MiB"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let (good, _) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+        let line_start = good.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let column = String::from_utf8_lossy(&good[line_start..]).chars().count() + 1;
+        let reason = format!("line {line}, column {column} is not text in UTF-8");
+        io::Error::new(io::ErrorKind::InvalidData, reason)
+    })
 }
 
 /// A variable that is not text in UTF-8.
@@ -44,13 +83,33 @@ impl Loader for Machine {
     }
 
     fn read(&self, path: &Path) -> io::Result<String> {
-        fs::read_to_string(path)
+        // A pipe may never end, and opening one may wait for ever.
+        if !fs::metadata(path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
+        read_text(fs::File::open(path)?)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
         Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
+    }
+
+    fn find(&self, path: &Path) -> io::Result<()> {
+        fs::metadata(path).map(drop)
+    }
+
+    fn may_append(&self, path: &Path) -> io::Result<()> {
+        let path = match fs::metadata(path) {
+            Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match path.parent() {
+                Some(folder) if !folder.as_os_str().is_empty() => folder,
+                _ => Path::new("."),
+            },
+            _ => path,
+        };
+        Ok(rustix::fs::access(path, rustix::fs::Access::WRITE_OK)?)
     }
 }
 
@@ -81,5 +140,47 @@ impl Loader for Pretended {
             .collect();
         names.dedup();
         if names.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(names) }
+    }
+
+    fn find(&self, path: &Path) -> io::Result<()> {
+        match self.files.keys().any(|file| file.starts_with(path)) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn may_append(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_text_is_told_with_its_place() {
+        let error = read_text(&b"a\n\xc3\xb6b\xff"[..]).expect_err("not text");
+        assert_eq!(error.to_string(), "line 2, column 3 is not text in UTF-8");
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_not_read_to_its_end() {
+        let error = read_text(io::repeat(b' ')).expect_err("too large");
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn only_regular_files_are_read() {
+        let error = Machine.read(Path::new("/dev/zero")).expect_err("no file");
+        assert_eq!(error.to_string(), "it is not a regular file");
+    }
+
+    #[test]
+    fn a_log_needs_a_folder() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        assert!(Machine.may_append(&here.join("access.log")).is_ok());
+        assert!(Machine.may_append(here).is_err());
+        assert!(Machine.may_append(&here.join("none/access.log")).is_err());
     }
 }

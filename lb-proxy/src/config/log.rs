@@ -1,9 +1,11 @@
 //! `[log]`
 
-use std::path::Path;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{
+    diagnostic::Diagnostic,
     diagnostics::Diagnostics,
+    loader::Loader,
     reader::{Table, Text, Value, code_list, did_you_mean},
 };
 use crate::{AccessLogSettings, LogFormat, LogTarget, TemplateError};
@@ -18,18 +20,53 @@ pub struct Log {
 }
 
 /// Reads `[log]`.
-pub(super) fn read_log(table: Option<Table<'_>>, out: &Diagnostics) -> Log {
+pub(super) fn read_log(table: Option<Table<'_>>, loader: &dyn Loader, out: &Diagnostics) -> Log {
     let Some(mut table) = table else { return Log::default() };
-    let access = table.take("access").and_then(|access| read_access(access, out));
-    let level = table.take_str("level").map(|level| level.as_str().into());
+    let access = table.take("access").and_then(|access| read_access(access, loader, out));
+    let level = table.take_str("level").filter(check_level).map(|level| level.as_str().into());
     table.finish();
     Log { access, level }
 }
 
-fn read_access(value: Value<'_>, out: &Diagnostics) -> Option<AccessLogSettings> {
-    if value.is_text() {
-        // The only word there is.
-        return value.word().and(None);
+/// Why a text is no filter for what is told on stderr; `None` if it is one.
+///
+/// A word alone has to be a level: taken as the name of a module, as tracing takes
+/// it, a misspelt level would switch all logs off.
+#[must_use]
+pub fn level_problem(filter: &str) -> Option<String> {
+    for part in filter.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        if part.parse::<LevelFilter>().is_err() && !part.contains(['=', '[']) {
+            return Some(format!("`{part}` is not a level"));
+        }
+    }
+    if filter.trim().is_empty() {
+        return Some("it is empty".to_owned());
+    }
+    EnvFilter::try_new(filter).err().map(|error| error.to_string())
+}
+
+fn check_level(text: &Text<'_>) -> bool {
+    let Some(problem) = level_problem(text.as_str()) else { return true };
+    let error = text.error(format!("`{}` is not a filter", text.path()), problem);
+    text.report(match did_you_mean(text.as_str(), LEVELS) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error.help(format!(
+            "levels: {}; or parts with their own, as `info,lb_proxy=debug`",
+            code_list(LEVELS)
+        )),
+    });
+    false
+}
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+fn read_access(
+    value: Value<'_>,
+    loader: &dyn Loader,
+    out: &Diagnostics,
+) -> Option<AccessLogSettings> {
+    if value.is_off() {
+        return None;
     }
     if !value.is_table() {
         out.push(
@@ -41,7 +78,7 @@ fn read_access(value: Value<'_>, out: &Diagnostics) -> Option<AccessLogSettings>
     }
     let mut table = value.into_table()?;
     let mut settings = AccessLogSettings::default();
-    if let Some(to) = table.take_str("to").and_then(|to| read_target(&to)) {
+    if let Some(to) = table.take_str("to").and_then(|to| read_target(&to, loader, out)) {
         settings.to = to;
     }
     if let Some(format) = table.take_str("format").and_then(|format| read_format(&format)) {
@@ -53,12 +90,24 @@ fn read_access(value: Value<'_>, out: &Diagnostics) -> Option<AccessLogSettings>
     Some(settings)
 }
 
-fn read_target(text: &Text<'_>) -> Option<LogTarget> {
+fn read_target(text: &Text<'_>, loader: &dyn Loader, out: &Diagnostics) -> Option<LogTarget> {
     match text.as_str() {
         "stdout" => Some(LogTarget::Stdout),
         "stderr" => Some(LogTarget::Stderr),
         // A word without a slash is rather a misspelt one of the two.
-        path if path.contains('/') => Some(LogTarget::File(Path::new(path).to_owned())),
+        path if path.contains('/') => {
+            let path = out.beside(&text.span(), path);
+            if let Err(error) = loader.may_append(&path) {
+                let message = format!("the access log `{}` cannot be written", path.display());
+                out.push(
+                    Diagnostic::warning(message)
+                        .at(text.span(), error.to_string())
+                        .key(text.path())
+                        .help("nothing starts with a log that cannot be opened"),
+                );
+            }
+            Some(LogTarget::File(path))
+        }
         other => {
             let error = text.error(
                 format!("`{other}` is nowhere to log to"),

@@ -17,6 +17,7 @@ mod condition;
 mod diagnostic;
 mod diagnostics;
 mod discover;
+mod effective;
 mod expand;
 mod files;
 mod health;
@@ -39,6 +40,7 @@ mod sticky;
 mod strategy;
 mod syntax;
 mod timeouts;
+mod unreachable;
 
 use std::num::NonZeroUsize;
 
@@ -56,15 +58,17 @@ pub use self::{
     diagnostics::{Diagnostics, Position},
     discover::{Allow, Discover, DiscoverFrom},
     listener::Listener,
-    loader::{Loader, Machine, NotText, Pretended},
-    log::Log,
+    loader::{Loader, Machine, NotText, Pretended, read_text},
+    log::{Log, level_problem},
     names::name_problem,
-    reader::Setting,
+    reader::{Setting, did_you_mean},
     schema::schema,
+    sticky::cookie_problem,
     strategy::{Strategy, find_strategy},
 };
 use self::{
     cluster::{ClusterContext, read_clusters, read_defaults},
+    effective::correct_defaults,
     expand::{Hole, expand_document},
     files::{File, read_files},
     keys::TOP,
@@ -163,7 +167,11 @@ impl Config {
         let documents: Vec<Document<'_>> =
             files.iter().map(|file| Document::parse(file, loader)).collect();
         let layers = documents.iter().map(|one| (one.document.get_ref(), one.file.base));
-        settings_of(Table::root(layers, &TOP, &out), &out)
+        let mut settings = settings_of(Table::root(layers, &TOP, &out), &out);
+        if let (Some(config), _) = Self::parse(name, text, loader) {
+            correct_defaults(&mut settings, &config);
+        }
+        settings
     }
 
     fn read(mut file: Table<'_>, loader: &dyn Loader, out: &Diagnostics) -> Self {
@@ -195,7 +203,7 @@ impl Config {
             warn_unused(&names, &raw_routes, out);
         }
         warn_shared_cookies(&clusters, &names, out);
-        let log = read_log(file.take_table("log"), out);
+        let log = read_log(file.take_table("log"), loader, out);
         file.finish();
         Self { workers, listeners, routes, clusters, log }
     }

@@ -45,6 +45,9 @@ const FAIL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads `slow_start`: a duration, or a table.
 pub(super) fn read_slow_start(value: Value<'_>) -> Option<SlowStart> {
+    if value.is_off() {
+        return None;
+    }
     if !value.is_table() {
         return value.duration(Duration::from_nanos(1)).map(SlowStart::over);
     }

@@ -11,18 +11,19 @@ use super::{
     diagnostic::Diagnostic,
     diagnostics::Diagnostics,
     reader::{Table, Text, Value, code_list, did_you_mean},
+    unreachable::report_unreachable,
 };
-use crate::{Condition, HostPattern, PathPattern, Route, RouteTable};
+use crate::{HostPattern, PathPattern, Route};
 
 /// A route whose cluster was not looked up yet.
 #[derive(Debug)]
 pub(super) struct RawRoute<'a> {
     /// Without its cluster.
-    route: Route,
+    pub(super) route: Route,
     /// What to underline when the path is meant: the path, or the route without one.
-    path_span: Range<usize>,
+    pub(super) path_span: Range<usize>,
     /// The full name of the path's key.
-    key: String,
+    pub(super) key: String,
     to: Destination<'a>,
 }
 
@@ -66,9 +67,13 @@ pub(super) fn read_routes<'a>(
 
 fn read_route<'a>(mut table: Table<'a>, out: &Diagnostics) -> Option<RawRoute<'a>> {
     let name = table.take_str("name");
-    let host = match table.take_str("host") {
+    let host = match table.take("host") {
         None => Some(HostPattern::Any),
-        Some(text) => read_host(&text),
+        Some(list) if list.is_list() => {
+            out.push(list.error("must be one host", "a list").help("write a route for each host"));
+            None
+        }
+        Some(host) => host.text().and_then(|text| read_host(&text)),
     };
     let path = read_pattern(&mut table);
     let strip = read_strip(&mut table, path.as_ref());
@@ -145,13 +150,20 @@ fn read_pattern(table: &mut Table<'_>) -> Option<PlacedPattern> {
     let either = slash.clone().and_then(Value::word).is_some();
     let mut several = given.iter().flatten();
     if let (Some(first), Some(second)) = (several.next(), several.next()) {
-        table.report(
-            Diagnostic::error(format!("`{}` has two patterns for its path", table.path()))
+        let (count, third) = match several.next() {
+            Some(third) => ("three", Some(third)),
+            None => ("two", None),
+        };
+        let found =
+            Diagnostic::error(format!("`{}` has {count} patterns for its path", table.path()))
                 .at(second.key_span(), "the second one")
                 .related(first.key_span(), "the first one")
                 .key(second.path())
-                .help("write a route for each"),
-        );
+                .help("write a route for each");
+        table.report(match third {
+            Some(third) => found.related(third.key_span(), "the third one"),
+            None => found,
+        });
         return None;
     }
     let [path, exact, regex] = given;
@@ -252,7 +264,10 @@ fn path_problem(path: &str) -> Option<(&'static str, String)> {
         return Some(("only the path of a request is matched", "leave out the query".to_owned()));
     }
     if path.split('/').any(|part| part == "." || part == "..") {
-        return Some(("`.` and `..` are not resolved", "write the path they lead to".to_owned()));
+        return Some((
+            "`.` and `..` are resolved before it is compared",
+            "write the path they lead to".to_owned(),
+        ));
     }
     if bad_escape(path) {
         let help = "a percent sign itself is sent as `%25`".to_owned();
@@ -289,8 +304,7 @@ pub(super) fn link_routes(
     named: &[&str],
     out: &Diagnostics,
 ) -> Vec<Route> {
-    report_shadowed(raw, out);
-    report_late_expressions(raw, out);
+    report_unreachable(raw, out);
     let mut routes = Vec::new();
     for route in raw {
         let name = match &route.to {
@@ -312,67 +326,6 @@ pub(super) fn link_routes(
     routes
 }
 
-fn report_shadowed(raw: &[RawRoute<'_>], out: &Diagnostics) {
-    // The table sorts routes and gives them back by value: a number leads back.
-    let numbered =
-        |(number, raw): (usize, &RawRoute<'_>)| Route { cluster: number, ..raw.route.clone() };
-    let table = RouteTable::new(raw.iter().enumerate().map(numbered).collect());
-    for (route, by) in table.shadowed() {
-        let (route, by) = (&raw[route.cluster], &raw[by.cluster]);
-        let host = match &route.route.host {
-            HostPattern::Any => String::new(),
-            host => format!(" of the host `{host}`"),
-        };
-        out.push(
-            Diagnostic::error(format!("two routes for the path `{}`{host}", route.route.path))
-                .at(route.path_span.clone(), "no request would ever come here")
-                .related(by.path_span.clone(), "already matched by this route")
-                .key(&route.key),
-        );
-    }
-}
-
-/// Prefixes are tried before expressions: one whose beginning is below a prefix
-/// without conditions is never asked.
-fn report_late_expressions(raw: &[RawRoute<'_>], out: &Diagnostics) {
-    for late in raw {
-        let PathPattern::Regex(regex) = &late.route.path else { continue };
-        let beginning = literal_beginning(regex.as_str());
-        let covers = |other: &&RawRoute<'_>| {
-            let PathPattern::Prefix(prefix) = &other.route.path else { return false };
-            let below = prefix.strip_suffix('/').unwrap_or(prefix);
-            !below.is_empty()
-                && other.route.when == Condition::Always
-                && other.route.host == late.route.host
-                && beginning.strip_prefix(below).is_some_and(|rest| rest.starts_with('/'))
-        };
-        if let Some(by) = raw.iter().find(covers) {
-            out.push(
-                Diagnostic::error(format!("no path comes to the expression `{regex}`"))
-                    .at(late.path_span.clone(), "no request would ever come here")
-                    .related(by.path_span.clone(), "already matched by this route")
-                    .key(&late.key)
-                    .help("prefixes are tried before expressions: write the prefix as `regex` too"),
-            );
-        }
-    }
-}
-
-/// What every path begins with that an anchored expression matches; nothing where
-/// that takes more than a glance.
-fn literal_beginning(regex: &str) -> &str {
-    let Some(anchored) = regex.strip_prefix('^').filter(|rest| !rest.contains('|')) else {
-        return "";
-    };
-    let end = anchored.find(|c: char| "\\.+*?()[]{}^$".contains(c)).unwrap_or(anchored.len());
-    let (literal, rest) = anchored.split_at(end);
-    match rest.starts_with(['*', '?', '{']) {
-        // The last character may be missing.
-        true => literal.char_indices().next_back().map_or("", |(last, _)| &literal[..last]),
-        false => literal,
-    }
-}
-
 fn unknown_cluster(to: &Text<'_>, named: &[&str]) -> Diagnostic {
     let error = to
         .error(format!("route points to unknown cluster `{}`", to.as_str()), "no such cluster")
@@ -388,24 +341,4 @@ fn unknown_cluster(to: &Text<'_>, named: &[&str]) -> Diagnostic {
         Some(name) => format!("{list}; did you mean `{name}`?"),
         None => list,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_beginning_of_an_expression_is_what_every_match_begins_with() {
-        for (regex, beginning) in [
-            ("^/files/[0-9]+$", "/files/"),
-            ("^/a$", "/a"),
-            ("^/ab?", "/a"),
-            ("^/ab+", "/ab"),
-            ("/files/", ""),
-            ("^/a|/b", ""),
-            ("^", ""),
-        ] {
-            assert_eq!(literal_beginning(regex), beginning, "{regex}");
-        }
-    }
 }

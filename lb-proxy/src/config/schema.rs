@@ -98,7 +98,7 @@ fn value(shape: Shape) -> String {
                 format_args!("{{ \"type\": \"string\", \"pattern\": \"{VARIABLE}\" }}")
             )
         }
-        Shape::Duration => pattern("^\\\\s*([0-9]+(d|h|m|s|ms|us)\\\\s*)+$"),
+        Shape::Duration => pattern("^\\\\s*([0-9]+(d|h|m|s|ms|us))+\\\\s*$"),
         Shape::Size => pattern("^\\\\s*[0-9]+\\\\s*([KMGT]i?)?B\\\\s*$"),
         Shape::Share => pattern("^\\\\s*[0-9.]+\\\\s*%\\\\s*$"),
         Shape::Boolean => "{ \"type\": \"boolean\" }".to_owned(),
@@ -129,3 +129,6 @@ pub(super) fn every_key() -> Vec<(&'static Section, &'static Key)> {
     let keys = |section: &'static Section| section.keys.iter().map(move |key| (section, key));
     sections.into_values().flat_map(keys).collect()
 }
+
+#[cfg(test)]
+mod tests;

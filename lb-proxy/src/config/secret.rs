@@ -3,8 +3,6 @@
 //! A secret is never part of a diagnostic, a description or the effective
 //! configuration.
 
-use std::path::Path;
-
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{
@@ -64,8 +62,7 @@ fn read_text(value: Value<'_>, loader: &dyn Loader, out: &Diagnostics) -> Option
     table.finish();
     match (file, variable) {
         (Some(file), None) => {
-            let folder = Path::new(out.position(file.span().start).file).parent();
-            let path = folder.unwrap_or_else(|| Path::new("")).join(file.as_str());
+            let path = out.beside(&file.span(), file.as_str());
             let text = loader.read(&path);
             if let Err(error) = &text {
                 let message = format!("cannot read the key `{}`", path.display());

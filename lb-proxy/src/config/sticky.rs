@@ -1,6 +1,6 @@
 //! `sticky`: the cookie that binds a client to a backend.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use super::{
     diagnostic::Diagnostic,
@@ -40,7 +40,7 @@ pub(super) fn read_sticky(
     let (key, keys) = (table.take("key"), table.take("keys"));
     let keys_given = key.as_ref().or(keys.as_ref()).map(Value::key_span);
     settings.keys = read_keys(key, keys, loader, out);
-    settings.ttl = table.take_duration("ttl");
+    settings.ttl = table.take("ttl").filter(|ttl| !ttl.is_off()).and_then(read_ttl);
     if let Some(path) = table.take_str("path").filter(|path| check_attribute(path, '/')) {
         settings.path = path.as_str().into();
     }
@@ -64,6 +64,17 @@ pub(super) fn read_sticky(
     Some(Sticky { settings, place })
 }
 
+/// `Max-Age` counts in seconds, and less than one would be none at all.
+fn read_ttl(value: Value<'_>) -> Option<Duration> {
+    let place = value.clone();
+    let ttl = value.duration(Duration::from_nanos(1))?;
+    if ttl < Duration::from_secs(1) {
+        place.wrong("must be at least 1s", "browsers count in seconds");
+        return None;
+    }
+    Some(ttl)
+}
+
 fn read_keys(
     key: Option<Value<'_>>,
     keys: Option<Value<'_>>,
@@ -79,7 +90,12 @@ fn read_keys(
                 .help("the first of `keys` is used, all of them are accepted"),
         );
     }
-    let several = keys.and_then(|keys| keys.list(None)).unwrap_or_default();
+    let whole = keys.clone();
+    let several = keys.and_then(|keys| keys.list(None));
+    if let (Some([]), Some(whole)) = (several.as_deref(), whole) {
+        out.push(whole.error("must not be empty", "anybody can guess the key used otherwise"));
+    }
+    let several = several.unwrap_or_default();
     key.into_iter().chain(several).filter_map(|key| read_key(&key, loader, out)).collect()
 }
 
@@ -145,20 +161,23 @@ impl Judge<'_> {
     }
 }
 
-/// Whether it is a token (RFC 6265, section 4.1.1).
-fn check_cookie(text: &Text<'_>) -> bool {
+/// Why a text is not the name of a cookie, which is a token (RFC 6265, section
+/// 4.1.1); `None` if it is one.
+#[must_use]
+pub fn cookie_problem(name: &str) -> Option<String> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let name = text.as_str();
-    let good = !name.is_empty() && name.bytes().all(is_token);
-    if !good {
-        let odd = name.chars().find(|c| !u8::try_from(*c).is_ok_and(is_token));
-        let label = odd.map_or_else(
-            || "it is empty".to_owned(),
-            |odd| format!("`{}` cannot stand in the name of a cookie", odd.escape_debug()),
-        );
-        text.report(text.error(format!("`{name}` is not the name of a cookie"), label));
+    match name.chars().find(|c| !u8::try_from(*c).is_ok_and(is_token)) {
+        _ if name.is_empty() => Some("it is empty".to_owned()),
+        Some(odd) => Some(format!("`{}` cannot stand in the name of a cookie", odd.escape_debug())),
+        None => None,
     }
-    good
+}
+
+fn check_cookie(text: &Text<'_>) -> bool {
+    let name = text.as_str();
+    let Some(problem) = cookie_problem(name) else { return true };
+    text.report(text.error(format!("`{name}` is not the name of a cookie"), problem));
+    false
 }
 
 fn check_attribute(text: &Text<'_>, first: char) -> bool {

@@ -45,6 +45,10 @@ pub(super) fn report_syntax(
         let span = error.span().unwrap_or(0..0);
         let found = Diagnostic::error("this is not TOML")
             .at(base + span.start..base + span.end, error.message());
+        if let Some(key) = key_with_colon(text, start(error)) {
+            out.push(found.help(format!("a value follows `=`: write `{key} = …`")));
+            break;
+        }
         if !is_in_a_value(error) {
             out.push(found);
             break;
@@ -60,6 +64,15 @@ pub(super) fn report_syntax(
 fn is_in_a_value(error: &Error) -> bool {
     let message = error.message();
     message.starts_with("invalid ") || message.starts_with("string values must be quoted")
+}
+
+/// The key of a line that is written as in YAML or JSON.
+fn key_with_colon(text: &str, at: usize) -> Option<&str> {
+    let start = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+    let (key, _) = text[start..].lines().next()?.split_once(':')?;
+    let key = key.trim().trim_matches('"');
+    let is_key = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    (!key.is_empty() && key.chars().all(is_key)).then_some(key)
 }
 
 /// The word around a mistake, if it looks like a text without its quotes.

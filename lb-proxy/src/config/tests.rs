@@ -10,7 +10,6 @@ use std::{
 };
 
 use lb_core::{cluster::Passive, strategy::StrategyKind};
-use regex::Regex;
 use toml::de::DeValue;
 
 use super::{
@@ -24,7 +23,7 @@ fn parse_good(text: &str) -> Config {
     config.expect("a file without errors has a configuration")
 }
 
-fn broken_files() -> Vec<PathBuf> {
+pub(super) fn broken_files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken");
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .expect("the folder of broken files")
@@ -58,8 +57,8 @@ fn every_broken_file_prints_what_is_kept_beside_it() {
 }
 
 /// Files whose findings may be about no key.
-const SYNTAX: [&str; 4] =
-    ["syntax.toml", "unclosed_table.toml", "unclosed_list.toml", "quotes.toml"];
+const SYNTAX: [&str; 5] =
+    ["yaml.toml", "syntax.toml", "unclosed_table.toml", "unclosed_list.toml", "quotes.toml"];
 
 /// A world with the variables and files of the shipped files.
 fn world() -> Pretended {
@@ -73,14 +72,14 @@ fn world() -> Pretended {
         ("DYNAMIC_APP_2", "10.0.0.4:3000"),
         ("SESSION_KEY", key),
     ];
-    let files = [("web.key", key), ("conf.d/extra.toml", "")];
+    let files = [("web.key", key), ("conf.d/extra.toml", ""), ("nodes/n1", "")];
     Pretended {
         variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         files: files.map(|(name, text)| (name.into(), text.to_owned())).into(),
     }
 }
 
-fn full() -> String {
+pub(super) fn full() -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/full.toml");
     fs::read_to_string(file).expect("the file with every key")
 }
@@ -104,6 +103,74 @@ fn a_file_with_every_key_is_read_without_a_word() {
     assert!(short.health.is_none(), "a part of a check checks nobody");
     assert_eq!(web.discover.len(), 2);
     assert_eq!(config.log.access.as_ref().map(|log| log.sample), Some(12.5));
+}
+
+/// Every field of what a file comes to, so that no key can lose its meaning unseen.
+#[test]
+fn what_every_key_means_is_kept_beside_its_file() {
+    for name in ["full", "sparse"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let text = fs::read_to_string(folder.join(format!("{name}.toml"))).expect(name);
+        let (config, found) = Config::parse("x.toml", &text, &world());
+        let config = config.unwrap_or_else(|| panic!("{}", found.render(false)));
+        let now = format!("{config:#?}\n");
+        let beside = folder.join(format!("{name}.expected"));
+        if std::env::var_os("UPDATE_EXPECTED").is_some() {
+            fs::write(&beside, &now).expect(name);
+        }
+        let kept = fs::read_to_string(&beside).unwrap_or_default();
+        let differs = kept.lines().zip(now.lines()).find(|(kept, now)| kept != now);
+        assert!(kept == now, "{name}: {differs:?}; UPDATE_EXPECTED=1 writes it anew");
+    }
+}
+
+#[test]
+fn the_values_that_are_shown_are_those_that_hold() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sparse.toml");
+    let text = fs::read_to_string(file).expect("a readable file");
+    let settings = Config::settings("x.toml", &text, &world());
+    let value = |key: &str| {
+        settings.iter().find(|setting| setting.key == key).map(|setting| setting.value.as_str())
+    };
+    for (key, shown) in [
+        ("limits.target", Some("\"8KiB\"")),
+        ("cluster.checked.health.timeout", Some("\"500ms\"")),
+        ("cluster.checked.health.path", Some("\"/healthz\"")),
+        ("cluster.sources.health.timeout", Some("\"1s\"")),
+        ("cluster.sources.health.expect", None),
+        ("cluster.bound.strategy", Some("\"maglev\"")),
+        ("cluster.bound.strategy.bounded_load", Some("1.25")),
+        ("cluster.plain.strategy.bounded_load", None),
+        ("cluster.plain.retry", None),
+        ("cluster.plain.retry.attempts", Some("2")),
+        ("route[0].path", Some("\"/\"")),
+        ("route[2].path", None),
+        ("route[3].path", None),
+        ("route[2].name", Some("\"*.example.org= /checked\"")),
+    ] {
+        assert_eq!(value(key), shown, "{key}");
+    }
+    let settings = Config::settings("x.toml", "to = [\"a:1\"]", &world());
+    assert!(settings.iter().any(|setting| setting.key == "defaults.timeout.connect"));
+    assert!(settings.iter().all(|setting| setting.value != "{}"), "{settings:?}");
+}
+
+#[test]
+fn keys_of_a_file_are_those_that_are_used() {
+    let key = |byte: u8| [byte; 16];
+    let world = Pretended {
+        variables: [("ONE", "AQEBAQEBAQEBAQEBAQEBAQ=="), ("TWO", "AgICAgICAgICAgICAgICAg==")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        ..Pretended::default()
+    };
+    let text = "[[route]]\nto = \"a\"\n[cluster.a]\nbackends = []\n\
+                strategy = { name = \"maglev\", secret = { env = \"TWO\" } }\n\
+                sticky = { cookie = \"A\", keys = [{ env = \"TWO\" }, { env = \"ONE\" }] }\n";
+    let (config, found) = Config::parse("x.toml", text, &world);
+    let cluster = &config.unwrap_or_else(|| panic!("{}", found.render(false))).clusters[0];
+    assert_eq!(cluster.sticky.as_ref().map(|one| &*one.keys), Some(&[key(2), key(1)][..]));
+    assert_eq!(cluster.strategy.options.secret, Some(lb_core::hash::Secret::new(key(2))));
 }
 
 #[test]
@@ -173,18 +240,6 @@ fn see_value(shape: Shape, value: &DeValue<'_>, seen: &mut BTreeSet<(&'static st
 }
 
 #[test]
-fn the_shipped_schema_is_that_of_the_reader() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/lb.schema.json");
-    let now = schema::schema();
-    serde_json::from_str::<serde_json::Value>(&now).expect("a schema is JSON");
-    if std::env::var_os("UPDATE_EXPECTED").is_some() {
-        fs::write(&file, &now).expect("docs/lb.schema.json");
-    }
-    let shipped = fs::read_to_string(&file).unwrap_or_default();
-    assert!(shipped == now, "docs/lb.schema.json is not current: run with UPDATE_EXPECTED=1");
-}
-
-#[test]
 fn every_key_is_documented() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
     let text = fs::read_to_string(file).expect("the reference");
@@ -202,7 +257,7 @@ fn every_key_is_documented() {
     assert_eq!(missing, BTreeSet::new());
 }
 
-fn examples() -> Vec<PathBuf> {
+pub(super) fn examples() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/configs");
     let files = fs::read_dir(folder).expect("the examples");
     let files = files.map(|entry| entry.expect("a readable entry").path());
@@ -222,111 +277,6 @@ fn every_example_is_taken_without_a_warning() {
         assert_eq!(found.count(Severity::Warning), 0, "{}", found.render(false));
         assert!(config.is_some(), "{}", found.render(false));
     }
-}
-
-#[test]
-fn every_example_is_valid_by_the_schema() {
-    let schema: serde_json::Value = serde_json::from_str(&schema::schema()).expect("JSON");
-    let texts = examples().into_iter().map(|file| fs::read_to_string(file).expect("an example"));
-    for text in texts.chain([full()]) {
-        let (document, _) = DeTable::parse_recoverable(&text);
-        let value = DeValue::Table(document.into_inner());
-        if let Err(reason) = validate(&value, &schema, &schema) {
-            panic!("{reason}\n{text}");
-        }
-    }
-}
-
-#[test]
-fn the_schema_refuses_what_the_reader_refuses() {
-    let schema: serde_json::Value = serde_json::from_str(&schema::schema()).expect("JSON");
-    for text in [
-        "workerz = 1",
-        "workers = 0",
-        "workers = \"2\"",
-        "timeout.header = 5",
-        "timeout.header = \"5 parsecs\"",
-        "[[route]]\npath = \"/\"",
-        "[cluster.web]\nbackend = []",
-        "[cluster.web]\nretry.methods = \"all\"",
-    ] {
-        let (document, _) = DeTable::parse_recoverable(text);
-        let value = DeValue::Table(document.into_inner());
-        assert!(validate(&value, &schema, &schema).is_err(), "{text}");
-    }
-}
-
-/// As much of JSON Schema as the schema uses.
-fn validate(
-    value: &DeValue<'_>,
-    schema: &serde_json::Value,
-    root: &serde_json::Value,
-) -> Result<(), String> {
-    if let Some(name) = schema["$ref"].as_str() {
-        let section = name.strip_prefix("#/$defs/").and_then(|name| root["$defs"].get(name));
-        validate(value, section.expect(name), root)?;
-    }
-    if let Some(alternatives) = schema["anyOf"].as_array() {
-        let errors: Vec<String> =
-            alternatives.iter().map_while(|schema| validate(value, schema, root).err()).collect();
-        if errors.len() == alternatives.len() {
-            return Err(errors.join(" / "));
-        }
-    }
-    if let Some(words) = schema["enum"].as_array()
-        && !words.iter().any(|word| word.as_str() == value.as_str())
-    {
-        return Err(format!("{value:?} is none of {words:?}"));
-    }
-    let is_type = match schema["type"].as_str() {
-        None => true,
-        Some("string") => value.is_str(),
-        Some("boolean") => value.is_bool(),
-        Some("integer") => value.is_integer(),
-        Some("number") => value.is_integer() || value.is_float(),
-        Some("array") => value.is_array(),
-        Some("object") => value.is_table(),
-        Some(other) => panic!("unknown type {other}"),
-    };
-    if !is_type {
-        return Err(format!("{} instead of {}", value.type_str(), schema["type"]));
-    }
-    if let (Some(pattern), Some(text)) = (schema["pattern"].as_str(), value.as_str())
-        && !Regex::new(pattern).expect(pattern).is_match(text)
-    {
-        return Err(format!("{text:?} does not fit {pattern}"));
-    }
-    let number = match value {
-        DeValue::Integer(number) => number.as_str().parse::<f64>().ok(),
-        DeValue::Float(number) => number.as_str().parse::<f64>().ok(),
-        _ => None,
-    };
-    if let (Some(number), Some(least), Some(most)) =
-        (number, schema["minimum"].as_f64(), schema["maximum"].as_f64())
-        && !(least..=most).contains(&number)
-    {
-        return Err(format!("{number} is not within {least} and {most}"));
-    }
-    if let (DeValue::Array(items), Some(schema)) = (value, schema.get("items")) {
-        items.iter().try_for_each(|item| validate(item.get_ref(), schema, root))?;
-    }
-    let DeValue::Table(table) = value else { return Ok(()) };
-    for name in schema["required"].as_array().into_iter().flatten() {
-        if !table.contains_key(name.as_str().expect("a name")) {
-            return Err(format!("{name} is missing"));
-        }
-    }
-    for (name, value) in table {
-        let others = &schema["additionalProperties"];
-        match schema["properties"].get(&**name.get_ref()) {
-            Some(schema) => validate(value.get_ref(), schema, root)
-                .map_err(|reason| format!("{}: {reason}", name.get_ref()))?,
-            None if *others == false => return Err(format!("unknown key {}", name.get_ref())),
-            None if others.is_object() => validate(value.get_ref(), others, root)?,
-            None => {}
-        }
-    }
-    Ok(())
 }
 
 #[test]
@@ -581,6 +531,12 @@ fn suspicious_settings_are_warned_of() {
              b = { backends = [\"a:1\"], sticky = { cookie = \"A\" } }\n",
             "two clusters use the cookie `A`",
         ),
+        ("to = []\n[cluster.a]\ndiscover = { file = \"node/\" }", "there is no `node/`"),
+        ("to = []\n[cluster.a]\ndiscover = { env = \"NODE\" }", "`NODE` is not set"),
+        (
+            "to = []\n[cluster.a]\ndiscover = { env = \"KEY\" }",
+            "in `KEY` is not the address of a backend",
+        ),
         ("include = \"conf.d/*.conf\"\nto = [\"a:1\"]", "includes nothing"),
         (
             "[[route]]\nto = \"a\"\n[cluster]\na.backends = [\"a:1\"]\nb.backends = [\"b:1\"]",
@@ -592,6 +548,64 @@ fn suspicious_settings_are_warned_of() {
         found.make_strict();
         assert!(found.has_errors(), "{warning}");
     }
+}
+
+#[test]
+fn what_defaults_switch_on_a_cluster_switches_off() {
+    let config = parse_good(
+        r#"
+        [defaults]
+        sticky = { cookie = "A", ttl = "1h" }
+        health = { tcp = true, interval = "7s" }
+        slow_start = "10s"
+        timeout = { total = "60s", per_try = "40s" }
+        [[route]]
+        to = "off"
+        [[route]]
+        path = "/asked"
+        to = "asked"
+        [cluster.off]
+        sticky = "off"
+        health = "off"
+        slow_start = "off"
+        timeout = { total = "off", per_try = "off" }
+        backends = []
+        [cluster.asked]
+        sticky = { cookie = "B", ttl = "off" }
+        health = { path = "/healthz" }
+        backends = []
+        "#,
+    );
+    let [off, asked] = &*config.clusters else { panic!("two clusters") };
+    assert!(off.sticky.is_none() && off.health.is_none() && off.policy.slow_start.is_none());
+    assert_eq!((off.timeouts.total, off.timeouts.per_try), (None, None));
+    assert!(asked.policy.slow_start.is_some());
+    assert_eq!(asked.sticky.as_ref().and_then(|sticky| sticky.ttl), None);
+    let health = asked.health.as_ref().expect("a check");
+    assert!(matches!(health.kind, crate::CheckKind::Http(_)), "the cluster's own word counts");
+    assert_eq!(health.interval, Duration::from_secs(7));
+}
+
+#[test]
+fn paths_are_relative_to_the_file_that_names_them() {
+    let key = "AAECAwQFBgcICQoLDA0ODw==";
+    let (config, found) = found_with(
+        "include = \"sub/a.toml\"",
+        &[
+            (
+                "etc/sub/a.toml",
+                "log.access.to = \"./a.log\"\n[[route]]\nto = \"a\"\n[cluster.a]\n\
+                 sticky = { cookie = \"A\", key = { file = \"a.key\" } }\n\
+                 discover = { file = \"nodes\" }\n",
+            ),
+            ("etc/sub/a.key", key),
+            ("etc/sub/nodes/n1", ""),
+        ],
+    );
+    let config = config.expect(&found);
+    let to = config.log.access.map(|access| access.to);
+    assert_eq!(to, Some(crate::LogTarget::File("etc/sub/./a.log".into())));
+    assert_eq!(config.clusters[0].discover[0].from, DiscoverFrom::File("etc/sub/nodes".into()));
 }
 
 #[test]

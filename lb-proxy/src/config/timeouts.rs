@@ -49,7 +49,7 @@ pub(super) fn read_cluster_timeouts(table: Option<Table<'_>>) -> ClusterTimeouts
 type Placed = (Duration, (Range<usize>, String));
 
 fn take_placed(table: &mut Table<'_>, key: &'static str) -> Option<Placed> {
-    let value = table.take(key)?;
+    let value = table.take(key).filter(|value| !value.is_off())?;
     let place = (value.span(), value.path().to_owned());
     Some((value.duration(Duration::from_nanos(1))?, place))
 }

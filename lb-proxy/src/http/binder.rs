@@ -17,7 +17,7 @@ use bytes::Bytes;
 use cookie::Cookie;
 use http::{HeaderMap, HeaderValue, Uri, header};
 use lb_core::{
-    Lease, UnixTime,
+    Cluster, Lease, UnixTime,
     backend::IncarnationId,
     cluster::Snapshot,
     sticky::{Format, Sticky, apache},
@@ -26,12 +26,26 @@ use lb_core::{
 
 use super::sticky::{SameSite, StickySettings, StickyValue};
 
-/// A [`Binding`] that outlives the headers it was read from.
+/// To which backend a client says it is bound: a [`Binding`] that outlives the headers
+/// it was read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Bound {
+#[non_exhaustive]
+pub enum Bound {
+    /// The backend of this name.
     Name(Box<str>),
+    /// The backend of this derived route.
     Route(u64),
+    /// Another balancer's cookie, sealed with a key we do not have.
     Key(Box<[u8]>),
+}
+
+/// What the headers of a request say about its binding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Whom the client is bound to, by the first value that says so.
+    pub bound: Option<Bound>,
+    /// Whether it has any cookie of the name.
+    pub has_cookie: bool,
 }
 
 /// What became of a client's binding.
@@ -89,51 +103,48 @@ impl Binder {
     /// Reads what a client says it is bound to, and takes the cookie out where it
     /// is not for the backend. `target` is what the backend will be asked for, and
     /// `finds` says whether there is a backend to a binding.
-    pub(super) fn take(
+    pub(crate) fn take(
         &self,
         target: &Uri,
         headers: &mut HeaderMap,
         now: UnixTime,
         finds: impl Fn(Binding<'_>) -> bool,
     ) -> Option<Bound> {
-        let name = &*self.settings.cookie;
-        if self.settings.value == StickyValue::Name {
-            let target = target.path_and_query().map_or("", |target| target.as_str());
-            let fields = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
-            let route = apache::route(target, fields, name).and_then(|r| str::from_utf8(r).ok());
-            return self.read(headers, route.map(Binding::Name), now, finds).0;
-        }
-        let (bound, is_there) = self.read(headers, None, now, finds);
-        if is_there {
-            remove(headers, name.as_bytes());
+        let target = target.path_and_query().map_or("", |target| target.as_str());
+        let Claim { bound, has_cookie } = self.read(target, headers, now, finds);
+        if has_cookie && self.settings.value != StickyValue::Name {
+            remove(headers, self.settings.cookie.as_bytes());
         }
         bound
     }
 
-    /// What is bound to by `before` or the values of the cookie, and whether there is
-    /// any value. A browser may have several, of other paths or domains, and some from
-    /// long ago: the first that finds a backend counts, and else the first that is good.
+    /// A browser may have several cookies of the name, of other paths or domains, and
+    /// some from long ago: the first that finds a backend counts, and else the first
+    /// that is good.
     fn read(
         &self,
+        target: &str,
         headers: &HeaderMap,
-        before: Option<Binding<'_>>,
         now: UnixTime,
         finds: impl Fn(Binding<'_>) -> bool,
-    ) -> (Option<Bound>, bool) {
-        let name = self.settings.cookie.as_bytes();
-        let fields = headers.get_all(header::COOKIE).iter();
-        let pairs = fields.flat_map(|field| pairs(field.as_bytes()));
-        let mut values = pairs.filter_map(|pair| value_of(pair, name)).peekable();
-        let is_there = values.peek().is_some();
+    ) -> Claim {
+        let name = &*self.settings.cookie;
+        let fields = || headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+        let pairs = fields().flat_map(pairs);
+        let mut values = pairs.filter_map(|pair| value_of(pair, name.as_bytes())).peekable();
+        let has_cookie = values.peek().is_some();
+        let is_apache = self.settings.value == StickyValue::Name;
+        let route = is_apache.then(|| apache::route(target, fields(), name)).flatten();
+        let by_name = route.and_then(|route| str::from_utf8(route).ok()).map(Binding::Name);
         let good = values.filter_map(|value| self.sticky.read(value, now));
-        let mut good = before.into_iter().chain(good);
-        let Some(first) = good.next() else { return (None, is_there) };
+        let mut good = by_name.into_iter().chain(good);
+        let Some(first) = good.next() else { return Claim { bound: None, has_cookie } };
         let found = match good.next() {
             // One is looked for only when somebody is picked.
             None => None,
             Some(second) => [first, second].into_iter().chain(good).find(|good| finds(*good)),
         };
-        (Bound::new(found.unwrap_or(first)), is_there)
+        Claim { bound: Bound::new(found.unwrap_or(first)), has_cookie }
     }
 
     /// Binds the client to the backend that has answered, unless it is.
@@ -202,6 +213,23 @@ impl Binder {
     }
 }
 
+impl StickySettings {
+    /// Reads what a request says in a cluster, as the proxy does. `target` is what its
+    /// backend would be asked for.
+    #[must_use]
+    pub fn read(
+        &self,
+        cluster: &Cluster,
+        target: &str,
+        headers: &HeaderMap,
+        now: UnixTime,
+    ) -> Claim {
+        let snapshot = cluster.snapshot();
+        let finds = |binding: Binding<'_>| is_there(&snapshot, binding);
+        Binder::new(self, cluster.name()).read(target, headers, now, finds)
+    }
+}
+
 impl Bound {
     fn new(binding: Binding<'_>) -> Option<Self> {
         match binding {
@@ -212,7 +240,9 @@ impl Bound {
         }
     }
 
-    pub(super) fn binding(&self) -> Binding<'_> {
+    /// As a pick asks for it.
+    #[must_use]
+    pub fn binding(&self) -> Binding<'_> {
         match self {
             Self::Name(name) => Binding::Name(name),
             Self::Route(route) => Binding::Route(*route),

@@ -12,14 +12,15 @@ pub enum KeyRule {
 
 /// The key of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ClientKey {
+pub struct ClientKey {
     bytes: [u8; 16],
     length: usize,
 }
 
 impl ClientKey {
     /// `client` is the address of whom the request is for.
-    pub(super) fn new(rule: KeyRule, client: IpAddr) -> Self {
+    #[must_use]
+    pub fn new(rule: KeyRule, client: IpAddr) -> Self {
         let KeyRule::ClientIp = rule;
         let mut bytes = [0; 16];
         let length = match client.to_canonical() {
@@ -35,7 +36,9 @@ impl ClientKey {
         Self { bytes, length }
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    /// The bytes to pick by.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 }

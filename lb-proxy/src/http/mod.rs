@@ -5,6 +5,7 @@
 //! | `serve`, `client_io`, `client` | one client connection, its phases and limits |
 //! | `head` | how the pure steps read a message |
 //! | `check`, `route` | may it be forwarded, and where to |
+//! | `arrival` | the same without a connection, for explanations |
 //! | `rewrite` | what a backend sees of it |
 //! | `headers`, `trailers`, `forwarded`, `via`, `request_id` | what is taken away and set on the way |
 //! | `public` | what a backend says about itself, put right on the way back |
@@ -16,6 +17,7 @@
 //! | `status` | answers of our own |
 //! | `records` | what is logged of it |
 
+mod arrival;
 pub(crate) mod attempts;
 pub(crate) mod binder;
 pub(crate) mod body;
@@ -51,6 +53,7 @@ pub(crate) mod via;
 #[cfg(any(all(test, feature = "config"), feature = "fuzz"))]
 pub(crate) mod fuzzing {
     pub(crate) use super::{
+        binder::Binder,
         check::check,
         forwarded::believed,
         headers::{Origin, request_changes},
@@ -58,7 +61,9 @@ pub(crate) mod fuzzing {
     };
 }
 
-pub use key::KeyRule;
+pub use arrival::{Arrival, Refusal};
+pub use binder::{Bound, Claim};
+pub use key::{ClientKey, KeyRule};
 pub(crate) use request_id::RequestIds;
 pub use retry::{RetryOn, RetrySettings};
 pub use route::{

@@ -112,7 +112,7 @@ fn routed<'a>(
 
 /// Whom a request is for. What stands in an absolute target counts, whatever the
 /// header says (RFC 9112, section 3.2.2).
-fn host_of(head: &request::Parts) -> &str {
+pub(super) fn host_of(head: &request::Parts) -> &str {
     match head.target() {
         // A name and a password are not for the backend.
         Target::Absolute { authority, .. } => {

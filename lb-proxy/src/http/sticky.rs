@@ -1,11 +1,11 @@
 //! Cookies that bind a client to a backend.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use lb_core::sticky::Ring;
 
-/// A cluster whose clients stay with their backend.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A cluster whose clients stay with their backend. Its `Debug` form has no keys.
+#[derive(Clone, PartialEq, Eq)]
 pub struct StickySettings {
     /// The name of the cookie.
     pub cookie: Box<str>,
@@ -60,6 +60,36 @@ impl StickySettings {
     }
 }
 
+impl fmt::Debug for StickySettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Taken apart, so that a new field is not forgotten.
+        let Self {
+            cookie,
+            value,
+            keys,
+            ttl,
+            path,
+            domain,
+            secure,
+            http_only,
+            same_site,
+            partitioned,
+        } = self;
+        f.debug_struct("StickySettings")
+            .field("cookie", cookie)
+            .field("value", value)
+            .field("keys", &vec!["…"; keys.len()])
+            .field("ttl", ttl)
+            .field("path", path)
+            .field("domain", domain)
+            .field("secure", secure)
+            .field("http_only", http_only)
+            .field("same_site", same_site)
+            .field("partitioned", partitioned)
+            .finish()
+    }
+}
+
 /// What a sticky cookie says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum StickyValue {
@@ -85,4 +115,16 @@ pub enum SameSite {
     Lax,
     /// `None`; browsers want `Secure` with it.
     None,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_not_printed() {
+        let settings = StickySettings { keys: vec![[77; 16]], ..StickySettings::new("A") };
+        let printed = format!("{settings:?}");
+        assert!(printed.contains("keys: [\"…\"]") && !printed.contains("77"), "{printed}");
+    }
 }

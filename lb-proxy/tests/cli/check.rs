@@ -177,3 +177,13 @@ fn exit_codes_are_documented_in_the_help() {
     assert!(output.status.success());
     assert!(text(&output.stdout).contains("Exit codes:"));
 }
+
+#[test]
+fn effective_values_are_part_of_the_json() {
+    let file = file("to = [\"10.0.0.1:3000\"]\nworkers = 2\n");
+    let output = finish(&mut lb(&["check", "--json", "--print-effective", &file]));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let settings = told["files"][0]["settings"].as_array().expect("a list");
+    let workers = settings.iter().find(|setting| setting["key"] == "workers").expect("workers");
+    assert_eq!((&workers["value"], &workers["line"]), (&"2".into(), &2.into()));
+}

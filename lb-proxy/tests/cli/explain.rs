@@ -94,3 +94,100 @@ fn a_path_with_two_meanings_is_refused_as_it_would_be() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stdout).contains("answer   400"), "{}", text(&output.stdout));
 }
+
+fn json(file: &str, args: &[&str]) -> serde_json::Value {
+    let output = explain(file, &[args, &["--json"]].concat());
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)))
+}
+
+#[test]
+fn cookies_are_read_as_the_proxy_reads_them() {
+    let key = "AAECAwQFBgcICQoLDA0ODw==";
+    let file = file(&format!(
+        "[[route]]\nto = \"a\"\n[cluster.a]\n\
+         sticky = {{ cookie = \"ROUTEID\", value = \"sealed\", key = \"{key}\" }}\n\
+         backends = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n",
+    ));
+    let key = core::array::from_fn(|byte| u8::try_from(byte).expect("small"));
+    let sealed = |key: [u8; 16]| {
+        let ring = lb_core::sticky::Ring::new([key]).expect("a key").for_cluster("a");
+        let format = lb_core::sticky::Format::Sealed { ttl: None };
+        lb_core::sticky::Sticky::new(format, ring)
+            .value("127.0.0.1:9002", lb_core::UnixTime::from_secs(1))
+    };
+    let with = |cookie: &str| {
+        let cookie = format!("Cookie: {cookie}");
+        json(&file, &["GET", "/", "-H", "Host: a", "-H", &cookie])
+    };
+    let good = sealed(key);
+    for cookie in [
+        format!("ROUTEID={good}"),
+        format!("ROUTEID=garbage; ROUTEID={good}"),
+        format!("ROUTEID=\"{good}\""),
+    ] {
+        let told = with(&cookie);
+        assert_eq!(told["backend"]["name"], "127.0.0.1:9002", "{cookie}: {told}");
+        assert_eq!(told["backend"]["reason"], "the cookie names it");
+    }
+    let foreign = with(&format!("ROUTEID={}", sealed([9; 16])));
+    let reason = foreign["backend"]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("a key it does not have"), "{foreign}");
+}
+
+#[test]
+fn no_backend_is_named_where_sources_may_tell_of_others() {
+    let file = file(
+        "[[route]]\nto = \"a\"\n[cluster.a]\nstrategy = \"ip-hash\"\n\
+         backends = [\"127.0.0.1:9001\"]\ndiscover = { env = \"MORE\" }\n",
+    );
+    let output = explain(&file, &["GET", "/", "-H", "Host: a"]);
+    let stdout = text(&output.stdout);
+    assert!(stdout.contains("whoever `ip-hash` finds at the time, among those"), "{stdout}");
+}
+
+#[test]
+fn an_address_counts_however_it_is_written_and_whoever_tells_it() {
+    let file = file(
+        "trusted_proxies = \"10.0.0.0/8\"\n[[route]]\nto = \"a\"\n[cluster.a]\n\
+         strategy = \"maglev\"\nbackends = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n",
+    );
+    for net in 0..8 {
+        let client = format!("192.0.2.{net}");
+        let forwarded = format!("X-Forwarded-For: {client}");
+        let told = |args: &[&str]| {
+            let told = json(&file, &[&["GET", "/", "-H", "Host: a"], args].concat());
+            assert_eq!(told["client"], *client);
+            told["backend"]["name"].clone()
+        };
+        let plain = told(&["--client", &client]);
+        assert_eq!(plain, told(&["--client", &format!("::ffff:{client}")]));
+        assert_eq!(plain, told(&["--client", "10.0.0.1", "-H", &forwarded]));
+    }
+}
+
+#[test]
+fn what_a_listener_refuses_is_refused() {
+    let file = file(
+        "limits.target = \"20B\"\n[[route]]\nto = \"a\"\n[[route]]\npath = \"/none\"\n\
+         to = \"none\"\n[cluster]\na.backends = [\"127.0.0.1:9001\"]\nnone.backends = []\n",
+    );
+    let host = ["-H", "Host: a"];
+    for (args, answer) in [
+        (vec!["GET", "/"], "400: bad-host"),
+        ([&["GET", "/"], &host[..], &host].concat(), "400: bad-host"),
+        (vec!["GET", "/", "-H", "Host: a/b"], "400: bad-host"),
+        ([&["GET", "*"], &host[..]].concat(), "400: bad-target"),
+        ([&["CONNECT", "a:1"], &host[..]].concat(), "501: method-not-supported"),
+        ([&["GET", "/23456789012345678901"], &host[..]].concat(), "414: target-too-long"),
+        ([&["GET", "/none"], &host[..]].concat(), "503: `none` has no backends"),
+    ] {
+        let told = json(&file, &args);
+        let is = told["answer"].as_str().unwrap_or_else(|| panic!("{args:?}: {told}"));
+        assert!(is.starts_with(answer), "{args:?}: {told}");
+    }
+    let told = json(&file, &["GET", "http://b/x", "-H", "Host: a"]);
+    assert_eq!(
+        (&told["answer"], &told["backend_target"]),
+        (&serde_json::Value::Null, &"/x".into())
+    );
+}

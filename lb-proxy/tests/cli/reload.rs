@@ -238,3 +238,22 @@ fn a_client_of_a_node_whose_name_no_cookie_can_carry_stays_there() {
         assert!(!ask(&cookie).contains("LB="), "{cookie} is known");
     }
 }
+
+#[test]
+fn another_level_holds_after_a_hup_unless_the_environment_says() {
+    let backends = backends();
+    let text =
+        |level: &str| weighted(&backends, &[1, 1], "") + &format!("\n[log]\nlevel = \"{level}\"\n");
+    for (said, is_told) in [("", true), ("error", false)] {
+        let file = file(&text("error"));
+        let mut lb = Lb::spawn(lb(&["run", "--config", &file]).env("LB_LOG", said));
+        let changed = text("info").replace("weight = 1 },", "weight = 9 },");
+        fs::write(&*file, changed).expect("a file");
+        lb.signal(Signal::HUP);
+        eventually("the file is in force", || shares(lb.address(), "/", 10).get("a") == Some(&9));
+        lb.signal(Signal::TERM);
+        lb.wait();
+        let log = lb.stderr();
+        assert_eq!(log.contains("reloaded: "), is_told, "{said}: {log}");
+    }
+}

@@ -1,6 +1,9 @@
 //! `lb run`: where its backends come from, and how requests are shared among them.
 
-use std::fs;
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+};
 
 use lb_proxy::demo::{DemoBackend, DemoOptions};
 
@@ -168,7 +171,9 @@ fn what_was_typed_wins_over_every_variable() {
 fn an_empty_variable_counts_as_unset() {
     let (_a, a) = backend("a");
     let mut command = lb(&["run", "--to", &a, "--listen", "127.0.0.1:0"]);
-    for name in ["LB_TO", "LB_CONFIG", "LB_LISTEN", "LB_STRATEGY", "LB_WORKERS", "LB_LOG"] {
+    for name in
+        ["LB_TO", "LB_CONFIG", "LB_LISTEN", "LB_STRATEGY", "LB_STICKY", "LB_WORKERS", "LB_LOG"]
+    {
         command.env(name, "");
     }
     let lb = Lb::spawn(&mut command);
@@ -285,4 +290,35 @@ fn a_filter_that_is_none_is_refused() {
         assert_eq!(output.status.code(), Some(2));
         assert!(text(&output.stderr).contains("LB_LOG"), "{}", text(&output.stderr));
     }
+}
+
+#[test]
+fn variables_that_are_nearly_ours_are_warned_of() {
+    let run = |name: &str| {
+        // It ends, as there is nobody to balance over.
+        text(&finish(lb(&["run"]).env(name, ":1")).stderr)
+    };
+    assert!(run("LB_LISTN").contains("did you mean `LB_LISTEN`?"), "{}", run("LB_LISTN"));
+    assert!(!run("LB_STATIC_1").contains("LB_STATIC_1"), "{}", run("LB_STATIC_1"));
+}
+
+#[test]
+fn every_mistake_in_a_variable_is_told_at_once() {
+    let mut command = lb(&["run", "--to", "127.0.0.1:1"]);
+    command.env("LB_WORKERS", "many").env("LB_STRATEGY", "fastest").env("LB_STICKY", "a b");
+    let stderr = text(&finish(&mut command).stderr);
+    for name in ["LB_WORKERS", "LB_STRATEGY", "LB_STICKY"] {
+        assert!(stderr.contains(&format!("error: `{name}")), "{stderr}");
+    }
+}
+
+#[test]
+fn a_flag_binds_clients_by_a_cookie_in_every_cluster() {
+    let (_a, a) = backend("a");
+    let lb = Lb::start(&["run", "--to", &a, "--listen", "127.0.0.1:0", "--sticky", "ROUTEID"]);
+    let mut stream = std::net::TcpStream::connect(lb.address()).expect("it listens");
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.to_lowercase().contains("set-cookie: routeid="), "{answer}");
 }

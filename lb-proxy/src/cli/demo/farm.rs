@@ -109,7 +109,7 @@ impl Farm {
 
     pub(super) fn serve(self, signals: Signals) -> Ending {
         let unread: Reread = Arc::new(|| None);
-        self.app.serve(signals, &unread)
+        self.app.serve(signals, &unread, &|_| ())
     }
 
     pub(super) fn stop(self) {

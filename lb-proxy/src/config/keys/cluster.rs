@@ -1,6 +1,6 @@
 //! Clusters and their backends.
 
-use super::{HEALTH, Key, STICKY, STRATEGY, Section, Shape, TEXT_OR_TEXTS};
+use super::{DURATION_OR_OFF, HEALTH, Key, OFF, STICKY, STRATEGY, Section, Shape, TEXT_OR_TEXTS};
 
 pub(super) const BACKENDS: Shape = Shape::AnyOf(&[
     Shape::Text,
@@ -52,11 +52,19 @@ pub(super) static DEFAULTS: Section = Section {
                 "how a backend is chosen",
             )
             .or("\"least-conn\""),
-            Key::new("sticky", Shape::Table(&STICKY), "a cookie that binds clients to backends"),
-            Key::new("health", Shape::Table(&HEALTH), "how backends are checked"),
+            Key::new(
+                "sticky",
+                Shape::AnyOf(&[OFF, Shape::Table(&STICKY)]),
+                "a cookie that binds clients to backends",
+            ),
+            Key::new(
+                "health",
+                Shape::AnyOf(&[OFF, Shape::Table(&HEALTH)]),
+                "how backends are checked",
+            ),
             Key::new(
                 "slow_start",
-                Shape::AnyOf(&[Shape::Duration, Shape::Table(&SLOW_START)]),
+                Shape::AnyOf(&[OFF, Shape::Duration, Shape::Table(&SLOW_START)]),
                 "how long a new backend takes to get its whole share",
             ),
             Key::new(
@@ -110,6 +118,7 @@ pub(super) static BACKEND: Section = Section {
 };
 
 pub(super) static DISCOVER: Section = Section {
+    stands_for: Some("file"),
     later: &[
         "docker",
         "serf",
@@ -195,8 +204,8 @@ pub(super) static CLUSTER_TIMEOUT: Section = Section {
             Key::new("connect", Shape::Duration, "to connect; then another backend").or("\"2s\""),
             Key::new("first_byte", Shape::Duration, "to begin to answer; then 504").or("\"30s\""),
             Key::new("idle", Shape::Duration, "between parts of an answer; then cut").or("\"30s\""),
-            Key::new("per_try", Shape::Duration, "for one attempt; then another backend, or 504"),
-            Key::new("total", Shape::Duration, "for all attempts; then 504"),
+            Key::new("per_try", DURATION_OR_OFF, "for one attempt; then another backend, or 504"),
+            Key::new("total", DURATION_OR_OFF, "for all attempts; then 504"),
             Key::new("pool_idle", Shape::Duration, "an unused connection is kept").or("\"30s\""),
         ],
     )

@@ -5,6 +5,8 @@ use super::{Key, Section, Shape};
 const STATUS: Shape = Shape::AnyOf(&[Shape::Integer(100, 599), Shape::Text]);
 
 pub(super) static HEALTH: Section = Section {
+    exclusive: &[("path", &["tcp"]), ("tcp", &["path", "method", "headers", "expect", "body"])],
+    stands_for: Some("path"),
     later: &["grpc", "exec", "jitter", "tls"],
     ..Section::new(
         "health",

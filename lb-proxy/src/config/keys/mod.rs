@@ -41,13 +41,27 @@ pub(in crate::config) struct Section {
     /// Keys that belong into another table; the second ends a sentence that begins
     /// with the key.
     pub(in crate::config) elsewhere: &'static [(&'static [&'static str], &'static str)],
+    /// Keys that exclude others, which are not inherited then.
+    pub(in crate::config) exclusive: &'static [(&'static str, &'static [&'static str])],
+    /// The key that somebody means who writes its value in place of the table.
+    pub(in crate::config) stands_for: Option<&'static str>,
     /// Keys that are planned.
     pub(in crate::config) later: &'static [&'static str],
 }
 
 impl Section {
     const fn new(name: &'static str, about: &'static str, keys: &'static [Key]) -> Self {
-        Self { name, about, keys, also: None, any_key: None, elsewhere: &[], later: &[] }
+        Self {
+            name,
+            about,
+            keys,
+            also: None,
+            any_key: None,
+            elsewhere: &[],
+            exclusive: &[],
+            stands_for: None,
+            later: &[],
+        }
     }
 
     /// Its keys in the order in which they are shown.
@@ -117,6 +131,8 @@ pub(in crate::config) enum Shape {
     AnyOf(&'static [Self]),
 }
 
+const OFF: Shape = Shape::Words(&["off"]);
+const DURATION_OR_OFF: Shape = Shape::AnyOf(&[OFF, Shape::Duration]);
 const TEXTS: Shape = Shape::List(&Shape::Text);
 const TEXT_OR_TEXTS: Shape = Shape::AnyOf(&[Shape::Text, TEXTS]);
 

@@ -4,6 +4,7 @@ use super::{Key, Section, Shape, TEXT_OR_TEXTS};
 
 pub(super) static ROUTE: Section = Section {
     also: Some(&CONDITION),
+    exclusive: &[("exact", &["path", "regex"]), ("regex", &["path", "exact"])],
     later: &["rewrite", "redirect", "timeout"],
     ..Section::new(
         "route",

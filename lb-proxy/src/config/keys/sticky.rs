@@ -1,10 +1,11 @@
 //! Cookies that bind clients to backends.
 
-use super::{Key, Section, Shape};
+use super::{DURATION_OR_OFF, Key, Section, Shape};
 
 const KEY: Shape = Shape::AnyOf(&[Shape::Text, Shape::Table(&SECRET)]);
 
 pub(super) static STICKY: Section = Section {
+    stands_for: Some("cookie"),
     later: &["header", "mode"],
     ..Section::new(
         "sticky",
@@ -16,7 +17,7 @@ pub(super) static STICKY: Section = Section {
             Key::new("key", KEY, "a key for its values: 16 bytes in base64").secret(),
             Key::new("keys", Shape::List(&KEY), "several: the first is used, all are accepted")
                 .secret(),
-            Key::new("ttl", Shape::Duration, "how long it is kept; for the session unless set"),
+            Key::new("ttl", DURATION_OR_OFF, "how long it is kept; for the session unless set"),
             Key::new("path", Shape::Text, "`Path`").or("\"/\""),
             Key::new("domain", Shape::Text, "`Domain`"),
             Key::new("secure", Shape::Boolean, "`Secure`").or("false"),

@@ -6,6 +6,7 @@
 //! is an unknown key. Sections (`listener.rs`, `cluster.rs`, …) are written in
 //! these terms only and know nothing of TOML.
 
+mod quantity;
 mod settings;
 mod size;
 mod suggest;
@@ -16,8 +17,9 @@ mod value;
 pub use settings::Setting;
 pub(super) use settings::settings_of;
 pub(super) use size::shown_size;
+pub(super) use suggest::code_list;
+pub use suggest::did_you_mean;
 use suggest::which_key;
-pub(super) use suggest::{code_list, did_you_mean};
 pub(super) use table::Table;
 pub(super) use text::Text;
 pub(super) use value::Value;

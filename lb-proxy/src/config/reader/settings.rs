@@ -74,7 +74,8 @@ impl Walk<'_> {
             }
             return;
         }
-        for key in section.keys() {
+        let excluded = table.excluded();
+        for key in section.keys().filter(|key| !excluded.contains(&key.name)) {
             self.key(&mut table, path, key);
         }
     }
@@ -87,6 +88,11 @@ impl Walk<'_> {
                 None => self.absent_table(key, &path),
             }
             return;
+        }
+        // Tables over those of `[defaults]`, key by key.
+        let is_layered = key.shape.table().is_some_and(|section| !section.exclusive.is_empty());
+        if is_layered && let Some(inner) = table.take_table_unless_off(key.name) {
+            return self.table(inner, &path);
         }
         let values = table.take_each(key.name);
         match values.first() {
@@ -129,11 +135,15 @@ impl Walk<'_> {
         let Some(section) = section.filter(|_| key.default.is_some()) else { return };
         for key in section.keys() {
             let path = joined(path, key.name);
-            self.found.extend(key.default.map(|default| Setting {
-                key: path,
-                value: default.to_owned(),
-                place: None,
-            }));
+            match key.default {
+                // A table, which has defaults of its own.
+                Some("{}") => self.absent_table(key, &path),
+                default => self.found.extend(default.map(|default| Setting {
+                    key: path,
+                    value: default.to_owned(),
+                    place: None,
+                })),
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 /// Words of other balancers and common slips, and what they are called here.
 const CALLED: &[(&str, &[&str])] = &[
     ("servers", &["backends", "to"]),
-    ("server", &["backends", "to", "address"]),
+    ("server", &["backends", "address", "listener", "to"]),
     ("nodes", &["backends"]),
     ("members", &["backends"]),
     ("upstream", &["cluster", "to"]),
@@ -26,13 +26,16 @@ const CALLED: &[(&str, &[&str])] = &[
     ("target", &["to"]),
     ("maxconn", &["max_in_flight", "connections"]),
     ("threads", &["workers"]),
+    ("retries", &["retry", "attempts"]),
+    ("inter", &["interval"]),
+    ("uri", &["path"]),
+    ("path_prefix", &["path"]),
+    ("strip_prefix", &["strip"]),
 ];
 
 /// The member of `known` that `typed` was probably meant to be.
-pub(crate) fn did_you_mean<'k>(
-    typed: &str,
-    known: impl IntoIterator<Item = &'k str>,
-) -> Option<&'k str> {
+#[must_use]
+pub fn did_you_mean<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let typed = typed.to_lowercase().replace('-', "_");
     let allowed = (typed.chars().count() / 3).max(1);
     known

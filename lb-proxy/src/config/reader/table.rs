@@ -36,10 +36,15 @@ struct Layer<'a> {
     /// Where the file begins in the text of all files.
     base: usize,
     section: &'static Section,
+    /// Keys that a layer above excludes.
+    hidden: Vec<&'static str>,
 }
 
 impl<'a> Layer<'a> {
     fn value(&self, key: &str, out: &'a Diagnostics) -> Option<Value<'a>> {
+        if self.hidden.contains(&key) {
+            return None;
+        }
         let (name, item) = self.entries.get_key_value(key)?;
         let span = name.span();
         let span = self.base + span.start..self.base + span.end;
@@ -72,6 +77,7 @@ impl<'a> Table<'a> {
             entries,
             base,
             section,
+            hidden: Vec::new(),
         };
         Self { layers: files.map(layer).collect(), is_union: true, asked: Vec::new(), out }
     }
@@ -84,14 +90,35 @@ impl<'a> Table<'a> {
         section: &'static Section,
         out: &'a Diagnostics,
     ) -> Self {
-        let layer = Layer { path, span, entries, base, section };
+        let layer = Layer { path, span, entries, base, section, hidden: Vec::new() };
         Self { layers: vec![layer], is_union: false, asked: Vec::new(), out }
     }
 
-    /// This table where it says something, and elsewhere `outer`.
+    /// This table where it says something, and elsewhere `outer`. A key that excludes
+    /// others excludes those of `outer`.
     pub(crate) fn over(mut self, outer: Option<&Self>) -> Self {
-        self.layers.extend(outer.into_iter().flat_map(|outer| outer.layers.iter().cloned()));
+        let hidden = self.excluded();
+        let mut outer: Vec<_> = outer.into_iter().flat_map(|outer| outer.layers.clone()).collect();
+        outer.iter_mut().for_each(|layer| layer.hidden.extend(&hidden));
+        self.layers.extend(outer);
         self
+    }
+
+    /// The keys that others exclude which are given.
+    pub(super) fn excluded(&self) -> Vec<&'static str> {
+        let mut excluded: Vec<&'static str> = Vec::new();
+        for layer in &self.layers {
+            let says = |key: &str| {
+                !layer.hidden.contains(&key)
+                    && layer
+                        .entries
+                        .get(key)
+                        .is_some_and(|value| value.get_ref().as_bool() != Some(false))
+            };
+            let saying = layer.section.exclusive.iter().filter(|(key, _)| says(key));
+            excluded.extend(saying.flat_map(|(_, others)| *others));
+        }
+        excluded
     }
 
     /// Its description.
@@ -130,6 +157,17 @@ impl<'a> Table<'a> {
         }
         let tables = self.take_each(key).into_iter().filter_map(Value::into_table);
         tables.reduce(|inner, outer| inner.over(Some(&outer)))
+    }
+
+    /// A table under `key`, over those of outer layers, unless the innermost is switched
+    /// off.
+    pub(crate) fn take_table_unless_off(&mut self, key: &'static str) -> Option<Self> {
+        let values = self.take_each(key);
+        if values.first().is_some_and(Value::is_off) {
+            return None;
+        }
+        let given = values.into_iter().filter(|value| !value.is_off());
+        given.filter_map(Value::into_table).reduce(|inner, outer| inner.over(Some(&outer)))
     }
 
     /// A string under `key`.

@@ -45,7 +45,13 @@ impl<'a> Text<'a> {
 
     /// An error that underlines this string.
     pub(crate) fn error(&self, message: impl Into<String>, label: impl Into<String>) -> Diagnostic {
-        Diagnostic::error(message).at(self.span(), label).key(&self.path)
+        let (message, label) = (message.into(), label.into());
+        let is_told = message.contains(self.text) || label.contains(self.text);
+        let found = Diagnostic::error(message).at(self.span(), label).key(&self.path);
+        match self.is_expanded() && !is_told {
+            true => found.help(format!("it says `{}`", self.text)),
+            false => found,
+        }
     }
 
     /// Reports a finding.

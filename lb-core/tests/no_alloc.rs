@@ -167,6 +167,39 @@ fn failures_their_reports_and_trials_allocate_nothing() {
 }
 
 #[test]
+fn trying_a_better_tier_and_going_to_a_worse_one_allocate_nothing() {
+    for kind in StrategyKind::ALL {
+        let backends = (0..6).map(|n| Backend::new(format!("b{n}")).in_tier(n / 2));
+        let cluster = Cluster::builder("test")
+            .boxed_strategy(kind.build())
+            .membership(Membership::new(backends).unwrap())
+            .build();
+        let snapshot = cluster.snapshot();
+        let mut tried = Tried::default();
+        for (name, health) in [("b0", Health::HalfOpen), ("b1", Health::Down)] {
+            let incarnation = snapshot.view().incarnation(snapshot.find(name).unwrap());
+            let change = Change::Health { incarnation, health };
+            cluster.apply(change, Cause::new(CauseKind::Person, "test")).unwrap();
+        }
+        for name in ["b0", "b2", "b3"] {
+            tried.add(snapshot.view().incarnation(snapshot.find(name).unwrap()));
+        }
+        cluster.drive(&|| Tick::from_millis(1_000));
+        let mut handle = cluster.handle();
+        let count = allocations(|| {
+            for request in 0..1_000 {
+                let cx = PickCx::new(Tick::ZERO, mix(request)).keyed(b"key!");
+                let trial = handle.acquire(&cx).unwrap();
+                assert_eq!(trial.reason(), Reason::Trial);
+                let worse = handle.acquire(&cx.avoiding(&tried)).unwrap();
+                assert_eq!(worse.reason(), Reason::Standby);
+            }
+        });
+        assert_eq!(count, 0, "{kind}");
+    }
+}
+
+#[test]
 fn hashing_past_those_who_cant_allocates_nothing() {
     for kind in [StrategyKind::IpHash, StrategyKind::Maglev] {
         let cluster = cluster(kind, 50, None);

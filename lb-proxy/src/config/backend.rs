@@ -217,8 +217,8 @@ fn read_weight(value: &Value<'_>, out: &Diagnostics) -> Option<Weight> {
     let error = value.error("must be 1 to 65535", "out of range");
     out.push(if number == 0 {
         error.help(
-            "a backend that should get no new requests is not weighted 0 but drained; \
-             one that should get none at all is left out of the list",
+            "a backend that should get no new clients is not weighted 0: \
+             write `state = \"draining\"`, or `\"disabled\"` for no requests at all",
         )
     } else if number > 0 {
         error.help("only the ratio counts: 30 to 10 is the same as 3 to 1")

@@ -102,10 +102,11 @@ fn json(file: &str, args: &[&str]) -> serde_json::Value {
 
 #[test]
 fn cookies_are_read_as_the_proxy_reads_them() {
-    let key = "AAECAwQFBgcICQoLDA0ODw==";
+    // Two keys: an exchange is going on, and another balancer may have a third.
+    let keys = "[\"AAECAwQFBgcICQoLDA0ODw==\", \"EAECAwQFBgcICQoLDA0ODw==\"]";
     let file = file(&format!(
         "[[route]]\nto = \"a\"\n[cluster.a]\n\
-         sticky = {{ cookie = \"ROUTEID\", value = \"sealed\", key = \"{key}\" }}\n\
+         sticky = {{ cookie = \"ROUTEID\", value = \"sealed\", keys = {keys} }}\n\
          backends = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n",
     ));
     let key = core::array::from_fn(|byte| u8::try_from(byte).expect("small"));

@@ -191,7 +191,7 @@ fn a_backend_that_dies_is_down_with_its_reason_and_costs_no_request() {
     lb.signal(Signal::TERM);
     assert_eq!(lb.wait().code(), Some(0));
     let log = lb.stderr();
-    assert!(log.contains("in a row failed") && log.contains("connect"), "{log}");
+    assert!(log.contains("in a row failed"), "{log}");
     assert!(log.contains("checks in a row passed"), "{log}");
 }
 

@@ -350,8 +350,9 @@ fn a_new_listener_serves() {
 fn a_listener_may_widen_to_all_interfaces_and_back() {
     let origin = Origin::ok();
     let a = cluster("a", &[origin.address]);
-    let free = free(1);
-    let all = SocketAddr::from(([0, 0, 0, 0], free.port()));
+    // Free on all interfaces, or another test might have it on one of them.
+    let port = TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+    let (free, all) = (([127, 0, 77, 1], port).into(), ([0, 0, 0, 0], port).into());
     let running = start(2, service(&[free], &[&a]));
     for bind in [all, free, all] {
         let changes = reload(&running, service(&[bind], &[&a]));

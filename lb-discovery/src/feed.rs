@@ -23,6 +23,10 @@ use crate::{
     supervise::{Status, Supervision, Supervisor, sleep_until_or_never},
 };
 
+/// How long the first update waits for sources that have not answered yet, so that a
+/// cluster does not begin with half of its backends.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Several sources in the order of their authority, the first before all others.
 ///
 /// ```
@@ -50,7 +54,6 @@ use crate::{
 pub struct Feed {
     sources: Vec<Fed>,
     seed: u64,
-    patience: Duration,
     /// When the first update is given although a source has not answered; `None`
     /// before the first call.
     patient_until: Option<Instant>,
@@ -87,20 +90,10 @@ impl Feed {
         Self {
             sources: Vec::new(),
             seed,
-            patience: Duration::from_secs(1),
             patient_until: None,
             set: None,
             notes: watch::Sender::new(Arc::default()),
         }
-    }
-
-    /// Sets how long the first update waits for sources that have not answered yet,
-    /// so that a cluster does not begin with half of its backends. One second
-    /// unless set.
-    #[must_use]
-    pub fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
     }
 
     /// Adds a source behind those there are.
@@ -154,7 +147,7 @@ impl Feed {
 
     /// Until when to wait for those that have not answered; `None`: not any more.
     fn patient_until(&mut self) -> Option<Instant> {
-        let until = *self.patient_until.get_or_insert_with(|| Instant::now() + self.patience);
+        let until = *self.patient_until.get_or_insert_with(|| Instant::now() + PATIENCE);
         let is_waiting = self.set.is_none()
             && until > Instant::now()
             && self.sources.iter().any(|fed| !fed.supervisor.status().has_answered());

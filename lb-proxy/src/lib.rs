@@ -18,7 +18,10 @@
 //! * `listen`: listening sockets
 //! * `http`: a request's way through
 //! * `upstream`: connections to backends
-//! * `observe`: the access log
+//! * `probe`: checks of backends, beside the request path
+//! * `observe`: the access log, and counters
+
+#![warn(missing_docs)]
 
 #[cfg(feature = "config")]
 pub mod config;

@@ -62,18 +62,22 @@ struct Drafted {
     feed: Option<Feed>,
 }
 
-/// What another configuration has changed, in numbers.
-#[derive(Debug, Default, Clone, Copy)]
+/// Which clusters another configuration has changed.
+#[derive(Debug, Default)]
 pub(super) struct Changes {
-    added: usize,
-    changed: usize,
-    removed: usize,
+    added: Vec<Box<str>>,
+    changed: Vec<Box<str>>,
+    removed: Vec<Box<str>>,
 }
 
 impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { added, changed, removed } = self;
-        write!(f, "clusters: {added} added, {changed} changed, {removed} removed")
+        let all = [("added", &self.added), ("changed", &self.changed), ("removed", &self.removed)];
+        let said = all.into_iter().filter(|(_, names)| !names.is_empty());
+        let said: Vec<String> =
+            said.map(|(what, names)| format!("{what} {}", names.join(", "))).collect();
+        let said = if said.is_empty() { "as before".to_owned() } else { said.join("; ") };
+        write!(f, "clusters: {said}")
     }
 }
 
@@ -163,8 +167,11 @@ impl Farm {
         let mut changes = Changes::default();
         for Drafted { mut settings, cluster, is_new, said, feed } in draft.0 {
             let known = before.remove(&settings.name);
-            changes.added += usize::from(is_new);
-            changes.changed += usize::from(!said.is_empty());
+            if is_new {
+                changes.added.push(settings.name.clone());
+            } else if known.as_ref().is_none_or(|known| known.settings != settings) {
+                changes.changed.push(settings.name.clone());
+            }
             let cause = Cause::new(CauseKind::File, format!("reload of {origin}"));
             let is_said = apply(&cluster, said, cause);
             let (sources, following) = match (feed, known) {
@@ -185,7 +192,7 @@ impl Farm {
             let member = Member { settings, cluster, sources, following };
             self.members.insert(member.settings.name.clone(), member);
         }
-        changes.removed = before.len();
+        changes.removed = before.into_keys().collect();
         self.prober.set(self.members.values().filter_map(watched).collect());
         changes
     }

@@ -3,9 +3,10 @@
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
     net::SocketAddr,
+    sync::Arc,
 };
 
-use lb_core::{Cause, Change, Cluster, Membership, Weight, cluster::CauseKind};
+use lb_core::{Cause, Change, Cluster, Membership, Weight, cluster::CauseKind, membership::Diff};
 use lb_discovery::{Allow, Env, Feed, File, Fixed, Supervision, Update};
 use lb_proxy::config::{self, DiscoverFrom};
 
@@ -55,10 +56,43 @@ async fn pass_on(feed: &mut Feed, cluster: &Cluster) {
     let update = feed.next().await;
     tell(&update, cluster);
     if let Some(set) = update.membership {
-        let (count, cause) = (set.len(), update.cause);
-        tracing::debug!(cluster = cluster.name(), %cause, count, "other backends");
-        apply(cluster, [Change::Membership(set)], Cause::new(CauseKind::Source, &*cause));
+        tell_of(&set, &update.cause, cluster);
+        let cause = Cause::new(CauseKind::Source, &*update.cause);
+        apply(cluster, [Change::Membership(set)], cause);
     }
+}
+
+/// One line for a set, however many have come or gone.
+fn tell_of(set: &Membership, cause: &str, cluster: &Cluster) {
+    let snapshot = cluster.snapshot();
+    let view = snapshot.view();
+    let before = Membership::new(view.slots().map(|slot| view.backend(slot).clone()));
+    let diff = Diff::between(&before.unwrap_or_default(), set);
+    let (cluster, count, diff) = (cluster.name(), set.len(), told(&diff));
+    if set.is_empty() {
+        tracing::warn!(cluster, count, cause, "no backends are left: {diff}");
+    } else {
+        tracing::info!(cluster, count, cause, "other backends: {diff}");
+    }
+}
+
+/// `joined a, b; left c`, of many only the first.
+fn told(diff: &Diff) -> String {
+    const SHOWN: usize = 8;
+    let part = |(what, names): (&str, &[Arc<str>])| {
+        let shown: Vec<&str> = names.iter().take(SHOWN).map(|name| &**name).collect();
+        let more = names.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!names.is_empty()).then(|| format!("{what} {}{more}", shown.join(", ")))
+    };
+    let parts: [(&str, &[Arc<str>]); 4] = [
+        ("joined", &diff.joined),
+        ("left", &diff.left),
+        ("moved", &diff.replaced),
+        ("changed", &diff.changed),
+    ];
+    let parts: Vec<String> = parts.into_iter().filter_map(part).collect();
+    if parts.is_empty() { "in another order".to_owned() } else { parts.join("; ") }
 }
 
 /// Applies what cannot be refused, short of a collision of sticky routes. Says whether
@@ -79,5 +113,25 @@ pub(super) fn apply(
 pub(super) fn tell(update: &Update, cluster: &Cluster) {
     for note in &update.notes {
         tracing::warn!(cluster = cluster.name(), "{note}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lb_core::Backend;
+
+    use super::*;
+
+    #[test]
+    fn a_change_is_told_by_name_and_a_crowd_by_number() {
+        let set = |names: &[&str]| Membership::new(names.iter().map(Backend::new)).expect("names");
+        let diff = Diff::between(&set(&["a", "b"]), &set(&["b", "c"]));
+        assert_eq!(told(&diff), "joined c; left a");
+        let many: Vec<String> = (0..20).map(|number| format!("n{number}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let diff = told(&Diff::between(&set(&[]), &set(&many)));
+        assert_eq!(diff, "joined n0, n1, n2, n3, n4, n5, n6, n7 and 12 more");
+        let turned = Diff::between(&set(&["a", "b"]), &set(&["b", "a"]));
+        assert_eq!(told(&turned), "in another order");
     }
 }

@@ -16,7 +16,8 @@ use std::{fmt::Write as _, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread
 
 use anyhow::Context as _;
 use lb_proxy::{
-    AccessLog, AccessLogSettings, ListenerChanges, ListenerSettings, Proxy, Running, Service,
+    AccessLog, AccessLogSettings, ListenerChanges, ListenerSettings, Proxy, Route, Running,
+    Service,
     config::{self, Config},
 };
 use tokio::runtime::Runtime;
@@ -36,6 +37,8 @@ pub(crate) struct App {
     running: Running,
     farm: Farm,
     log: Option<Log>,
+    /// Those that are served.
+    routes: Vec<Route>,
     control: Runtime,
 }
 
@@ -78,7 +81,7 @@ impl App {
             .unwrap_or(NonZeroUsize::MIN);
         let running = Proxy::start(service, workers)?;
         control.block_on(farm.plant(draft, origin));
-        Ok(Self { running, farm, log, control })
+        Ok(Self { running, farm, log, routes: config.routes.clone(), control })
     }
 
     /// Reads the configuration again, and does all that can fail or take long. Nothing
@@ -123,11 +126,14 @@ impl App {
         let changes = self.farm.plant(draft, &origin).await;
         reloaded.await;
         self.log = log;
+        let same = self.routes == config.routes;
+        self.routes.clone_from(&config.routes);
         applied(&config);
         if config.workers.is_some_and(|workers| workers != self.running.workers()) {
             tracing::warn!("the number of workers changes with the next start only");
         }
-        Ok(format!("{listening}; {changes}"))
+        let routes = if same { "as before" } else { "changed" };
+        Ok(format!("{changes}; routes: {routes}; {listening}"))
     }
 
     /// Where it listens; port 0 has become the port that was given.

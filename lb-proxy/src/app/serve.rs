@@ -137,7 +137,8 @@ impl App {
     }
 
     async fn drain(&self, signals: &mut Taken, limited: bool) -> Ending {
-        tracing::info!(limited, "draining: no new connections, requests in flight go on");
+        let limit = if limited { "for at most `timeout.shutdown`" } else { "without a limit" };
+        tracing::info!("draining: no new connections, requests in flight go on {limit}");
         let drained = async {
             if limited {
                 self.running.drain().await;

@@ -26,7 +26,7 @@ use crate::{ClusterTimeouts, HealthCheck, KeyRule, RetrySettings, StickySettings
 pub const DEFAULT_CLUSTER: &str = "default";
 
 /// A named set of backends and how to choose among them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Cluster {
     /// Its name.
     pub name: Box<str>,

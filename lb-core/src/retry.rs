@@ -2,29 +2,44 @@
 //!
 //! A limit per request does not help when everything fails: with two tries each,
 //! a cluster in trouble gets twice the load. What helps is a limit on all of them
-//! together: retries may be a share of the requests. A small floor lets those
-//! retry who come alone.
+//! together: retries may be a share of the requests. A few more are allowed whoever
+//! asks, or a request that comes alone could never be retried.
+//!
+//! The share is counted per worker, where it costs nothing. The few more are counted
+//! over all workers: divided among them, a client whose connection is on one of
+//! sixteen workers would have none.
 
-use crate::time::Tick;
+use std::sync::Arc;
+
+use crate::{
+    sync::{AtomicU64, Ordering},
+    time::Tick,
+};
 
 /// Retries of the last ten seconds: at most a share of the first attempts of the
-/// same time, or a floor where that is more.
+/// same time, and then those of the [`RetryFloor`].
 ///
 /// One per worker. Time is cut into seconds, and the present one counts as a whole:
 /// the ten seconds are between nine and ten. O(1), without allocation.
 ///
 /// ```
-/// use lb_core::{Tick, retry::RetryBudget};
+/// use std::sync::Arc;
 ///
-/// let mut budget = RetryBudget::new(20, 1);
+/// use lb_core::{
+///     Tick,
+///     retry::{RetryBudget, RetryFloor},
+/// };
+///
+/// let mut budget = RetryBudget::new(20, Arc::new(RetryFloor::new(1)));
 /// (0..10).for_each(|_| budget.first_attempt(Tick::ZERO));
-/// assert!(budget.try_retry(Tick::ZERO) && budget.try_retry(Tick::ZERO));
-/// assert!(!budget.try_retry(Tick::ZERO));
+/// assert_eq!((0..9).filter(|_| budget.try_retry(Tick::ZERO)).count(), 2 + 1);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RetryBudget {
     percent: u8,
-    floor: u32,
+    floor: Arc<RetryFloor>,
+    /// The last retry that was allowed was one of the floor's.
+    was_of_floor: bool,
     /// By second, modulo their number.
     slots: [Counts; SECONDS],
     /// The sum of the slots.
@@ -42,11 +57,51 @@ struct Counts {
     retries: u64,
 }
 
-impl RetryBudget {
-    /// A budget of `percent` of the first attempts, or `floor` where that is more.
+/// Retries that a cluster may have in any case, so many in each ten seconds, over all
+/// workers. Written only where a share was used up: relaxed, as nothing hangs on it.
+#[derive(Debug)]
+pub struct RetryFloor {
+    most: u32,
+    /// Which ten seconds it is about, and how many were had in them.
+    had: AtomicU64,
+}
+
+impl RetryFloor {
+    /// So many in ten seconds.
     #[must_use]
-    pub fn new(percent: u8, floor: u32) -> Self {
-        Self { percent, floor, slots: Default::default(), total: Counts::default(), second: 0 }
+    pub fn new(most: u32) -> Self {
+        Self { most, had: AtomicU64::new(0) }
+    }
+
+    fn take(&self, now: Tick) -> bool {
+        let period = period(now);
+        let one_more = |word: u64| {
+            let had = if word >> 32 == period { word & COUNT } else { 0 };
+            (had < u64::from(self.most)).then_some(period << 32 | (had + 1))
+        };
+        self.had.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    fn give_back(&self, now: Tick) {
+        let period = period(now);
+        let one_less = |word: u64| (word >> 32 == period && word & COUNT > 0).then(|| word - 1);
+        let _ = self.had.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+    }
+}
+
+const COUNT: u64 = (1 << 32) - 1;
+
+/// The number of a time's ten seconds.
+fn period(now: Tick) -> u64 {
+    (now.as_nanos() / 10_000_000_000) & COUNT
+}
+
+impl RetryBudget {
+    /// A budget of `percent` of the first attempts, and then of `floor`.
+    #[must_use]
+    pub fn new(percent: u8, floor: Arc<RetryFloor>) -> Self {
+        let (slots, total) = (Default::default(), Counts::default());
+        Self { percent, floor, was_of_floor: false, slots, total, second: 0 }
     }
 
     /// Allows another share from now on, of the same counts.
@@ -64,16 +119,22 @@ impl RetryBudget {
     pub fn try_retry(&mut self, now: Tick) -> bool {
         self.slot(now);
         let share = self.total.first.saturating_mul(u64::from(self.percent)) / 100;
-        let may = self.total.retries < share.max(u64::from(self.floor));
-        if may {
+        if self.total.retries < share {
             self.slot(now).retries += 1;
             self.total.retries += 1;
+            self.was_of_floor = false;
+            return true;
         }
+        let may = self.floor.take(now);
+        self.was_of_floor |= may;
         may
     }
 
     /// Uncounts a retry that was allowed just now, as there was nobody to make it with.
     pub fn give_back(&mut self, now: Tick) {
+        if self.was_of_floor {
+            return self.floor.give_back(now);
+        }
         let slot = self.slot(now);
         if let Some(left) = slot.retries.checked_sub(1) {
             slot.retries = left;
@@ -106,9 +167,24 @@ mod tests {
 
     use super::*;
 
+    fn budget(percent: u8, floor: u32) -> RetryBudget {
+        RetryBudget::new(percent, Arc::new(RetryFloor::new(floor)))
+    }
+
+    #[test]
+    fn the_floor_is_one_for_all_workers() {
+        let floor = Arc::new(RetryFloor::new(3));
+        let worker = || RetryBudget::new(20, Arc::clone(&floor));
+        let (mut one, mut other) = (worker(), worker());
+        assert!((0..3).all(|_| one.try_retry(Tick::ZERO)), "one may have it all");
+        assert!(!other.try_retry(Tick::ZERO));
+        (0..5).for_each(|_| other.first_attempt(Tick::ZERO));
+        assert!(other.try_retry(Tick::ZERO), "a share is one's own");
+    }
+
     #[test]
     fn the_floor_holds_without_any_request_and_comes_back() {
-        let mut budget = RetryBudget::new(20, 3);
+        let mut budget = budget(20, 3);
         let mut tries = |secs| (0..9).filter(|_| budget.try_retry(Tick::from_millis(secs))).count();
         assert_eq!(tries(500), 3);
         assert_eq!(tries(9_999), 0);
@@ -117,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_time_before_the_last_one_counts_as_that() {
-        let mut budget = RetryBudget::new(100, 0);
+        let mut budget = budget(100, 0);
         budget.first_attempt(Tick::from_millis(30_000));
         assert!(budget.try_retry(Tick::from_millis(1_000)));
         assert!(!budget.try_retry(Tick::from_millis(30_000)));
@@ -127,14 +203,14 @@ mod tests {
 
     #[test]
     fn no_percentage_and_no_floor_is_no_retry() {
-        let mut budget = RetryBudget::new(0, 0);
+        let mut budget = budget(0, 0);
         budget.first_attempt(Tick::ZERO);
         assert!(!budget.try_retry(Tick::ZERO));
     }
 
     #[test]
     fn what_is_given_back_can_be_had_again() {
-        let mut budget = RetryBudget::new(0, 1);
+        let mut budget = budget(0, 1);
         budget.give_back(Tick::ZERO);
         for _ in 0..3 {
             assert!(budget.try_retry(Tick::ZERO));
@@ -145,7 +221,7 @@ mod tests {
 
     #[test]
     fn another_share_does_not_forget_what_was_counted() {
-        let mut budget = RetryBudget::new(100, 0);
+        let mut budget = budget(100, 0);
         (0..4).for_each(|_| budget.first_attempt(Tick::ZERO));
         assert!(budget.try_retry(Tick::ZERO));
         budget.set_percent(50);
@@ -158,15 +234,18 @@ mod tests {
         percent: u8,
         floor: u32,
         first: Vec<u64>,
-        retries: Vec<u64>,
+        /// By the share, and by the floor.
+        retries: [Vec<u64>; 2],
     }
 
     impl Naive {
         fn try_retry(&mut self, second: u64) -> bool {
             let recent = |list: &[u64]| list.iter().filter(|at| **at + 10 > second).count() as u64;
             let share = recent(&self.first) * u64::from(self.percent) / 100;
-            let may = recent(&self.retries) < share.max(u64::from(self.floor));
-            self.retries.extend(may.then_some(second));
+            let of_share = recent(&self.retries[0]) < share;
+            let same = self.retries[1].iter().filter(|at| **at / 10 == second / 10).count();
+            let may = of_share || same < self.floor as usize;
+            self.retries[usize::from(!of_share)].extend(may.then_some(second));
             may
         }
     }
@@ -185,8 +264,8 @@ mod tests {
             events in prop::collection::vec((any::<bool>(), 0..3_000_u64), 0..400),
             jump in 0..30_000_u64,
         ) {
-            let mut budget = RetryBudget::new(percent, floor);
-            let mut naive = Naive { percent, floor, first: Vec::new(), retries: Vec::new() };
+            let mut budget = budget(percent, floor);
+            let mut naive = Naive { percent, floor, first: Vec::new(), retries: Default::default() };
             let (mut millis, half) = (0, events.len() / 2);
             for (index, (first, later)) in events.into_iter().enumerate() {
                 // Most are close together, some far apart.

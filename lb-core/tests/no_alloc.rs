@@ -228,7 +228,7 @@ fn following_a_cookie_allocates_nothing() {
     cluster.apply(Change::Ring(Some(ring.clone())), Cause::new(CauseKind::Person, "test")).unwrap();
     cluster.drive(&|| Tick::from_millis(1_000));
     let mut handle = cluster.handle();
-    let (now, mut budget) = (UnixTime::from_secs(1), RetryBudget::new(20, 10));
+    let (now, mut budget) = (UnixTime::from_secs(1), RetryBudget::new(20, cluster.retry_floor()));
     for format in [Format::Derived, Format::Sealed { ttl: None }, Format::Name] {
         let sticky = Sticky::new(format, ring.clone());
         let stranger = Sticky::new(format, Ring::derived_from("stranger"));

@@ -14,10 +14,14 @@ use super::{
 };
 use crate::{
     membership::Membership,
+    retry::RetryFloor,
     sticky::Ring,
     strategy::{BuildCx, LeastConn, Strategy},
     time::Tick,
 };
+
+/// How many retries a cluster may have in ten seconds however few its requests are.
+const RETRIES: u32 = 10;
 
 /// Settings of a new cluster; see [`Cluster::builder`].
 #[derive(Debug)]
@@ -105,6 +109,7 @@ impl ClusterBuilder {
                 workers: Workers::default(),
                 driver: Driver::new(),
                 listeners: Mutex::default(),
+                retry_floor: Arc::new(RetryFloor::new(RETRIES)),
             }),
         }
     }

@@ -72,6 +72,7 @@ use watch::{Verdict, Watch};
 use crate::{
     backend::{AdminState, Backend, IncarnationId, Weight},
     membership::Membership,
+    retry::RetryFloor,
     sticky::{Ring, Routes},
     strategy::Strategy,
     time::Tick,
@@ -101,6 +102,7 @@ struct Shared {
     workers: Workers,
     driver: Arc<Driver>,
     listeners: Mutex<Vec<Listener>>,
+    retry_floor: Arc<RetryFloor>,
 }
 
 /// What a snapshot is computed from.
@@ -249,6 +251,13 @@ impl Cluster {
     #[must_use]
     pub fn generations(&self) -> Vec<Generation> {
         lock(&self.shared.builder).generations()
+    }
+
+    /// The retries it may have in any case: ten in ten seconds, over all workers. For
+    /// each worker's [`RetryBudget`](crate::retry::RetryBudget).
+    #[must_use]
+    pub fn retry_floor(&self) -> Arc<RetryFloor> {
+        Arc::clone(&self.shared.retry_floor)
     }
 
     /// Its name.

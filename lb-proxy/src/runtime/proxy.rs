@@ -65,7 +65,7 @@ impl Proxy {
     pub fn start(service: Service, workers: NonZeroUsize) -> Result<Running, StartError> {
         check_routes(&service)?;
         let progress = Progress::new(workers.get());
-        let mut present = Present::new(Instance::new(workers));
+        let mut present = Present::new(Instance::new());
         let listeners = present.listeners.prepare(&service.listeners, workers, &progress)?;
         let builder = Builder::start().map_err(StartError::Thread)?;
         builder.drive_only(clusters(&service));

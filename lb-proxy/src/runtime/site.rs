@@ -10,7 +10,6 @@
 
 use std::{
     cell::{Cell, RefCell},
-    num::NonZeroUsize,
     rc::{Rc, Weak},
     sync::Arc,
 };
@@ -28,10 +27,6 @@ use crate::{
     observe::{Board, Tally, WorkerLog, WorkerLogs},
     upstream::Pool,
 };
-
-/// How many retries a cluster may have in ten seconds however few its requests are,
-/// over all workers.
-const RETRIES: u32 = 10;
 
 /// Where requests go.
 #[derive(Debug)]
@@ -68,8 +63,6 @@ pub(super) struct Sites {
     clock: Rc<Clock>,
     control: Arc<Control>,
     board: Arc<Board>,
-    /// How many workers there are.
-    workers: NonZeroUsize,
     /// Idle connections, over all clusters.
     idle: Rc<Cell<usize>>,
     /// The clusters of this site, and those of earlier ones that requests still use.
@@ -80,8 +73,8 @@ pub(super) struct Sites {
 impl Sites {
     pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>, plan: &Plan) -> Self {
         let (idle, known) = (Rc::default(), RefCell::default());
-        let (workers, board) = (plan.instance.workers, Arc::clone(&plan.board));
-        Self { clock, control, board, workers, idle, known, logs: WorkerLogs::default() }
+        let board = Arc::clone(&plan.board);
+        Self { clock, control, board, idle, known, logs: WorkerLogs::default() }
     }
 
     /// The site of a service. Takes over what it has in common with those before.
@@ -113,8 +106,7 @@ impl Sites {
         let pool = Pool::new(Rc::clone(&self.clock), Rc::clone(&self.idle));
         let control = Arc::clone(&self.control);
         let handle = cluster.handle_waking(Arc::new(move || control.wake()));
-        let workers = u32::try_from(self.workers.get()).unwrap_or(u32::MAX);
-        let budget = RetryBudget::new(0, (RETRIES / workers).max(1));
+        let budget = RetryBudget::new(0, cluster.retry_floor());
         let kept = Rc::new(Kept {
             handle: RefCell::new(handle),
             pool,

@@ -323,7 +323,7 @@ mod tests {
         let plan = Plan {
             version: 1,
             service: Arc::new(service),
-            instance: Instance::new(NonZeroUsize::MIN),
+            instance: Instance::new(),
             listeners: Arc::default(),
             opened: Vec::new(),
             board: Arc::default(),

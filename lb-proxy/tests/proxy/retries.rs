@@ -6,11 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lb_core::{Backend, Cluster, Membership, cluster::Passive, strategy::RoundRobin};
+use lb_core::{
+    Backend, Cause, Change, Cluster, Membership,
+    cluster::{CauseKind, Passive, Policy},
+    strategy::RoundRobin,
+};
 use lb_proxy::{RetrySettings, Service};
 
 use crate::support::{
-    Client, GET, OK, Origin, PATIENCE, Proxied, eventually, proxy, proxy_of, proxy_with,
+    Client, GET, OK, Origin, PATIENCE, Proxied, block_on, eventually, proxy, proxy_of, proxy_with,
 };
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
@@ -456,4 +460,20 @@ fn a_backend_has_failed_when_it_did_not_answer_whole_and_in_time() {
         eventually("nothing is held", || proxied.load() == (0, 0));
         assert_eq!(failures(&proxied), failed, "{what}");
     }
+}
+
+#[test]
+fn ten_retries_are_allowed_whichever_worker_a_client_is_on() {
+    let closes = hangs_up();
+    let good = Origin::ok();
+    let proxied = proxy_of(8, &[(closes.address, 1), (good.address, 1)]);
+    let policy = Policy { passive: Passive::Off, ..Policy::default() };
+    let cause = Cause::new(CauseKind::File, "test");
+    let version = proxied.cluster.apply(Change::Policy(policy), cause).unwrap();
+    block_on(proxied.cluster.effective(version));
+    let mut client = proxied.client();
+    for _ in 0..20 {
+        assert_eq!(client.ask(GET).status(), 200);
+    }
+    assert_eq!(closes.requests().len(), 10);
 }

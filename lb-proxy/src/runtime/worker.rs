@@ -307,7 +307,6 @@ async fn tick(worker: Rc<Worker>) {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroUsize;
 
     use super::*;
     use crate::runtime::{instance::Instance, service::Service};

@@ -119,8 +119,9 @@ fn an_outage_does_not_multiply_what_is_offered() {
         assert_eq!(proxied.get().status(), 502);
     }
     let seen: usize = bad.iter().map(|origin| origin.requests().len()).sum();
-    // A share of 20 % of what came before.
-    assert!((offered + 10..=offered + offered / 5).contains(&seen), "{seen}");
+    // A share of 20 % of what came before, and ten in each ten seconds: this may fall
+    // into two of them.
+    assert!((offered + 10..=offered + offered / 5 + 20).contains(&seen), "{seen}");
 }
 
 #[test]

@@ -17,7 +17,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{
     check::is_host,
@@ -82,6 +82,13 @@ pub(crate) fn believed(
 pub(super) fn is_kept(name: &str) -> bool {
     name.strip_prefix("x-forwarded-")
         .is_some_and(|what| matches!(what, "for" | "proto" | "host" | "port" | "prefix"))
+}
+
+/// What a trusted neighbour says where a header stands for one fact: the last member of
+/// the last line. What is left of it a client may have made up.
+pub(super) fn last_said<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    let line = headers.get_all(name).iter().next_back()?.as_bytes();
+    line.rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii)
 }
 
 /// Says on what a trusted neighbour said, and adds the neighbour.

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::{
     super::{
-        forwarded::last_said,
+        forwarded::{last_said, said_scheme},
         headers::{X_FORWARDED_HOST, X_FORWARDED_PROTO, is_named_by_connection, is_passed_on},
     },
     PathError,
@@ -88,12 +88,18 @@ impl<'a> RequestFacts<'a> {
     }
 
     /// The lines of a header; none where the header is not for backends. Of
-    /// `X-Forwarded-Proto` and `-Host` there is only the last member of the last line.
+    /// `X-Forwarded-Proto` and `-Host` there is only the last member of the last line, and
+    /// of the former only `http` or `https`.
     pub fn lines(&self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
         let is_there = is_passed_on(name.as_str(), self.is_trusted)
             && !is_named_by_connection(self.headers, name);
         let is_one_fact = [X_FORWARDED_PROTO, X_FORWARDED_HOST].contains(name);
-        let said = (is_there && is_one_fact).then(|| last_said(self.headers, name)).flatten();
+        let said = match is_there && is_one_fact {
+            // What is no scheme does not get to a backend.
+            true if *name == X_FORWARDED_PROTO => said_scheme(self.headers).map(str::as_bytes),
+            true => last_said(self.headers, name),
+            false => None,
+        };
         let lines = self.headers.get_all(name).iter().map(HeaderValue::as_bytes);
         let lines = lines.take(if is_there && !is_one_fact { usize::MAX } else { 0 });
         said.into_iter().chain(lines)

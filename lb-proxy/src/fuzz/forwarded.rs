@@ -44,7 +44,10 @@ pub fn forwarded(input: &[u8]) {
     let way = all("x-forwarded-for");
     assert_eq!(way.len(), 1);
     assert!(way[0].as_bytes().ends_with(b"10.0.0.1"));
-    assert!(!all("x-forwarded-proto").is_empty());
+    let schemes = all("x-forwarded-proto");
+    assert_eq!(schemes.len(), 1);
+    let scheme = schemes[0].as_bytes().to_ascii_lowercase();
+    assert!(scheme == b"http" || scheme == b"https", "{scheme:?}");
     assert!(all("forwarded").is_empty() && all("x-real-ip").is_empty());
     let claims = head.headers.keys().map(HeaderName::as_str);
     for claim in claims.filter(|name| name.replace('_', "-").starts_with("x-forwarded-")) {

@@ -88,10 +88,16 @@ async fn open(
                 _ => Trouble::Refused,
             }
         }
-        Err(Trouble::TotalTimeout) => return Err(out_of_time(flight, outgoing, client)),
+        Err(Trouble::TotalTimeout) => {
+            let is_excused = client.owes_body() || lacks_address(flight, client);
+            return Err(out_of_time(flight, outgoing, is_excused));
+        }
+        Err(_) if lacks_address(flight, client) => Trouble::Unresolved,
         Err(_) => Trouble::ConnectTimeout,
     };
-    flight.fails(trouble, Outcome::Connect);
+    // A resolver that fails says nothing about the backend.
+    let is_resolvers = matches!(trouble, Trouble::Unresolved);
+    flight.fails(trouble, if is_resolvers { Outcome::Abandoned } else { Outcome::Connect });
     let attempt = Attempt {
         fault: Fault::Connect,
         reused: false,
@@ -125,10 +131,15 @@ async fn connect_in_time(
     .await
 }
 
+/// Whether the resolver is what an attempt has waited for.
+fn lacks_address(flight: &Flight, client: &Client) -> bool {
+    client.worker.names.lacks(flight.lease().backend().address())
+}
+
 /// Nothing is tried after the time for everything. The first backend has had us
 /// wait for all of it; a later one may not have had its share.
-fn out_of_time(flight: &mut Flight, outgoing: &Outgoing, client: &Client) -> End {
-    let is_to_blame = outgoing.is_first_try() && !client.owes_body();
+fn out_of_time(flight: &mut Flight, outgoing: &Outgoing, is_excused: bool) -> End {
+    let is_to_blame = outgoing.is_first_try() && !is_excused;
     let outcome = if is_to_blame { Outcome::Timeout } else { Outcome::Abandoned };
     flight.fails(Trouble::TotalTimeout, outcome);
     End::Failed(Trouble::TotalTimeout)
@@ -199,7 +210,9 @@ fn recover(
         return Err(End::Failed(trouble));
     }
     let (fault, outcome) = match failure.trouble {
-        Trouble::TotalTimeout => return Err(out_of_time(flight, outgoing, client)),
+        Trouble::TotalTimeout => {
+            return Err(out_of_time(flight, outgoing, client.owes_body()));
+        }
         Trouble::FirstByteTimeout => (Fault::Timeout, Outcome::Timeout),
         Trouble::Malformed => (Fault::Malformed, Outcome::Reset),
         _ => (Fault::Reset, Outcome::Reset),

@@ -9,7 +9,8 @@
 //! A neighbour that is not trusted is the client. A trusted one is believed about
 //! `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `-Prefix`; other claims, and other
 //! spellings of these, go as they always do: who does not set them does not remove
-//! them either.
+//! them either. Backends make URLs of `-Proto`: they get one, `http` or `https`, and what
+//! we know ourselves where a neighbour says anything else.
 //!
 //! `Forwarded` (RFC 7239) is read where it comes without `X-Forwarded-For`, and goes on
 //! in that form. Two headers that say the same can be made to differ, and backends
@@ -17,7 +18,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{
     check::is_host,
@@ -84,6 +85,19 @@ pub(super) fn is_kept(name: &str) -> bool {
         .is_some_and(|what| matches!(what, "for" | "proto" | "host" | "port" | "prefix"))
 }
 
+/// What a trusted neighbour says where a header stands for one fact: the last member of
+/// the last line. What is left of it a client may have made up.
+pub(super) fn last_said<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    let line = headers.get_all(name).iter().next_back()?.as_bytes();
+    line.rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii)
+}
+
+/// The scheme that a trusted neighbour says; nothing else is one.
+pub(super) fn said_scheme(headers: &HeaderMap) -> Option<&'static str> {
+    let said = last_said(headers, &X_FORWARDED_PROTO)?;
+    ["http", "https"].into_iter().find(|scheme| said.eq_ignore_ascii_case(scheme.as_bytes()))
+}
+
 /// Says on what a trusted neighbour said, and adds the neighbour.
 pub(super) fn say_on(headers: &mut HeaderMap, from: &Origin, believed: Believed) {
     let Element { scheme, host, .. } = believed.forwarded.unwrap_or_default();
@@ -103,9 +117,8 @@ pub(super) fn say_on(headers: &mut HeaderMap, from: &Origin, believed: Believed)
     if let Ok(way) = HeaderValue::from_bytes(&way) {
         headers.insert(X_FORWARDED_FOR, way);
     }
-    if !headers.contains_key(X_FORWARDED_PROTO) {
-        headers.insert(X_FORWARDED_PROTO, scheme.unwrap_or_else(|| from.scheme.clone()));
-    }
+    let scheme = said_scheme(headers).map(HeaderValue::from_static).or(scheme);
+    headers.insert(X_FORWARDED_PROTO, scheme.unwrap_or_else(|| from.scheme.clone()));
     if !headers.contains_key(X_FORWARDED_HOST)
         && let Some(host) = host.or_else(|| headers.get(header::HOST).cloned())
     {

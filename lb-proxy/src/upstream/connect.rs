@@ -20,6 +20,8 @@ use super::{
 use crate::runtime::timers::Timer;
 
 /// Why there is no connection. Nothing was sent.
+///
+/// `Lookup` is the resolver's failure and says nothing about the backend.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
     #[error("no connection within the time limit")]
@@ -56,7 +58,9 @@ pub(crate) async fn connect(
     let stream = match address.parse()? {
         Address::Socket(address) => open(address, &timer, limit).await?,
         Address::Name { host, port } => {
-            let found = within(&timer, limit, names.resolve(&host, port)).await?;
+            let found = within(&timer, limit, names.resolve(&host, port)).await;
+            // It is the resolver that takes so long.
+            let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             let addresses = found.map_err(ConnectError::Lookup)?;
             open_any(&addresses, &timer, limit).await?
         }
@@ -106,7 +110,7 @@ async fn within<T>(
 
 #[cfg(test)]
 mod tests {
-    use std::rc::Rc;
+    use std::{future::pending, rc::Rc};
 
     use socket2::{Domain, Socket, Type};
     use tokio::{
@@ -163,6 +167,28 @@ mod tests {
             assert_eq!(stream.peer_addr().unwrap(), works);
             let nowhere = open_any(&[], &timer, limit).await;
             assert!(matches!(nowhere, Err(ConnectError::Lookup(_))));
+        });
+    }
+
+    #[test]
+    fn a_resolver_that_hangs_is_no_backend_that_does() {
+        let mut runtime = Builder::new_current_thread();
+        let runtime = runtime.enable_all().build_local(LocalOptions::default()).unwrap();
+        runtime.block_on(async {
+            let clock = Rc::new(Clock::new());
+            let timers = Timers::new(Rc::clone(&clock));
+            let names = Names::asking(Rc::clone(&clock), Box::new(|_, _| Box::pin(pending())));
+            let ticker = async {
+                loop {
+                    tokio::time::sleep(TICK).await;
+                    timers.tick(clock.tick());
+                }
+            };
+            let error = tokio::select! {
+                result = connect("web:80", &names, timers.timer(), TICK) => result.unwrap_err(),
+                () = ticker => unreachable!(),
+            };
+            assert!(matches!(error, ConnectError::Lookup(_)), "{error}");
         });
     }
 }

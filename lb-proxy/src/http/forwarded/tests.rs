@@ -149,6 +149,25 @@ fn only_a_scheme_and_a_host_go_on_as_such() {
 }
 
 #[test]
+fn a_backend_gets_one_scheme_that_is_one() {
+    for (lines, goes_on) in [
+        (&["https"][..], "https"),
+        (&["HTTPS"], "https"),
+        (&["http, https "], "https"),
+        (&["javascript", "https"], "https"),
+        (&["ht\"tp"], "http"),
+        (&["https", "javascript:"], "http"),
+        (&["https,"], "http"),
+        (&[""], "http"),
+    ] {
+        let rows: Vec<_> = lines.iter().map(|line| ("x-forwarded-proto", *line)).collect();
+        let headers = said_on(&rows);
+        let all: Vec<_> = headers.get_all("x-forwarded-proto").iter().collect();
+        assert_eq!(all, [goes_on], "{lines:?}");
+    }
+}
+
+#[test]
 fn an_empty_line_is_no_part_of_the_way() {
     let headers = said_on(&[("x-forwarded-for", ""), ("x-forwarded-for", " 192.0.2.1 ")]);
     assert_eq!(headers["x-forwarded-for"], "192.0.2.1, 10.0.0.1");

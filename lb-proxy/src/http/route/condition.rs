@@ -1,8 +1,10 @@
 //! What else a route wants of a request.
 //!
-//! Headers are compared by each of their lines, those that backends get. The parameters of a query are
-//! compared decoded, as forms are: a backend decodes them, and what is spelt
-//! differently for us and for it would get around a condition.
+//! Headers are compared by each of their lines, those that backends get; of
+//! `X-Forwarded-Proto` and `-Host`, what the trusted proxy in front of us has said, and
+//! nothing before it. The parameters of a query are compared decoded, as forms are: a
+//! backend decodes them, and what is spelt differently for us and for it would get around
+//! a condition.
 
 use std::fmt;
 

@@ -2,14 +2,18 @@
 //!
 //! A route must not go by a header that its backend never sees: what a stranger claims
 //! about where it came from, and what `Connection` says is not for the backend. So such
-//! headers are not there for routes either.
+//! headers are not there for routes either. Of what a trusted proxy says about scheme and
+//! host only its own word is there, and not what a client has put before it.
 
 use std::{borrow::Cow, net::IpAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::{
-    super::headers::{is_named_by_connection, is_passed_on},
+    super::{
+        forwarded::{last_said, said_scheme},
+        headers::{X_FORWARDED_HOST, X_FORWARDED_PROTO, is_named_by_connection, is_passed_on},
+    },
     PathError,
     path::normal_path,
 };
@@ -83,12 +87,22 @@ impl<'a> RequestFacts<'a> {
         self.query
     }
 
-    /// The lines of a header; none where the header is not for backends.
+    /// The lines of a header; none where the header is not for backends. Of
+    /// `X-Forwarded-Proto` and `-Host` there is only the last member of the last line, and
+    /// of the former only `http` or `https`.
     pub fn lines(&self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-        let lines = self.headers.get_all(name).iter().map(HeaderValue::as_bytes);
         let is_there = is_passed_on(name.as_str(), self.is_trusted)
             && !is_named_by_connection(self.headers, name);
-        lines.take(if is_there { usize::MAX } else { 0 })
+        let is_one_fact = [X_FORWARDED_PROTO, X_FORWARDED_HOST].contains(name);
+        let said = match is_there && is_one_fact {
+            // What is no scheme does not get to a backend.
+            true if *name == X_FORWARDED_PROTO => said_scheme(self.headers).map(str::as_bytes),
+            true => last_said(self.headers, name),
+            false => None,
+        };
+        let lines = self.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        let lines = lines.take(if is_there && !is_one_fact { usize::MAX } else { 0 });
+        said.into_iter().chain(lines)
     }
 
     /// The client's address.

@@ -325,3 +325,35 @@ fn a_thousand_hosts_are_found_each() {
     }
     assert_eq!(found(&table, "h1000.example", "/x"), None);
 }
+
+#[test]
+fn only_the_last_word_of_a_trusted_proxy_counts() {
+    let regex = Regex::new("http$|ws").unwrap();
+    for name in ["x-forwarded-proto", "x-forwarded-host"] {
+        let name = HeaderName::from_static(name);
+        let mut headers = HeaderMap::new();
+        for line in ["http", "ws, https "] {
+            headers.append(&name, HeaderValue::from_static(line));
+        }
+        let is = |value: ValuePattern, facts: &RequestFacts<'_>| {
+            Condition::Header { name: name.clone(), value }.holds(facts)
+        };
+        let exact = |text: &str| ValuePattern::Exact(text.into());
+        let trusted = facts("", "/", &headers);
+        assert!(is(exact("https"), &trusted) && is(ValuePattern::Present, &trusted), "{name}");
+        for made_up in ["http", "ws", "ws, https "] {
+            assert!(!is(exact(made_up), &trusted), "{name}: {made_up}");
+        }
+        assert!(!is(ValuePattern::Regex(regex.clone()), &trusted));
+        assert!(!is(ValuePattern::Present, &trusted.clone().of_stranger()), "{name}");
+    }
+    let mut headers = HeaderMap::new();
+    headers.append("x-forwarded-proto", HeaderValue::from_static("ht\"tp"));
+    let name = HeaderName::from_static("x-forwarded-proto");
+    let is_said = Condition::Header { name, value: ValuePattern::Present };
+    assert!(!is_said.holds(&facts("", "/", &headers)), "no backend gets this");
+    let name = HeaderName::from_static("x-other");
+    headers.append(&name, HeaderValue::from_static("a, b"));
+    let condition = Condition::Header { name, value: ValuePattern::Exact("a, b".into()) };
+    assert!(condition.holds(&facts("", "/", &headers)), "other headers are whole lines");
+}

@@ -143,11 +143,17 @@ impl Snapshot {
         let hold = |(member, hot): (&Member, &Hot)| {
             let found = before.binary_search_by_key(&member.incarnation, |hold| hold.incarnation);
             match found.ok().map(|position| before[position]) {
-                Some(hold) if Arc::ptr_eq(&hold.backend, &member.backend) => Arc::clone(hold),
+                Some(hold)
+                    if Arc::ptr_eq(&hold.backend, &member.backend)
+                        && hold.standing == member.standing =>
+                {
+                    Arc::clone(hold)
+                }
                 _ => Arc::new(Hold {
                     backend: Arc::clone(&member.backend),
                     incarnation: member.incarnation,
                     load: sync::Arc::clone(&hot.load),
+                    standing: member.standing,
                     driver: Arc::clone(driver),
                 }),
             }

@@ -331,6 +331,7 @@ fn the_last_backend_is_used_although_it_fails() {
         farm.wait(3_000);
     }
     assert_eq!(farm.standing("b0"), Standing::Panic);
+    assert_eq!(farm.acquire().standing(), Standing::Panic, "not what it was before");
     farm.requests([Outcome::Status(200)]);
     farm.wait(80_000);
     assert_eq!(farm.requests([Outcome::Status(200)]), ["b0"]);

@@ -271,9 +271,9 @@ fn tell_transition(cluster: &str, transition: &Transition) {
     let Transition { backend, from, to, reason, .. } = transition;
     match to {
         Health::Down | Health::Ejected => {
-            tracing::warn!(cluster, %backend, %from, %to, "{reason}");
+            tracing::warn!(cluster, %backend, %from, %to, %reason, "health changed");
         }
-        _ => tracing::info!(cluster, %backend, %from, %to, "{reason}"),
+        _ => tracing::info!(cluster, %backend, %from, %to, %reason, "health changed"),
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Cause, CauseKind, ChangeError, Cluster, Inputs, Shared, lock};
 use crate::{
     backend::{AdminState, Backend, IncarnationId},
     cluster::observation::Observation,
-    health::{Condition, Input, Transition},
+    health::{Condition, Input, Transition, TransitionCounts},
     time::Tick,
 };
 
@@ -51,6 +51,13 @@ impl Cluster {
         lock(&self.shared.listeners).push(listener);
     }
 
+    /// How many transitions were told since the cluster was built. The counts are the
+    /// cluster's own and go on; kept, they outlive it.
+    #[must_use]
+    pub fn transitions(&self) -> Arc<TransitionCounts> {
+        Arc::clone(&self.shared.transitions)
+    }
+
     /// What is thought of each backend of the present snapshot, in order: the last
     /// transition of each, or that nothing was seen of it yet.
     #[must_use]
@@ -83,6 +90,7 @@ impl Shared {
         }
         let listeners: Vec<Listener> = lock(&self.listeners).clone();
         for transition in transitions {
+            self.transitions.add(transition.to);
             listeners.iter().for_each(|listener| listener(transition));
         }
     }

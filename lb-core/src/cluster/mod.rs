@@ -71,6 +71,7 @@ use watch::{Verdict, Watch};
 
 use crate::{
     backend::{AdminState, Backend, IncarnationId, Weight},
+    health::TransitionCounts,
     membership::Membership,
     sticky::{Ring, Routes},
     strategy::Strategy,
@@ -101,6 +102,7 @@ struct Shared {
     workers: Workers,
     driver: Arc<Driver>,
     listeners: Mutex<Vec<Listener>>,
+    transitions: Arc<TransitionCounts>,
 }
 
 /// What a snapshot is computed from.

@@ -156,6 +156,8 @@ fn three_failures_in_a_row_take_a_backend_out_and_the_generation_says_why() {
     farm.drive();
     let reason = "b0 ejected: 3 requests in a row failed, the last: reset";
     assert_eq!(farm.said(), [reason]);
+    let counts = farm.cluster.transitions();
+    assert_eq!((counts.to(Health::Ejected), counts.to(Health::Down)), (1, 0));
     assert_eq!(farm.requests([Outcome::Status(200)]), ["b1"]);
     let generations = farm.cluster.generations();
     assert_eq!(generations.len(), 2);

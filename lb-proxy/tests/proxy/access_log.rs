@@ -506,6 +506,8 @@ fn a_request_to_an_ejected_backend_says_panic() {
     let lines = logged.lines(2);
     let words: Vec<_> = lines.iter().map(|line| line["picked_by"].as_str().unwrap()).collect();
     assert_eq!(words, ["strategy", "panic"]);
+    let ejections = || logged.proxied.running.counters().clusters[0].ejections_total;
+    eventually("it is counted", || ejections() == 1);
 }
 
 #[test]

@@ -11,8 +11,14 @@ use crate::health::Failure;
 pub enum Outcome {
     /// It answered, whole, with this status.
     Status(u16),
-    /// No connection could be made.
+    /// No connection could be made, for a reason that has no word of its own here.
     Connect,
+    /// It took no connection.
+    Refused,
+    /// No connection was there in time.
+    ConnectTimeout,
+    /// Its name stands for no address.
+    Unresolved,
     /// It did not answer, or not further, in time.
     Timeout,
     /// The connection broke, or what came was not an answer.
@@ -35,6 +41,9 @@ impl Outcome {
     pub fn failure(self) -> Option<Failure> {
         match self {
             Self::Connect => Some(Failure::Connect),
+            Self::Refused => Some(Failure::Refused),
+            Self::ConnectTimeout => Some(Failure::ConnectTimeout),
+            Self::Unresolved => Some(Failure::Unresolved),
             Self::Timeout => Some(Failure::Timeout),
             Self::Reset => Some(Failure::Reset),
             Self::Status(_) | Self::ClientGone | Self::Abandoned => None,

@@ -165,7 +165,9 @@ impl Attempt {
 
 fn word(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Connect => "backend-refused",
+        Outcome::Connect | Outcome::Refused => "backend-refused",
+        Outcome::ConnectTimeout => "backend-connect-timeout",
+        Outcome::Unresolved => "backend-unresolved",
         Outcome::Timeout => "backend-timeout",
         Outcome::Reset => "backend-reset",
         Outcome::ClientGone => "client-gone",

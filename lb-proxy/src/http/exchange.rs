@@ -5,6 +5,7 @@
 
 use std::{
     future::{Future, poll_fn},
+    io::ErrorKind,
     pin::pin,
     rc::Rc,
     task::{Poll, ready},
@@ -71,7 +72,7 @@ async fn open(
     flight: &mut Flight,
     outgoing: &Outgoing,
 ) -> Result<Box<UpstreamConnection>, End> {
-    let trouble = match connect_in_time(client, flight, &outgoing.deadlines).await {
+    let (trouble, outcome) = match connect_in_time(client, flight, &outgoing.deadlines).await {
         Ok(Ok(connection)) => {
             flight.connected();
             return Ok(connection);
@@ -83,15 +84,18 @@ async fn open(
                 return Err(End::Failed(Trouble::OutOfResources));
             }
             match error {
-                ConnectError::Timeout => Trouble::ConnectTimeout,
-                ConnectError::Lookup(_) => Trouble::Unresolved,
-                _ => Trouble::Refused,
+                ConnectError::Timeout => (Trouble::ConnectTimeout, Outcome::ConnectTimeout),
+                ConnectError::Lookup(_) => (Trouble::Unresolved, Outcome::Unresolved),
+                ConnectError::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                    (Trouble::Refused, Outcome::Refused)
+                }
+                _ => (Trouble::Refused, Outcome::Connect),
             }
         }
         Err(Trouble::TotalTimeout) => return Err(out_of_time(flight, outgoing, client)),
-        Err(_) => Trouble::ConnectTimeout,
+        Err(_) => (Trouble::ConnectTimeout, Outcome::ConnectTimeout),
     };
-    flight.fails(trouble, Outcome::Connect);
+    flight.fails(trouble, outcome);
     let attempt = Attempt {
         fault: Fault::Connect,
         reused: false,

@@ -105,6 +105,7 @@ impl ClusterBuilder {
                 workers: Workers::default(),
                 driver: Driver::new(),
                 listeners: Mutex::default(),
+                panic_listeners: Mutex::default(),
                 transitions: Arc::default(),
             }),
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Cause, CauseKind, ChangeError, Cluster, Inputs, Shared, lock};
+use super::{Cause, CauseKind, ChangeError, Cluster, Inputs, Panic, Shared, lock};
 use crate::{
     backend::{AdminState, Backend, IncarnationId},
     cluster::observation::Observation,
@@ -12,6 +12,9 @@ use crate::{
 
 /// Whoever wants to hear of transitions.
 pub(super) type Listener = Arc<dyn Fn(&Transition) + Send + Sync>;
+
+/// Whoever wants to hear of panic.
+pub(super) type PanicListener = Arc<dyn Fn(Option<Panic>) + Send + Sync>;
 
 impl Cluster {
     /// Takes in what somebody saw of one life of a backend. The verdict is in force
@@ -49,6 +52,13 @@ impl Cluster {
     /// lives. Under no lock; must neither block nor panic.
     pub fn on_transition(&self, listener: Arc<dyn Fn(&Transition) + Send + Sync>) {
         lock(&self.shared.listeners).push(listener);
+    }
+
+    /// Has `listener` called when backends begin to be used for want of better ones, and
+    /// with `None` when that is over. As [`on_transition`](Self::on_transition), and
+    /// after the transitions that led to it.
+    pub fn on_panic(&self, listener: Arc<dyn Fn(Option<Panic>) + Send + Sync>) {
+        lock(&self.shared.panic_listeners).push(listener);
     }
 
     /// How many transitions were told since the cluster was built. The counts are the
@@ -93,6 +103,12 @@ impl Shared {
             self.transitions.add(transition.to);
             listeners.iter().for_each(|listener| listener(transition));
         }
+    }
+
+    /// The same of panic.
+    pub(super) fn tell_panic(&self, panic: Option<Panic>) {
+        let listeners: Vec<PanicListener> = lock(&self.panic_listeners).clone();
+        listeners.iter().for_each(|listener| listener(panic));
     }
 }
 

@@ -55,10 +55,10 @@ use build::{Builder, Built};
 pub use builder::ClusterBuilder;
 pub use change::{Change, ChangeError, Version};
 use driver::Driver;
-pub use eligibility::Standing;
+pub use eligibility::{Panic, Standing};
 pub use generation::{Cause, CauseKind, Generation, Stamp};
 pub use handle::ClusterHandle;
-use health::Listener;
+use health::{Listener, PanicListener};
 pub use lease::Lease;
 pub use observation::Observation;
 pub use outcome::Outcome;
@@ -102,6 +102,7 @@ struct Shared {
     workers: Workers,
     driver: Arc<Driver>,
     listeners: Mutex<Vec<Listener>>,
+    panic_listeners: Mutex<Vec<PanicListener>>,
     transitions: Arc<TransitionCounts>,
 }
 
@@ -205,10 +206,12 @@ impl Cluster {
             (published, inputs.watch.take_untold(), deadline)
         };
         // Others' code, called under none of our locks.
-        if let Some(published) = published {
+        let turn = published.and_then(|published| {
             published.wake(&self.shared.workers);
-        }
+            published.turn
+        });
         self.shared.tell(&transitions);
+        turn.into_iter().for_each(|panic| self.shared.tell_panic(panic));
         deadline
     }
 

@@ -5,7 +5,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc};
 use super::{
     change::Version,
     driver::Driver,
-    eligibility::Standing,
+    eligibility::{Panic, Standing},
     generation::Stamp,
     lease::Hold,
     slots::{Slot, SlotSet},
@@ -46,6 +46,7 @@ pub(super) struct Roster {
     pub(super) weight_scale: u32,
     /// The tier in use.
     pub(super) tier: Option<u8>,
+    pub(super) panic: Option<Panic>,
     pub(super) new: SlotSet,
     pub(super) bound: SlotSet,
     /// Half-open slots of tiers before it.
@@ -79,6 +80,12 @@ impl Snapshot {
     #[must_use]
     pub fn stamp(&self) -> Stamp {
         self.stamp
+    }
+
+    /// Whether somebody is used for want of better ones.
+    #[must_use]
+    pub fn panic(&self) -> Option<Panic> {
+        self.roster.panic
     }
 
     /// The last change it contains.

@@ -342,6 +342,29 @@ fn the_last_backend_is_used_although_it_fails() {
 }
 
 #[test]
+fn panic_is_told_when_it_begins_and_when_it_is_over() {
+    let mut farm = Farm::first(2);
+    let told = Arc::<Mutex<Vec<String>>>::default();
+    let tell = Arc::clone(&told);
+    farm.cluster.on_panic(Arc::new(move |panic| {
+        let text = panic.map_or_else(|| "over".to_owned(), |panic| panic.to_string());
+        tell.lock().unwrap().push(text);
+    }));
+    farm.requests([Outcome::Connect; 3]);
+    farm.wait(100);
+    assert!(told.lock().unwrap().is_empty(), "there is another");
+    farm.requests([Outcome::Connect; 3]);
+    farm.wait(100);
+    assert_eq!(*told.lock().unwrap(), ["0 of 2 usable, threshold 0 %"]);
+    farm.requests([Outcome::Connect; 3]);
+    farm.wait(20_000);
+    assert_eq!(told.lock().unwrap().len(), 1);
+    farm.requests([Outcome::Status(200); 2]);
+    farm.wait(80_000);
+    assert_eq!(told.lock().unwrap()[1..], ["over"]);
+}
+
+#[test]
 fn the_last_backend_is_open_to_all_when_its_ejection_is_over() {
     let mut farm = Farm::first(1);
     farm.requests([Outcome::Connect; 3]);

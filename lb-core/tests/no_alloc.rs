@@ -14,7 +14,6 @@ use lb_core::{
     AdminState, Backend, Binding, Cause, Change, Cluster, Health, Membership, Outcome, PickCx,
     Tick, Tried, UnixTime, Weight,
     cluster::{CauseKind, Slot},
-    retry::RetryBudget,
     sample::mix,
     sticky::{self, Format, Ring, Sticky},
     strategy::{Reason, StrategyKind},
@@ -228,7 +227,7 @@ fn following_a_cookie_allocates_nothing() {
     cluster.apply(Change::Ring(Some(ring.clone())), Cause::new(CauseKind::Person, "test")).unwrap();
     cluster.drive(&|| Tick::from_millis(1_000));
     let mut handle = cluster.handle();
-    let (now, mut budget) = (UnixTime::from_secs(1), RetryBudget::new(20, cluster.retry_floor()));
+    let (now, mut budget) = (UnixTime::from_secs(1), handle.retry_budget(20));
     for format in [Format::Derived, Format::Sealed { ttl: None }, Format::Name] {
         let sticky = Sticky::new(format, ring.clone());
         let stranger = Sticky::new(format, Ring::derived_from("stranger"));

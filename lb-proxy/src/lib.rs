@@ -52,8 +52,8 @@ pub use self::{
     },
     listen::{ListenerLimits, ListenerSettings, ListenerTimeouts, TrustedProxies},
     observe::{
-        AccessLog, AccessLogSettings, ClusterCounters, Counters, LogFormat, LogTarget,
-        ReloadCounters, RetryCounters, StickyCounters, Template, TemplateError,
+        AccessLog, AccessLogSettings, ClusterCounters, Counters, HealthCounters, LogFormat,
+        LogTarget, ReloadCounters, RetryCounters, StickyCounters, Template, TemplateError,
     },
     probe::{CheckKind, HealthCheck, HttpCheck, Prober, Watched},
     runtime::{

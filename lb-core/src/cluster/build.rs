@@ -243,6 +243,7 @@ impl Builder {
             routes: Routes::of(inputs.ring.as_ref(), &inputs.membership).0,
             secret: self.cx.secret,
             tier: judgement.tier,
+            panic: judgement.panic,
             new: judgement.new,
             bound: judgement.bound,
             weight_scale: ramp.scale,

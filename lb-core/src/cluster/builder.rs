@@ -110,6 +110,8 @@ impl ClusterBuilder {
                 driver: Driver::new(),
                 listeners: Mutex::default(),
                 retry_floor: Arc::new(RetryFloor::new(RETRIES)),
+                panic_listeners: Mutex::default(),
+                transitions: Arc::default(),
             }),
         }
     }

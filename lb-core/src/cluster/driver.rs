@@ -1,4 +1,4 @@
-//! Whoever drives a cluster: how to wake him, and what requests have told him.
+//! Whoever drives a cluster: how to wake them, and what requests have told him.
 //!
 //! A request that ended in a way that may change a verdict says so here: a push onto
 //! a short list under a lock that is held for nothing else. Only failures do, and
@@ -10,8 +10,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{Wake, lock};
+use super::lock;
 use crate::{backend::IncarnationId, health::Input, time::Tick};
+
+/// A callback that wakes somebody. Called from any thread; must neither block nor
+/// panic nor call back into the cluster, but make its owner do so.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// How a request ended on one incarnation, and when.
 #[derive(Clone, Debug)]

@@ -22,6 +22,8 @@
 //! that an active check holds down come back only where a threshold was set.
 //! Disabled and draining ones never do, and they don't count in the share.
 
+use std::fmt;
+
 use super::slots::{Slot, SlotSet};
 use crate::{
     backend::{AdminState, Health},
@@ -70,12 +72,34 @@ impl Standing {
     }
 }
 
+/// Ejected backends, or ones that are down, are used for want of better ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Panic {
+    /// The tier in use.
+    pub tier: u8,
+    /// How many of its enabled backends are usable.
+    pub usable: usize,
+    /// How many it has.
+    pub total: usize,
+    /// Below which share of them there is panic, in percent; always when there is none.
+    pub threshold: u8,
+}
+
+impl fmt::Display for Panic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { usable, total, threshold, .. } = self;
+        write!(f, "{usable} of {total} usable, threshold {threshold} %")
+    }
+}
+
 /// The verdict on all backends of a cluster.
 #[derive(Debug)]
 pub(super) struct Judgement {
     pub(super) standings: Box<[Standing]>,
     /// The tier in use; `None` when nobody can be used.
     pub(super) tier: Option<u8>,
+    pub(super) panic: Option<Panic>,
     /// Slots of that tier that take anybody.
     pub(super) new: SlotSet,
     /// Half-open slots of tiers before it.
@@ -94,6 +118,8 @@ pub(super) fn judge(facts: &[Facts], panic_threshold: u8, now: Tick) -> Judgemen
         let slots = standings.iter().enumerate().filter(move |(_, standing)| admits(**standing));
         slots.map(|(index, _)| Slot::new(index))
     };
+    let is_in_panic = standings.contains(&Standing::Panic);
+    let panic = tier.filter(|_| is_in_panic).map(|tier| tier.panic(facts, panic_threshold));
     let tier = tier.map(|tier| tier.number);
     let is_of_tier = |slot: &Slot| Some(facts[slot.index()].tier) == tier;
     let new = select(Standing::admits_new).filter(is_of_tier);
@@ -102,6 +128,7 @@ pub(super) fn judge(facts: &[Facts], panic_threshold: u8, now: Tick) -> Judgemen
     reserves.sort_by_key(|slot| facts[slot.index()].tier);
     Judgement {
         tier,
+        panic,
         new: SlotSet::new(new, facts.len()),
         trials: trials.collect(),
         reserves,
@@ -156,12 +183,7 @@ impl Tier {
             enabled().filter(|facts| wanted(facts.health)).map(|facts| facts.tier).min()
         };
         if let Some(number) = first(Health::is_usable) {
-            let all = enabled().filter(|facts| facts.tier == number);
-            let (mut total, mut usable) = (0_usize, 0_usize);
-            for facts in all {
-                total += 1;
-                usable += usize::from(facts.health.is_usable());
-            }
+            let (usable, total) = count(facts, number);
             let panic = usable * 100 < total * usize::from(panic_threshold);
             return Some(Self { number, readmits_ejected: panic, readmits_down: panic });
         }
@@ -171,6 +193,17 @@ impl Tier {
         let number = ejected.or_else(|| first(|_| true).filter(|_| readmits_down))?;
         Some(Self { number, readmits_ejected: true, readmits_down })
     }
+
+    fn panic(self, facts: &[Facts], threshold: u8) -> Panic {
+        let (usable, total) = count(facts, self.number);
+        Panic { tier: self.number, usable, total, threshold }
+    }
+}
+
+/// Of the enabled backends of a tier, those that are usable, and all.
+fn count(facts: &[Facts], tier: u8) -> (usize, usize) {
+    let all = || facts.iter().filter(|facts| facts.admin.admits_new() && facts.tier == tier);
+    (all().filter(|facts| facts.health.is_usable()).count(), all().count())
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     backend::load::{Admission, Refused},
+    retry::RetryBudget,
     sample,
     strategy::{Binding, Choice, PickCx, Reason, Tried},
 };
@@ -90,6 +91,13 @@ impl ClusterHandle {
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// This worker's budget of retries: a share of its own first attempts, in percent,
+    /// and then the ten in ten seconds that all workers of the cluster have together.
+    #[must_use]
+    pub fn retry_budget(&self, percent: u8) -> RetryBudget {
+        RetryBudget::new(percent, Arc::clone(&self.shared.retry_floor))
     }
 
     /// Whether this is a handle of `cluster`; one of the same name is another.

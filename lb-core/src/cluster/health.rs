@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use super::{Cause, CauseKind, ChangeError, Cluster, Inputs, Shared, lock};
+use super::{Cause, CauseKind, ChangeError, Cluster, Inputs, Panic, Shared, lock};
 use crate::{
     backend::{AdminState, Backend, IncarnationId},
     cluster::observation::Observation,
-    health::{Condition, Input, Transition},
+    health::{Condition, Input, Transition, TransitionCounts},
     time::Tick,
 };
 
 /// Whoever wants to hear of transitions.
 pub(super) type Listener = Arc<dyn Fn(&Transition) + Send + Sync>;
+
+/// Whoever wants to hear of panic.
+pub(super) type PanicListener = Arc<dyn Fn(Option<Panic>) + Send + Sync>;
 
 impl Cluster {
     /// Takes in what somebody saw of one life of a backend. The verdict is in force
@@ -51,6 +54,20 @@ impl Cluster {
         lock(&self.shared.listeners).push(listener);
     }
 
+    /// Has `listener` called when backends begin to be used for want of better ones, and
+    /// with `None` when that is over. As [`on_transition`](Self::on_transition), and
+    /// after the transitions that led to it.
+    pub fn on_panic(&self, listener: Arc<dyn Fn(Option<Panic>) + Send + Sync>) {
+        lock(&self.shared.panic_listeners).push(listener);
+    }
+
+    /// How many transitions were told since the cluster was built. The counts are the
+    /// cluster's own and go on; kept, they outlive it.
+    #[must_use]
+    pub fn transitions(&self) -> Arc<TransitionCounts> {
+        Arc::clone(&self.shared.transitions)
+    }
+
     /// What is thought of each backend of the present snapshot, in order: the last
     /// transition of each, or that nothing was seen of it yet.
     #[must_use]
@@ -83,8 +100,15 @@ impl Shared {
         }
         let listeners: Vec<Listener> = lock(&self.listeners).clone();
         for transition in transitions {
+            self.transitions.add(transition.to);
             listeners.iter().for_each(|listener| listener(transition));
         }
+    }
+
+    /// The same of panic.
+    pub(super) fn tell_panic(&self, panic: Option<Panic>) {
+        let listeners: Vec<PanicListener> = lock(&self.panic_listeners).clone();
+        listeners.iter().for_each(|listener| listener(panic));
     }
 }
 

@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     driver::{Driver, Report},
+    eligibility::Standing,
     outcome::Outcome,
 };
 use crate::{
@@ -26,6 +27,7 @@ pub(super) struct Hold {
     pub(super) backend: Arc<Backend>,
     pub(super) incarnation: IncarnationId,
     pub(super) load: sync::Arc<Load>,
+    pub(super) standing: Standing,
     pub(super) driver: Arc<Driver>,
 }
 
@@ -114,6 +116,12 @@ impl Lease {
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.reason
+    }
+
+    /// Where the backend stood in the snapshot that it was picked from.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.hold.standing
     }
 
     /// When it was picked.
@@ -226,6 +234,7 @@ mod races {
                 backend: Arc::new(Backend::new("a")),
                 incarnation: IncarnationId::from_number(1),
                 load: sync::Arc::clone(&load),
+                standing: Standing::In,
                 driver: Driver::new(),
             };
             let choice = Choice::new(Slot::new(0), Reason::Turn);

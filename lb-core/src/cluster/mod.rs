@@ -55,10 +55,11 @@ use build::{Builder, Built};
 pub use builder::ClusterBuilder;
 pub use change::{Change, ChangeError, Version};
 use driver::Driver;
-pub use eligibility::Standing;
+pub use driver::Wake;
+pub use eligibility::{Panic, Standing};
 pub use generation::{Cause, CauseKind, Generation, Stamp};
 pub use handle::ClusterHandle;
-use health::Listener;
+use health::{Listener, PanicListener};
 pub use lease::Lease;
 pub use observation::Observation;
 pub use outcome::Outcome;
@@ -71,16 +72,13 @@ use watch::{Verdict, Watch};
 
 use crate::{
     backend::{AdminState, Backend, IncarnationId, Weight},
+    health::TransitionCounts,
     membership::Membership,
     retry::RetryFloor,
     sticky::{Ring, Routes},
     strategy::Strategy,
     time::Tick,
 };
-
-/// A callback that wakes somebody. Called from any thread; must neither block nor
-/// panic nor call back into the cluster, but make its owner do so.
-pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// A named set of backends to balance over: the shared handle of its write side.
 #[derive(Clone)]
@@ -103,6 +101,8 @@ struct Shared {
     driver: Arc<Driver>,
     listeners: Mutex<Vec<Listener>>,
     retry_floor: Arc<RetryFloor>,
+    panic_listeners: Mutex<Vec<PanicListener>>,
+    transitions: Arc<TransitionCounts>,
 }
 
 /// What a snapshot is computed from.
@@ -205,10 +205,12 @@ impl Cluster {
             (published, inputs.watch.take_untold(), deadline)
         };
         // Others' code, called under none of our locks.
-        if let Some(published) = published {
+        let turn = published.and_then(|published| {
             published.wake(&self.shared.workers);
-        }
+            published.turn
+        });
         self.shared.tell(&transitions);
+        turn.into_iter().for_each(|panic| self.shared.tell_panic(panic));
         deadline
     }
 
@@ -251,13 +253,6 @@ impl Cluster {
     #[must_use]
     pub fn generations(&self) -> Vec<Generation> {
         lock(&self.shared.builder).generations()
-    }
-
-    /// The retries it may have in any case: ten in ten seconds, over all workers. For
-    /// each worker's [`RetryBudget`](crate::retry::RetryBudget).
-    #[must_use]
-    pub fn retry_floor(&self) -> Arc<RetryFloor> {
-        Arc::clone(&self.shared.retry_floor)
     }
 
     /// Its name.

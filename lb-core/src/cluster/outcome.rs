@@ -11,8 +11,14 @@ use crate::health::Failure;
 pub enum Outcome {
     /// It answered, whole, with this status.
     Status(u16),
-    /// No connection could be made.
+    /// No connection could be made, for a reason that has no word of its own here.
     Connect,
+    /// It took no connection.
+    Refused,
+    /// No connection was there in time.
+    ConnectTimeout,
+    /// Its name could not be looked up, which says nothing about it.
+    Unresolved,
     /// It did not answer, or not further, in time.
     Timeout,
     /// The connection broke, or what came was not an answer.
@@ -35,9 +41,11 @@ impl Outcome {
     pub fn failure(self) -> Option<Failure> {
         match self {
             Self::Connect => Some(Failure::Connect),
+            Self::Refused => Some(Failure::Refused),
+            Self::ConnectTimeout => Some(Failure::ConnectTimeout),
             Self::Timeout => Some(Failure::Timeout),
             Self::Reset => Some(Failure::Reset),
-            Self::Status(_) | Self::ClientGone | Self::Abandoned => None,
+            Self::Status(_) | Self::Unresolved | Self::ClientGone | Self::Abandoned => None,
         }
     }
 

@@ -6,6 +6,7 @@ use super::{
     Shared,
     acknowledge::Workers,
     build::{Builder, Built},
+    eligibility::Panic,
     snapshot::Snapshot,
 };
 use crate::{strategy::Strategy, time::Tick};
@@ -49,7 +50,10 @@ impl Shared {
         let publication = snapshot.publication();
         let before = self.current.swap(Arc::new(snapshot));
         self.publication.store(publication, Ordering::Release);
-        Published { publication, _before: before, _replaced: replaced }
+        let after = self.current.load();
+        let panic = after.panic();
+        let turn = (before.panic().is_some() != panic.is_some()).then_some(panic);
+        Published { publication, turn, _before: before, _replaced: replaced }
     }
 }
 
@@ -57,6 +61,8 @@ impl Shared {
 /// others that runs, when all locks are released.
 pub(super) struct Published {
     publication: u64,
+    /// Panic has begun, or is over.
+    pub(super) turn: Option<Option<Panic>>,
     _before: Arc<Snapshot>,
     _replaced: Option<Box<dyn Strategy>>,
 }

@@ -5,7 +5,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc};
 use super::{
     change::Version,
     driver::Driver,
-    eligibility::Standing,
+    eligibility::{Panic, Standing},
     generation::Stamp,
     lease::Hold,
     slots::{Slot, SlotSet},
@@ -46,6 +46,7 @@ pub(super) struct Roster {
     pub(super) weight_scale: u32,
     /// The tier in use.
     pub(super) tier: Option<u8>,
+    pub(super) panic: Option<Panic>,
     pub(super) new: SlotSet,
     pub(super) bound: SlotSet,
     /// Half-open slots of tiers before it.
@@ -79,6 +80,12 @@ impl Snapshot {
     #[must_use]
     pub fn stamp(&self) -> Stamp {
         self.stamp
+    }
+
+    /// Whether somebody is used for want of better ones.
+    #[must_use]
+    pub fn panic(&self) -> Option<Panic> {
+        self.roster.panic
     }
 
     /// The last change it contains.
@@ -143,11 +150,17 @@ impl Snapshot {
         let hold = |(member, hot): (&Member, &Hot)| {
             let found = before.binary_search_by_key(&member.incarnation, |hold| hold.incarnation);
             match found.ok().map(|position| before[position]) {
-                Some(hold) if Arc::ptr_eq(&hold.backend, &member.backend) => Arc::clone(hold),
+                Some(hold)
+                    if Arc::ptr_eq(&hold.backend, &member.backend)
+                        && hold.standing == member.standing =>
+                {
+                    Arc::clone(hold)
+                }
                 _ => Arc::new(Hold {
                     backend: Arc::clone(&member.backend),
                     incarnation: member.incarnation,
                     load: sync::Arc::clone(&hot.load),
+                    standing: member.standing,
                     driver: Arc::clone(driver),
                 }),
             }

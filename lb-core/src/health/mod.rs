@@ -14,11 +14,13 @@
 //! whose trial fails is followed by one twice as long, up to eight times the
 //! configured one.
 
+mod counts;
 mod machine;
 mod reason;
 mod transition;
 mod window;
 
+pub use counts::TransitionCounts;
 pub(crate) use machine::{Alarms, Input, Machine, Request, Rules};
 pub use reason::{Failure, Reason};
 pub use transition::{Condition, Transition};

@@ -7,6 +7,10 @@ use std::{fmt, sync::Arc, time::Duration};
 pub enum Failure {
     /// No connection could be made.
     Connect,
+    /// It took no connection.
+    Refused,
+    /// No connection was there in time.
+    ConnectTimeout,
     /// It did not answer in time.
     Timeout,
     /// The connection broke, or what came was not an answer.
@@ -17,6 +21,8 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "connect",
+            Self::Refused => "connect: refused",
+            Self::ConnectTimeout => "connect: timeout",
             Self::Timeout => "timeout",
             Self::Reset => "reset",
         })
@@ -126,6 +132,10 @@ mod tests {
             (
                 Reason::FailuresWithin { count: 5, window: seconds(10) },
                 "5 requests failed within 10 s",
+            ),
+            (
+                Reason::FailuresInARow { count: 1, last: Failure::Refused },
+                "a request failed: connect: refused",
             ),
             (Reason::TrialFailed(Failure::Reset), "the one request that tried it failed: reset"),
             (Reason::EjectionOver(seconds(10)), "ejected for 10 s is over: one request at a time"),

@@ -156,6 +156,8 @@ fn three_failures_in_a_row_take_a_backend_out_and_the_generation_says_why() {
     farm.drive();
     let reason = "b0 ejected: 3 requests in a row failed, the last: reset";
     assert_eq!(farm.said(), [reason]);
+    let counts = farm.cluster.transitions();
+    assert_eq!((counts.to(Health::Ejected), counts.to(Health::Down)), (1, 0));
     assert_eq!(farm.requests([Outcome::Status(200)]), ["b1"]);
     let generations = farm.cluster.generations();
     assert_eq!(generations.len(), 2);
@@ -331,11 +333,35 @@ fn the_last_backend_is_used_although_it_fails() {
         farm.wait(3_000);
     }
     assert_eq!(farm.standing("b0"), Standing::Panic);
+    assert_eq!(farm.acquire().standing(), Standing::Panic, "not what it was before");
     farm.requests([Outcome::Status(200)]);
     farm.wait(80_000);
     assert_eq!(farm.requests([Outcome::Status(200)]), ["b0"]);
     farm.wait(100);
     assert_eq!((farm.standing("b0"), farm.health("b0")), (Standing::In, Health::Up));
+}
+
+#[test]
+fn panic_is_told_when_it_begins_and_when_it_is_over() {
+    let mut farm = Farm::first(2);
+    let told = Arc::<Mutex<Vec<String>>>::default();
+    let tell = Arc::clone(&told);
+    farm.cluster.on_panic(Arc::new(move |panic| {
+        let text = panic.map_or_else(|| "over".to_owned(), |panic| panic.to_string());
+        tell.lock().unwrap().push(text);
+    }));
+    farm.requests([Outcome::Connect; 3]);
+    farm.wait(100);
+    assert!(told.lock().unwrap().is_empty(), "there is another");
+    farm.requests([Outcome::Connect; 3]);
+    farm.wait(100);
+    assert_eq!(*told.lock().unwrap(), ["0 of 2 usable, threshold 0 %"]);
+    farm.requests([Outcome::Connect; 3]);
+    farm.wait(20_000);
+    assert_eq!(told.lock().unwrap().len(), 1);
+    farm.requests([Outcome::Status(200); 2]);
+    farm.wait(80_000);
+    assert_eq!(told.lock().unwrap()[1..], ["over"]);
 }
 
 #[test]

@@ -16,7 +16,9 @@ use std::{
 
 use anyhow::Context as _;
 use lb_core::{
-    Cause, Change, Cluster, Health, Membership, cluster::CauseKind, health::Transition,
+    Cause, Change, Cluster, Health, Membership,
+    cluster::{CauseKind, Panic},
+    health::Transition,
     sticky::Ring,
 };
 use lb_discovery::{Feed, FeedStatus};
@@ -270,6 +272,8 @@ fn build(settings: &config::Cluster, first: Membership) -> Cluster {
     let cluster = builder.build();
     let name = Arc::<str>::from(cluster.name());
     cluster.on_transition(Arc::new(move |transition| tell_transition(&name, transition)));
+    let name = Arc::<str>::from(cluster.name());
+    cluster.on_panic(Arc::new(move |panic| tell_panic(&name, panic)));
     cluster
 }
 
@@ -278,9 +282,19 @@ fn tell_transition(cluster: &str, transition: &Transition) {
     let Transition { backend, from, to, reason, .. } = transition;
     match to {
         Health::Down | Health::Ejected => {
-            tracing::warn!(cluster, %backend, %from, %to, "{reason}");
+            tracing::warn!(cluster, %backend, %from, %to, %reason, "health changed");
         }
-        _ => tracing::info!(cluster, %backend, %from, %to, "{reason}"),
+        _ => tracing::info!(cluster, %backend, %from, %to, %reason, "health changed"),
+    }
+}
+
+fn tell_panic(cluster: &str, panic: Option<Panic>) {
+    match panic {
+        Some(panic) => {
+            let tier = panic.tier;
+            tracing::warn!(cluster, tier, reason = %panic, "failing backends are used");
+        }
+        None => tracing::info!(cluster, "no failing backends are used any more"),
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use lb_core::{Lease, Outcome, Tick, strategy::Reason};
+use lb_core::{Lease, Outcome, Tick, cluster::Standing, strategy::Reason};
 
 use super::binder::Stickiness;
 
@@ -33,6 +33,8 @@ pub(crate) struct Attempt {
     pub(crate) address: Arc<str>,
     /// Why it was picked.
     pub(crate) reason: Reason,
+    /// Where the backend stood then.
+    pub(crate) standing: Standing,
     /// When it was picked.
     pub(crate) started: Tick,
     /// How long it took to connect; `None` where a connection was at hand.
@@ -127,6 +129,7 @@ impl Entry {
                 backend: Arc::clone(backend.shared_name()),
                 address: Arc::clone(backend.shared_address()),
                 reason: lease.reason(),
+                standing: lease.standing(),
                 started: lease.started(),
                 connect: None,
                 first_byte: None,
@@ -162,7 +165,9 @@ impl Attempt {
 
 fn word(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Connect => "backend-refused",
+        Outcome::Connect | Outcome::Refused => "backend-refused",
+        Outcome::ConnectTimeout => "backend-connect-timeout",
+        Outcome::Unresolved => "backend-unresolved",
         Outcome::Timeout => "backend-timeout",
         Outcome::Reset => "backend-reset",
         Outcome::ClientGone => "client-gone",

@@ -5,6 +5,7 @@
 
 use std::{
     future::{Future, poll_fn},
+    io::ErrorKind,
     pin::pin,
     rc::Rc,
     task::{Poll, ready},
@@ -71,7 +72,7 @@ async fn open(
     flight: &mut Flight,
     outgoing: &Outgoing,
 ) -> Result<Box<UpstreamConnection>, End> {
-    let trouble = match connect_in_time(client, flight, &outgoing.deadlines).await {
+    let (trouble, outcome) = match connect_in_time(client, flight, &outgoing.deadlines).await {
         Ok(Ok(connection)) => {
             flight.connected();
             return Ok(connection);
@@ -83,21 +84,22 @@ async fn open(
                 return Err(End::Failed(Trouble::OutOfResources));
             }
             match error {
-                ConnectError::Timeout => Trouble::ConnectTimeout,
-                ConnectError::Lookup(_) => Trouble::Unresolved,
-                _ => Trouble::Refused,
+                ConnectError::Timeout => (Trouble::ConnectTimeout, Outcome::ConnectTimeout),
+                ConnectError::Lookup(_) => (Trouble::Unresolved, Outcome::Unresolved),
+                ConnectError::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                    (Trouble::Refused, Outcome::Refused)
+                }
+                _ => (Trouble::Refused, Outcome::Connect),
             }
         }
         Err(Trouble::TotalTimeout) => {
             let is_excused = client.owes_body() || lacks_address(flight, client);
             return Err(out_of_time(flight, outgoing, is_excused));
         }
-        Err(_) if lacks_address(flight, client) => Trouble::Unresolved,
-        Err(_) => Trouble::ConnectTimeout,
+        Err(_) if lacks_address(flight, client) => (Trouble::Unresolved, Outcome::Unresolved),
+        Err(_) => (Trouble::ConnectTimeout, Outcome::ConnectTimeout),
     };
-    // A resolver that fails says nothing about the backend.
-    let is_resolvers = matches!(trouble, Trouble::Unresolved);
-    flight.fails(trouble, if is_resolvers { Outcome::Abandoned } else { Outcome::Connect });
+    flight.fails(trouble, outcome);
     let attempt = Attempt {
         fault: Fault::Connect,
         reused: false,

@@ -190,7 +190,7 @@ fn scan(head: &impl Head) -> Changes {
             }
             "date" => changes.has_date = true,
             "via" => changes.has_via = true,
-            "location" | "content-location" | "refresh" | "set-cookie" => {
+            "location" | "content-location" | "uri" | "refresh" | "set-cookie" => {
                 changes.names_places = true;
             }
             // Who gets headers as variables cannot tell them from those that say how

@@ -4,7 +4,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use http::{HeaderValue, Request};
-use lb_core::strategy::Reason;
+use lb_core::{cluster::Standing, strategy::Reason};
 
 use super::{
     LogFormat,
@@ -71,6 +71,7 @@ impl Lines {
             backend: Arc::clone(address),
             address: Arc::clone(address),
             reason: Reason::Idle,
+            standing: Standing::In,
             started,
             connect: Some(took),
             first_byte: Some(took),

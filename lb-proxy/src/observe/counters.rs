@@ -9,6 +9,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use lb_core::{Cluster, Health, health::TransitionCounts};
+
 use super::AccessLog;
 use crate::{http::binder::Stickiness, runtime::clock};
 
@@ -51,6 +53,26 @@ pub struct ClusterCounters {
     pub retry_budget_exhausted_total: u64,
     /// What became of bindings of clients to backends.
     pub sticky_total: StickyCounters,
+    /// Backends that were taken out as requests to them failed.
+    pub ejections_total: u64,
+    /// Changes of what is thought of a backend.
+    pub health_transitions_total: HealthCounters,
+}
+
+/// Changes of health by what it is now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HealthCounters {
+    /// Nobody looks any more.
+    pub unknown: u64,
+    /// It works.
+    pub up: u64,
+    /// Requests to it failed.
+    pub ejected: u64,
+    /// One request at a time tries it again.
+    pub half_open: u64,
+    /// Its checks fail.
+    pub down: u64,
 }
 
 /// Retries by reason.
@@ -137,8 +159,40 @@ impl Count {
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     tallies: Mutex<Vec<(Arc<str>, Arc<Tally>)>>,
+    health: Mutex<Vec<(Arc<str>, HealthTally)>>,
     reloads: Mutex<(ReloadCounters, Option<u64>)>,
     log: Mutex<Dropped>,
+}
+
+/// What clusters of one name have counted.
+#[derive(Debug, Default)]
+struct HealthTally {
+    /// By those that are no more.
+    before: HealthCounters,
+    counts: Vec<Arc<TransitionCounts>>,
+}
+
+impl HealthTally {
+    /// Reads `counts` too from now on, once.
+    fn take_up(&mut self, counts: Arc<TransitionCounts>) {
+        if !self.counts.iter().any(|known| Arc::ptr_eq(known, &counts)) {
+            self.counts.push(counts);
+        }
+        let before = &mut self.before;
+        self.counts.retain_mut(|counts| match Arc::get_mut(counts) {
+            Some(counts) => {
+                before.add(counts);
+                false
+            }
+            None => true,
+        });
+    }
+
+    fn read(&self) -> HealthCounters {
+        let mut sum = self.before;
+        self.counts.iter().for_each(|counts| sum.add(counts));
+        sum
+    }
 }
 
 /// Lines dropped by the log in use, and by those before.
@@ -163,6 +217,17 @@ impl Board {
         let tally = Arc::<Tally>::default();
         tallies.push((cluster.into(), Arc::clone(&tally)));
         tally
+    }
+
+    /// Reads what this cluster counts from now on, whether or not it did before.
+    pub(crate) fn takes_up(&self, cluster: &Cluster) {
+        let mut health = lock(&self.health);
+        let index = health.iter().position(|(name, _)| **name == *cluster.name());
+        let index = index.unwrap_or_else(|| {
+            health.push((cluster.name().into(), HealthTally::default()));
+            health.len() - 1
+        });
+        health[index].1.take_up(cluster.transitions());
     }
 
     /// A configuration was taken up, or refused.
@@ -206,15 +271,34 @@ impl Board {
     fn clusters(&self) -> Vec<ClusterCounters> {
         let mut clusters = Vec::<ClusterCounters>::new();
         for (name, tally) in &*lock(&self.tallies) {
-            let known = clusters.binary_search_by(|known| known.cluster.cmp(name));
-            let index = known.unwrap_or_else(|index| {
-                let cluster = Arc::clone(name);
-                clusters.insert(index, ClusterCounters { cluster, ..Default::default() });
-                index
-            });
-            clusters[index].add(tally);
+            of_name(&mut clusters, name).add(tally);
+        }
+        for (name, health) in &*lock(&self.health) {
+            let cluster = of_name(&mut clusters, name);
+            cluster.health_transitions_total = health.read();
+            cluster.ejections_total = cluster.health_transitions_total.ejected;
         }
         clusters
+    }
+}
+
+fn of_name<'a>(clusters: &'a mut Vec<ClusterCounters>, name: &Arc<str>) -> &'a mut ClusterCounters {
+    let known = clusters.binary_search_by(|known| known.cluster.cmp(name));
+    let index = known.unwrap_or_else(|index| {
+        let cluster = Arc::clone(name);
+        clusters.insert(index, ClusterCounters { cluster, ..Default::default() });
+        index
+    });
+    &mut clusters[index]
+}
+
+impl HealthCounters {
+    fn add(&mut self, counts: &TransitionCounts) {
+        self.unknown += counts.to(Health::Unknown);
+        self.up += counts.to(Health::Up);
+        self.ejected += counts.to(Health::Ejected);
+        self.half_open += counts.to(Health::HalfOpen);
+        self.down += counts.to(Health::Down);
     }
 }
 
@@ -239,6 +323,11 @@ impl ClusterCounters {
 
 #[cfg(test)]
 mod tests {
+    use lb_core::{
+        Backend, Cause, Change, Membership, Tick,
+        cluster::{CauseKind, Slot},
+    };
+
     use super::*;
 
     #[test]
@@ -268,6 +357,29 @@ mod tests {
             assert_eq!(board.read().clusters[0].replays_total, round);
         }
         assert_eq!(lock(&board.tallies).len(), 1);
+    }
+
+    #[test]
+    fn transitions_are_counted_once_and_outlive_their_cluster() {
+        let board = Board::default();
+        for round in 1..=3 {
+            let members = Membership::new([Backend::new("a")]).unwrap();
+            let cluster = Cluster::builder("web").membership(members).build();
+            board.takes_up(&cluster);
+            let incarnation = cluster.snapshot().view().incarnation(Slot::new(0));
+            for health in [Health::Ejected, Health::HalfOpen] {
+                let change = Change::Health { incarnation, health };
+                cluster.apply(change, Cause::new(CauseKind::Person, "test")).unwrap();
+                cluster.drive(&|| Tick::ZERO);
+            }
+            board.takes_up(&cluster);
+            let read = &board.read().clusters[0];
+            assert_eq!(read.ejections_total, round);
+            let expected =
+                HealthCounters { ejected: round, half_open: round, ..Default::default() };
+            assert_eq!(read.health_transitions_total, expected);
+        }
+        assert_eq!(lock(&board.health)[0].1.counts.len(), 1, "of those that are gone");
     }
 
     #[test]

@@ -26,6 +26,8 @@ mod writer;
 pub use access_log::AccessLog;
 pub(crate) use access_log::{WorkerLog, WorkerLogs};
 pub(crate) use counters::{Board, RetryReason, Tally};
-pub use counters::{ClusterCounters, Counters, ReloadCounters, RetryCounters, StickyCounters};
+pub use counters::{
+    ClusterCounters, Counters, HealthCounters, ReloadCounters, RetryCounters, StickyCounters,
+};
 pub use settings::{AccessLogSettings, LogFormat, LogTarget};
 pub use template::{Template, TemplateError};

@@ -6,7 +6,7 @@
 use std::{cell::Ref, net::IpAddr, rc::Rc};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
-use lb_core::{Tick, strategy::Reason};
+use lb_core::{Tick, cluster::Standing, strategy::Reason};
 
 use crate::http::{
     attempts::{Attempt, Attempts},
@@ -145,13 +145,18 @@ impl Record {
         self.attempts.as_ref().map(|attempts| attempts.list())
     }
 
-    /// Who chose the backend that was tried last, in a word.
+    /// Why the backend that was tried last, in a word. That it is not one of those that
+    /// requests normally go to tells more than how it was chosen.
     pub(super) fn picked_by(&self) -> Option<&'static str> {
         let attempts = self.attempts()?;
-        let word = match (attempts.last()?.reason, attempts.len()) {
-            (Reason::LastResort, _) => "panic",
-            (_, 2..) => "retry",
-            (Reason::Preferred, _) => "sticky",
+        let last = attempts.last()?;
+        let word = match (last.standing, last.reason) {
+            (Standing::Panic, _) => "panic",
+            (Standing::HalfOpen, _) => "trial",
+            (_, Reason::Standby) => "standby",
+            (_, Reason::LastResort) => "last-resort",
+            _ if attempts.len() > 1 => "retry",
+            (_, Reason::Preferred) => "sticky",
             _ => "strategy",
         };
         Some(word)

@@ -126,6 +126,7 @@ impl Present {
         let Committed { listeners, changes, opened } =
             self.listeners.commit(listeners, self.version);
         self.board.logs_to(service.access_log.as_ref());
+        service.clusters.iter().for_each(|settings| self.board.takes_up(&settings.cluster));
         let (instance, version, service) = (self.instance, self.version, Arc::new(service));
         let plan = |opened| {
             let (service, listeners) = (Arc::clone(&service), Arc::clone(&listeners));

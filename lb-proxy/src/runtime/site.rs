@@ -106,7 +106,7 @@ impl Sites {
         let pool = Pool::new(Rc::clone(&self.clock), Rc::clone(&self.idle));
         let control = Arc::clone(&self.control);
         let handle = cluster.handle_waking(Arc::new(move || control.wake()));
-        let budget = RetryBudget::new(0, cluster.retry_floor());
+        let budget = handle.retry_budget(0);
         let kept = Rc::new(Kept {
             handle: RefCell::new(handle),
             pool,

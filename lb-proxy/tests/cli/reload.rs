@@ -191,8 +191,34 @@ fn a_backend_that_dies_is_down_with_its_reason_and_costs_no_request() {
     lb.signal(Signal::TERM);
     assert_eq!(lb.wait().code(), Some(0));
     let log = lb.stderr();
-    assert!(log.contains("in a row failed"), "{log}");
-    assert!(log.contains("checks in a row passed"), "{log}");
+    let told = |level: &str, reason: &str| {
+        let words = [level, "health changed", "reason=", reason];
+        log.lines().any(|line| words.iter().all(|word| line.contains(word)))
+    };
+    assert!(told(" WARN ", "in a row failed"), "{log}");
+    assert!(told(" INFO ", "checks in a row passed"), "{log}");
+}
+
+#[test]
+fn that_failing_backends_are_used_is_a_warning() {
+    let backends = backends();
+    let logs = folder();
+    let access = logs.join("access.log");
+    let log =
+        format!("\n[log]\naccess = {{ to = \"{}\", format = \"$picked_by\" }}\n", access.display());
+    let file = file(&(weighted(&backends, &[1, 1], "") + &log));
+    let mut lb = Lb::start(&["run", "--config", &file]);
+    backends.into_iter().for_each(DemoBackend::stop);
+    eventually("they are used although they fail", || {
+        get(lb.address(), "/");
+        fs::read_to_string(&access).is_ok_and(|text| text.contains("panic"))
+    });
+    lb.signal(Signal::TERM);
+    assert_eq!(lb.wait().code(), Some(0));
+    let log = lb.stderr();
+    let words = [" WARN ", "failing backends are used", "0 of 2 usable, threshold 0 %"];
+    let is_told = |line: &str| words.iter().all(|word| line.contains(word));
+    assert_eq!(log.lines().filter(|line| is_told(line)).count(), 1, "{log}");
 }
 
 #[test]

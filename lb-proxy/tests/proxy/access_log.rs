@@ -13,7 +13,11 @@ use std::{
     time::Duration,
 };
 
-use lb_core::{Cluster, strategy::First};
+use lb_core::{
+    Cause, Change, Cluster, Health,
+    cluster::{CauseKind, Slot},
+    strategy::First,
+};
 use lb_proxy::{
     AccessLog, AccessLogSettings, ClusterSettings, ListenerSettings, LogFormat, LogTarget, Proxy,
     Route, RouteTable, Service, StickySettings, StickyValue, TrustedProxies,
@@ -486,6 +490,24 @@ fn bindings_are_in_the_line_and_counted() {
     assert_eq!(words[2], (&word("moved"), &word("strategy")));
     let sticky = logged.proxied.running.counters().clusters[0].sticky_total;
     assert_eq!((sticky.new, sticky.kept, sticky.moved), (1, 1, 1));
+}
+
+#[test]
+fn a_request_to_an_ejected_backend_says_panic() {
+    let origin = Origin::ok();
+    let logged = Logged::new(&[origin.address]);
+    assert_eq!(logged.proxied.get().status(), 200);
+    let cluster = &logged.proxied.cluster;
+    let incarnation = cluster.snapshot().view().incarnation(Slot::new(0));
+    let change = Change::Health { incarnation, health: Health::Ejected };
+    let version = cluster.apply(change, Cause::new(CauseKind::Person, "a test")).unwrap();
+    block_on(cluster.effective(version));
+    assert_eq!(logged.proxied.get().status(), 200);
+    let lines = logged.lines(2);
+    let words: Vec<_> = lines.iter().map(|line| line["picked_by"].as_str().unwrap()).collect();
+    assert_eq!(words, ["strategy", "panic"]);
+    let ejections = || logged.proxied.running.counters().clusters[0].ejections_total;
+    eventually("it is counted", || ejections() == 1);
 }
 
 #[test]

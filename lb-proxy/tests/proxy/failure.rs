@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use lb_core::{Backend, Cluster, Membership};
+use lb_core::{Backend, Cluster, Health, Membership};
 use lb_proxy::ClusterSettings;
 use socket2::{Domain, Socket, Type};
 
@@ -61,6 +61,32 @@ fn a_name_that_stands_for_nothing_has_its_own_word() {
         assert!(answer.text().contains("backend-unresolved"), "{answer:?}");
     }
     assert_eq!(transitions.load(Ordering::Relaxed), 0, "a resolver takes no backend out");
+}
+
+#[test]
+fn an_ejection_says_why_there_was_no_connection() {
+    let refusing = Origin::refusing().to_string();
+    let addresses = [
+        (&*refusing, "connect: refused"),
+        ("does-not-exist.invalid:80", "connect: name not resolved"),
+    ];
+    for (address, expected) in addresses {
+        let cluster = Cluster::builder("test")
+            .membership(Membership::new([Backend::new(address)]).unwrap())
+            .build();
+        let known = cluster.clone();
+        let proxied = proxy_with(&[], |service| {
+            service.clusters[0] = ClusterSettings::new(cluster);
+            service.clusters[0].timeouts.connect = Duration::from_secs(20);
+        });
+        for _ in 0..3 {
+            assert_eq!(proxied.get().status(), 502);
+        }
+        let condition = || known.conditions().remove(0);
+        eventually("it is ejected", || condition().health == Health::Ejected);
+        let reason = condition().reason.to_string();
+        assert!(reason.ends_with(&format!(": {expected}")), "{reason}");
+    }
 }
 
 #[test]

@@ -42,6 +42,13 @@ fn a_redirect_to_the_backend_leads_to_the_proxy() {
 }
 
 #[test]
+fn an_obsolete_redirect_is_one_as_well() {
+    let origin = saying(&["URI: http://BACKEND/login"]);
+    let answer = stripping(&origin).ask(ASK);
+    assert_eq!(answer.header("uri"), Some("http://www.example.org:8080/api/login"));
+}
+
+#[test]
 fn a_removed_prefix_is_in_every_reference() {
     let origin = saying(&[
         "Location: /login",

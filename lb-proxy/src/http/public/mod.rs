@@ -1,8 +1,9 @@
 //! What a backend says about itself, in the form its clients know.
 //!
 //! A backend knows neither the address that clients use nor a prefix that was removed
-//! on the way to it. So what it says in `Location`, `Content-Location`, `Refresh` and
-//! the `Path` and `Domain` of cookies is put right on the way back:
+//! on the way to it. So what it says in `Location`, `Content-Location`, `URI` (which is
+//! obsolete, and still sent), `Refresh` and the `Path` and `Domain` of cookies is put
+//! right on the way back:
 //!
 //! * a URL at the backend's own address gets the host and the scheme the client used;
 //! * where a prefix was removed, it is put before the path of such a URL, of one at
@@ -29,6 +30,8 @@ use super::{
     check::is_host,
     headers::{X_FORWARDED_HOST, X_FORWARDED_PREFIX, X_FORWARDED_PROTO},
 };
+
+const URI: HeaderName = HeaderName::from_static("uri");
 
 /// How the client of a request sees what it asks for.
 #[derive(Debug, Default)]
@@ -91,7 +94,7 @@ impl PublicForm {
             prefix,
             whole_prefix: last(self.whole_prefix.as_ref()).unwrap_or(prefix),
         };
-        for name in [header::LOCATION, header::CONTENT_LOCATION] {
+        for name in [header::LOCATION, header::CONTENT_LOCATION, URI] {
             change(headers, name, |value| reference::public(value, &names));
         }
         change(headers, header::REFRESH, |value| reference::refresh(value, &names));

@@ -1,5 +1,5 @@
 use http::{HeaderValue, Request};
-use lb_core::{Tick, strategy::Reason};
+use lb_core::{Tick, cluster::Standing, strategy::Reason};
 use proptest::prelude::*;
 
 use super::*;
@@ -36,6 +36,7 @@ fn retried() -> Record {
         backend: backend.into(),
         address: address.into(),
         reason: Reason::Turn,
+        standing: Standing::In,
         started: Tick::ZERO,
         connect: Some(Duration::from_micros(150)),
         first_byte: Option::map(status, |_| Duration::ZERO),
@@ -68,6 +69,31 @@ fn json(record: &Record) -> serde_json::Value {
 
 fn template(text: &str) -> LogFormat {
     LogFormat::Template(text.parse().unwrap())
+}
+
+#[test]
+fn the_last_try_is_the_one_whose_pick_is_told() {
+    let words = [
+        (Standing::In, Reason::Turn, "strategy", "retry"),
+        (Standing::In, Reason::Preferred, "sticky", "retry"),
+        (Standing::Panic, Reason::Turn, "panic", "panic"),
+        (Standing::Panic, Reason::LastResort, "panic", "panic"),
+        (Standing::HalfOpen, Reason::Trial, "trial", "trial"),
+        (Standing::HalfOpen, Reason::Turn, "trial", "trial"),
+        (Standing::Standby, Reason::Standby, "standby", "standby"),
+        (Standing::Standby, Reason::Preferred, "sticky", "retry"),
+        (Standing::In, Reason::LastResort, "last-resort", "last-resort"),
+    ];
+    for (standing, reason, alone, after_others) in words {
+        let mut record = retried();
+        let mut attempts = record.attempts().unwrap().to_vec();
+        let last = attempts.last_mut().unwrap();
+        (last.standing, last.reason) = (standing, reason);
+        for (attempts, word) in [(&attempts[2..], alone), (&attempts[..], after_others)] {
+            record.attempts = Some(Attempts::of(attempts.to_vec(), Stickiness::None));
+            assert_eq!(record.picked_by(), Some(word), "{standing:?} {reason:?}");
+        }
+    }
 }
 
 #[test]

@@ -17,7 +17,8 @@ pub enum Outcome {
     Refused,
     /// No connection was there in time.
     ConnectTimeout,
-    /// Its name could not be looked up, which says nothing about it.
+    /// No address of its name has ever been found. (While a resolver fails, those that
+    /// were found before are used: that is no failure of the backend's.)
     Unresolved,
     /// It did not answer, or not further, in time.
     Timeout,
@@ -43,9 +44,10 @@ impl Outcome {
             Self::Connect => Some(Failure::Connect),
             Self::Refused => Some(Failure::Refused),
             Self::ConnectTimeout => Some(Failure::ConnectTimeout),
+            Self::Unresolved => Some(Failure::Unresolved),
             Self::Timeout => Some(Failure::Timeout),
             Self::Reset => Some(Failure::Reset),
-            Self::Status(_) | Self::Unresolved | Self::ClientGone | Self::Abandoned => None,
+            Self::Status(_) | Self::ClientGone | Self::Abandoned => None,
         }
     }
 

@@ -11,6 +11,8 @@ pub enum Failure {
     Refused,
     /// No connection was there in time.
     ConnectTimeout,
+    /// Its name stands for no address.
+    Unresolved,
     /// It did not answer in time.
     Timeout,
     /// The connection broke, or what came was not an answer.
@@ -23,6 +25,7 @@ impl fmt::Display for Failure {
             Self::Connect => "connect",
             Self::Refused => "connect: refused",
             Self::ConnectTimeout => "connect: timeout",
+            Self::Unresolved => "connect: name not resolved",
             Self::Timeout => "timeout",
             Self::Reset => "reset",
         })

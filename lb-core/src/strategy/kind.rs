@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{First, IpHash, LeastConn, Maglev, P2c, Random, RoundRobin, Strategy, StrategyOptions};
+use super::{
+    BoundedLoad, First, IpHash, LeastConn, Maglev, P2c, Random, RoundRobin, Strategy,
+    StrategyOption, StrategyOptions,
+};
 
 /// A strategy by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +76,32 @@ impl StrategyKind {
         }
     }
 
+    /// The options that mean something to it.
+    #[must_use]
+    pub fn options(self) -> &'static [StrategyOption] {
+        match self {
+            Self::RoundRobin | Self::Random | Self::LeastConn | Self::P2c | Self::First => &[],
+            // Its key is the client's address, and nothing else.
+            Self::IpHash => &[StrategyOption::Key],
+            Self::Maglev => {
+                &[StrategyOption::Key, StrategyOption::BoundedLoad, StrategyOption::Secret]
+            }
+        }
+    }
+
+    /// Whether picks go by a key.
+    #[must_use]
+    pub fn needs_key(self) -> bool {
+        self.options().contains(&StrategyOption::Key)
+    }
+
+    /// The factor of [`BoundedLoad::Usual`]; `None` where loads are not bounded unless
+    /// said.
+    #[must_use]
+    pub fn usual_bound(self) -> Option<f64> {
+        matches!(self, Self::Maglev).then_some(BoundedLoad::USUAL)
+    }
+
     /// A strategy of this kind with default options.
     #[must_use]
     pub fn build(self) -> Box<dyn Strategy> {
@@ -91,7 +120,7 @@ impl StrategyKind {
             Self::IpHash => Box::new(IpHash::default()),
             Self::Maglev => {
                 let maglev = options.secret.map_or_else(Maglev::default, Maglev::new);
-                Box::new(maglev.bounded(options.bounded_load))
+                Box::new(maglev.bounded(options.bounded_load.or_usual(self.usual_bound())))
             }
         }
     }

@@ -74,7 +74,10 @@ pub use ip_hash::IpHash;
 pub use kind::{StrategyKind, UnknownStrategy};
 pub use least_conn::LeastConn;
 pub use maglev::Maglev;
-pub use options::StrategyOptions;
+pub use options::{
+    BoundedLoad, Compat, HashFunction, HashType, KeyForm, Measure, StrategyOption, StrategyOptions,
+    Tickets,
+};
 pub use p2c::P2c;
 pub use pick_cx::PickCx;
 pub use random::Random;

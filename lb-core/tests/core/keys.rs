@@ -9,7 +9,7 @@ use lb_core::{
     cluster::CauseKind,
     hash::Secret,
     sample::mix,
-    strategy::{Maglev, Reason, StrategyKind, StrategyOptions},
+    strategy::{BoundedLoad, Maglev, Reason, StrategyKind, StrategyOptions},
 };
 use proptest::{prelude::*, test_runner::RngSeed};
 
@@ -258,7 +258,7 @@ fn few_requests_are_bounded_to_the_very_last_one() {
 
 #[test]
 fn without_a_bound_an_address_stays_where_it_is() {
-    let options = StrategyOptions { bounded_load: None, ..StrategyOptions::default() };
+    let options = StrategyOptions { bounded_load: BoundedLoad::Off, ..StrategyOptions::default() };
     let cluster = boxed(StrategyKind::Maglev.build_with(&options), equal(10));
     let mut handle = cluster.handle();
     let leases: Vec<_> = (0..200).map(|request| keyed(&mut handle, request)).collect();

@@ -17,7 +17,7 @@ use super::{
     reader::{Table, Text, Value},
     retry::read_retry,
     sticky::{Sticky, read_sticky},
-    strategy::{Strategy, is_by_key, read_strategy},
+    strategy::{Strategy, read_strategy},
     timeouts::read_cluster_timeouts,
 };
 use crate::{ClusterTimeouts, HealthCheck, KeyRule, RetrySettings, StickySettings, StickyValue};
@@ -68,7 +68,7 @@ impl Cluster {
     /// What its strategy picks by, if it picks by a key.
     #[must_use]
     pub fn key(&self) -> Option<KeyRule> {
-        is_by_key(self.strategy.kind).then_some(KeyRule::ClientIp)
+        self.strategy.kind.needs_key().then_some(KeyRule::ClientIp)
     }
 }
 
@@ -196,7 +196,7 @@ fn warn_bound_twice(
     strategy: Range<usize>,
     out: &Diagnostics,
 ) {
-    if is_by_key(kind) {
+    if kind.needs_key() {
         out.push(
             Diagnostic::warning(format!("clients are bound by a cookie and by `{kind}`"))
                 .at(sticky.place.clone(), "the cookie wins")

@@ -4,9 +4,9 @@
 //! configuration that was built knows it: this puts it into the list of settings,
 //! next to what it depends on.
 
-use lb_core::strategy::StrategyKind;
+use lb_core::strategy::StrategyOption;
 
-use super::{Config, reader::Setting};
+use super::{Config, Strategy, reader::Setting};
 
 /// Makes the defaults in a list of settings those that hold.
 pub(super) fn correct_defaults(settings: &mut Vec<Setting>, config: &Config) {
@@ -25,17 +25,15 @@ pub(super) fn correct_defaults(settings: &mut Vec<Setting>, config: &Config) {
         }
         let bound = format!("{path}.strategy.bounded_load");
         let own = format!("{path}.strategy");
-        match cluster.strategy.kind {
-            StrategyKind::Maglev => {
-                let is_there = settings.iter().any(|setting| setting.key == bound);
-                let strategy = settings.iter().position(|setting| setting.key == own);
-                if let (false, Some(at), Some(load)) =
-                    (is_there, strategy, cluster.strategy.options.bounded_load)
-                {
-                    settings.insert(at + 1, default(bound, load.to_string()));
-                }
-            }
-            _ => settings.retain(|setting| setting.key != bound || setting.place.is_some()),
+        let Strategy { kind, options } = &cluster.strategy;
+        let usual = options.bounded_load.or_usual(kind.usual_bound());
+        if !kind.options().contains(&StrategyOption::BoundedLoad) {
+            settings.retain(|setting| setting.key != bound || setting.place.is_some());
+        } else if settings.iter().all(|setting| setting.key != bound)
+            && let Some(at) = settings.iter().position(|setting| setting.key == own)
+        {
+            let value = usual.map_or_else(|| "\"off\"".to_owned(), |load| load.to_string());
+            settings.insert(at + 1, default(bound, value));
         }
     }
     for (index, route) in config.routes.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use lb_core::{
     hash::Secret,
-    strategy::{StrategyKind, StrategyOptions},
+    strategy::{BoundedLoad, StrategyKind, StrategyOptions},
 };
 
 use super::{
@@ -80,8 +80,8 @@ pub(super) fn read_strategy(
     if let Some(bound) = bounded_load {
         options.bounded_load = match bound.is_text() {
             // The only word there is.
-            true => bound.word().map_or(options.bounded_load, |_| None),
-            false => bound.number().or(options.bounded_load),
+            true => bound.word().map_or(options.bounded_load, |_| BoundedLoad::Off),
+            false => bound.number().map_or(options.bounded_load, BoundedLoad::Factor),
         };
     }
     options.secret = secret.and_then(|secret| read_key(&secret, loader, out)).map(Secret::new);
@@ -89,14 +89,9 @@ pub(super) fn read_strategy(
     Some(Strategy { kind: kind?, options })
 }
 
-/// Whether picks are made by a key.
-pub(super) fn is_by_key(kind: StrategyKind) -> bool {
-    matches!(kind, StrategyKind::IpHash | StrategyKind::Maglev)
-}
-
 fn takes(kind: StrategyKind, option: &str) -> bool {
     match option.rsplit('.').next() {
-        Some("key") => is_by_key(kind),
+        Some("key") => kind.needs_key(),
         _ => kind == StrategyKind::Maglev,
     }
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use bound::Bound;
 use table::Table;
 
-use super::{BuildCx, Choice, Needs, PickCx, Picker, Reason, Strategy, rendezvous, tier_in_use};
+use super::{
+    BoundedLoad, BuildCx, Choice, Needs, PickCx, Picker, Reason, Strategy, rendezvous, tier_in_use,
+};
 use crate::{
     cluster::{Slot, View},
     hash::Secret,
@@ -57,9 +59,6 @@ type Host = (Arc<str>, u32);
 const REHASHES: usize = 8;
 
 impl Maglev {
-    /// The usual bound.
-    pub const BOUND: f64 = 1.25;
-
     /// With the usual bound, and this secret instead of the one derived from the
     /// cluster's name. Balancers that are to agree need the same.
     #[must_use]
@@ -91,7 +90,7 @@ impl Maglev {
 
 impl Default for Maglev {
     fn default() -> Self {
-        Self { secret: None, bound: Some(Bound::new(Self::BOUND)), built: None }
+        Self { secret: None, bound: Some(Bound::new(BoundedLoad::USUAL)), built: None }
     }
 }
 

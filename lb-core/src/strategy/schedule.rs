@@ -8,10 +8,15 @@
 //!
 //! Computing it costs (backends × turns). Where that is more than a few
 //! milliseconds' worth, the cycle is shortened by rounding weights, and beyond
-//! that the order is by midpoints instead: a backend with k turns has them at the
-//! k middles of k equal parts of the cycle (the method of Webster and Sainte-Laguë
-//! for seats in parliaments). That is not nginx's order, but as smooth: in either,
-//! nobody is ever one and a half turns ahead of his share or behind it.
+//! that the order is by deadlines instead. A backend with k turns has the nth of them
+//! within the nth of k equal parts of the cycle; of those whose part has begun, the one
+//! whose part ends first is next. That there always is such an order, and that looking
+//! no further than the next deadline finds it, is known of schedules for real-time tasks
+//! (Baruah et al.: *Proportionate Progress*, 1996). It is not nginx's order, but
+//! smoother: nobody is ever a whole turn ahead of his share or behind it, where nginx's
+//! may be a little more than one.
+
+use std::{cmp::Reverse, collections::BinaryHeap, mem};
 
 /// The longest cycle: with larger sums, weights are rounded to fit.
 const MAX_TURNS: u64 = 65_536;
@@ -35,7 +40,7 @@ impl Schedule {
         } else if turns * weights.len() as u64 <= MAX_STEPS {
             smooth(&weights, turns)
         } else {
-            midpoints(&weights)
+            by_deadline(&weights, turns)
         };
         Self { turns }
     }
@@ -87,20 +92,38 @@ fn smooth(weights: &[u64], turns: u64) -> Box<[u32]> {
     order.into()
 }
 
-/// Orders all turns by (2k + 1) ÷ (2 × weight), compared without division.
-fn midpoints(weights: &[u64]) -> Box<[u32]> {
-    let mut turns: Vec<(u64, u32)> = Vec::new();
-    for (position, weight) in positions(weights.len()).zip(weights) {
-        // 2^32 fits (2k + 1) << 32 for 65,536 turns and leaves ties to the order.
-        turns.extend((0..*weight).map(|k| (((2 * k + 1) << 32) / (2 * weight), position)));
+/// Each turn goes to whoever has to have his next one first, of those who may.
+fn by_deadline(weights: &[u64], turns: u64) -> Box<[u32]> {
+    // Who may have his next turn from now on, by deadline; of equal ones the heaviest.
+    let mut waiting = BinaryHeap::new();
+    // Who may have his next turn from this one on.
+    let mut later: Vec<Vec<u32>> = vec![Vec::new(); index(turns) + 1];
+    later[0] = positions(weights.len()).collect();
+    let mut had = vec![0_u64; weights.len()];
+    let mut order = Vec::with_capacity(index(turns));
+    for now in 0..turns {
+        for position in mem::take(&mut later[index(now)]) {
+            let (had, weight) = (had[position as usize], weights[position as usize]);
+            let deadline = ((had + 1) * turns).div_ceil(weight);
+            waiting.push(Reverse((deadline, Reverse(weight), position)));
+        }
+        let Some(Reverse((.., position))) = waiting.pop() else { break };
+        order.push(position);
+        let (had, weight) = (&mut had[position as usize], weights[position as usize]);
+        *had += 1;
+        later[index((*had * turns / weight).max(now + 1))].push(position);
     }
-    turns.sort_unstable();
-    turns.into_iter().map(|(_, position)| position).collect()
+    order.into()
+}
+
+fn index(turn: u64) -> usize {
+    usize::try_from(turn).expect("a cycle fits into memory")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample;
 
     fn turns(weights: &[u32]) -> Vec<u32> {
         Schedule::new(weights).turns.to_vec()
@@ -122,24 +145,67 @@ mod tests {
         assert_eq!(Schedule::new(&[]).turn(3), None);
     }
 
-    #[test]
-    fn in_both_orders_nobody_is_ever_one_and_a_half_turns_off() {
-        let weights: Vec<u32> = (1..=40).map(|i| i * i % 37 + 1).collect();
-        let reduced = reduced(&weights);
-        let total: u64 = reduced.iter().sum();
-        for order in [smooth(&reduced, total), midpoints(&reduced)] {
-            assert_eq!(order.len() as u64, total);
-            let mut picks = vec![0_u64; weights.len()];
-            let mut worst = 0.0_f64;
-            for (turn, position) in (1_u64..).zip(&order) {
-                picks[*position as usize] += 1;
-                for (picked, weight) in picks.iter().zip(&reduced) {
-                    let ideal = (turn * weight) as f64 / total as f64;
-                    worst = worst.max((*picked as f64 - ideal).abs());
-                }
+    /// How far anybody is off his share at most, and the longest row of turns of one,
+    /// over the seam of two cycles as well.
+    fn roughness(order: &[u32], weights: &[u64]) -> (f64, usize) {
+        let total = order.len() as u64;
+        let mut picks = vec![0_u64; weights.len()];
+        let mut worst = 0.0_f64;
+        for (turn, position) in (1_u64..).zip(order) {
+            picks[*position as usize] += 1;
+            for (picked, weight) in picks.iter().zip(weights) {
+                let ideal = (turn * weight) as f64 / total as f64;
+                worst = worst.max((*picked as f64 - ideal).abs());
             }
-            assert!(picks.iter().eq(&reduced), "shares are exact over a cycle");
-            assert!(worst < 1.5, "off the ideal by {worst}");
+        }
+        assert!(picks.iter().eq(weights), "shares are exact over a cycle");
+        let twice = [order, order].concat();
+        let rows = twice.chunk_by(|one, other| one == other).map(<[u32]>::len);
+        (worst, rows.max().unwrap_or(0).min(order.len()))
+    }
+
+    /// What weights other than these do is in the property below.
+    #[test]
+    fn nobody_is_ever_a_whole_turn_off_in_the_usual_sets() {
+        let mut large = vec![1; 50];
+        large[0] = 50;
+        let sets: [&[u32]; 7] = [
+            &[5, 1, 1],
+            &[1, 2, 3],
+            &[4, 3, 2, 1],
+            &[10, 1, 1, 1, 1],
+            &[100, 50, 25, 12, 6, 3],
+            &[7, 7, 7, 3],
+            &large,
+        ];
+        println!("weights | nginx: off by, longest row | by deadline: off by, longest row");
+        for set in sets {
+            let weights = reduced(set);
+            let total = weights.iter().sum();
+            let most = weights.iter().copied().max().unwrap();
+            let (off, row) = roughness(&smooth(&weights, total), &weights);
+            let (own_off, own_row) = roughness(&by_deadline(&weights, total), &weights);
+            println!("{set:?} | {off:.3}, {row} | {own_off:.3}, {own_row}");
+            assert!(off < 1.0, "{set:?}: off by {off}");
+            assert!(own_off < 1.0, "{set:?}: off by {own_off}");
+            let least = index(most.div_ceil(total - most)).max(1);
+            assert!(own_row <= least.max(2), "{set:?}: {own_row} in a row, {least} must be");
+        }
+    }
+
+    #[test]
+    fn by_deadline_nobody_is_ever_a_whole_turn_off() {
+        for seed in 0..300 {
+            let count = 2 + sample::index(sample::mix(seed), 60);
+            let most = 1 + sample::index(sample::mix(seed + 1_000), 500);
+            let weight = |n: usize| 1 + sample::index(sample::mix(seed << 8 | n as u64), most);
+            let weights: Vec<u64> = (0..count).map(|n| weight(n) as u64).collect();
+            let total = weights.iter().sum();
+            let most = weights.iter().copied().max().unwrap();
+            let (off, row) = roughness(&by_deadline(&weights, total), &weights);
+            assert!(off < 1.0, "{weights:?}: off by {off}");
+            let least = index(most.div_ceil(total - most)).max(1);
+            assert!(row <= least.max(2), "{weights:?}: {row} in a row, {least} must be");
         }
     }
 

@@ -14,9 +14,8 @@ pub(super) static STRATEGY: Section = Section {
             Key::new(
                 "bounded_load",
                 Shape::AnyOf(&[Shape::Number(1.0, 100.0), Shape::Words(&["off"])]),
-                "with `maglev`: no backend has more than this times its share in flight",
-            )
-            .or("1.25"),
+                "no backend has more than this times its share in flight; 1.25 with `maglev`",
+            ),
             Key::new(
                 "secret",
                 Shape::AnyOf(&[Shape::Text, Shape::Table(&SECRET)]),

@@ -48,6 +48,7 @@
 
 mod alias;
 mod binding;
+mod blocks;
 mod choice;
 mod draws;
 mod first;
@@ -57,6 +58,7 @@ mod least_conn;
 mod maglev;
 mod options;
 mod p2c;
+mod per_worker;
 mod pick_cx;
 mod random;
 pub(crate) mod rendezvous;

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on may panic")]
 
+mod blocks;
 mod changes;
 mod distribution;
 mod golden;

@@ -53,6 +53,7 @@ mod choice;
 mod draws;
 mod first;
 mod ip_hash;
+mod keyed;
 mod kind;
 mod least_conn;
 mod maglev;

@@ -13,7 +13,8 @@ use std::{
 use lb_core::{
     AdminState, Backend, Binding, Cause, Change, Cluster, Health, Membership, Outcome, PickCx,
     Tick, Tried, UnixTime, Weight,
-    cluster::{CauseKind, Slot},
+    cluster::{CauseKind, Policy, Slot},
+    health::Outlier,
     sample::mix,
     sticky::{self, Format, Ring, Sticky},
     strategy::{Reason, StrategyKind},
@@ -162,6 +163,37 @@ fn failures_their_reports_and_trials_allocate_nothing() {
             let conditions = cluster.conditions();
             assert!(conditions.iter().any(|it| it.health == Health::Ejected), "they were told");
         }
+    }
+}
+
+/// Counting for outliers, a row of errors and the trial after it included.
+#[test]
+fn looking_for_outliers_allocates_nothing_in_requests() {
+    for kind in StrategyKind::ALL {
+        let cluster = cluster(*kind, 20, None);
+        let outlier = Some(Outlier { latency: Some(5_000), ..Outlier::default() });
+        let policy = Change::Policy(Policy { outlier, ..Policy::default() });
+        cluster.apply(policy, Cause::new(CauseKind::Person, "test")).unwrap();
+        let incarnation = cluster.snapshot().view().incarnation(Slot::new(0));
+        let change = Change::Health { incarnation, health: Health::HalfOpen };
+        cluster.apply(change, Cause::new(CauseKind::Person, "test")).unwrap();
+        cluster.drive(&|| Tick::from_millis(1_000));
+        let mut handle = cluster.handle();
+        let now = Tick::from_millis(1_001);
+        let count = allocations(|| {
+            for request in 0..1_000 {
+                let key = mix(request).to_be_bytes();
+                let cx = PickCx::new(now, mix(request)).keyed(&key);
+                let mut lease = handle.acquire(&cx).unwrap();
+                let status = if request % 100 < 80 { 500 } else { 200 };
+                lease.answered(status, now);
+                lease.complete(Outcome::Status(status), now);
+            }
+        });
+        assert_eq!(count, 0, "{kind}");
+        cluster.drive(&|| Tick::from_millis(2_000));
+        let conditions = cluster.conditions();
+        assert!(conditions.iter().any(|it| it.health == Health::Ejected), "{kind}: they were told");
     }
 }
 

@@ -286,6 +286,13 @@ impl Load {
             && self.failures.swap(0, Ordering::Relaxed) & TELL != 0
     }
 
+    /// Ends a row of failures without a success that anybody waits for.
+    pub(crate) fn end_row(&self) {
+        if self.failures.load(Ordering::Relaxed) & !TELL != 0 {
+            self.failures.fetch_and(TELL, Ordering::Relaxed);
+        }
+    }
+
     /// How many failures in a row, and when the last one was.
     pub(crate) fn failures(&self) -> Option<(u32, Tick)> {
         let count = self.failures.load(Ordering::Relaxed) & !TELL;

@@ -16,6 +16,7 @@ mod health;
 pub(crate) mod load;
 mod phantom;
 pub(crate) mod seat;
+pub(crate) mod tallies;
 mod weight;
 
 use std::{fmt, num::NonZeroU32, sync::Arc};

@@ -14,7 +14,11 @@ use super::{
     view::View,
 };
 use crate::{
-    backend::{AdminState, Backend, Health, IncarnationId, Weight, load::Load, seat::Seats},
+    backend::{
+        AdminState, Backend, Health, IncarnationId, Weight, load::Load, seat::Seats,
+        tallies::Tallies,
+    },
+    health::Outlier,
     membership::{Diff, Membership},
     sticky::Routes,
     strategy::{BuildCx, Strategy},
@@ -59,6 +63,8 @@ struct Life {
     backend: Arc<Backend>,
     incarnation: IncarnationId,
     load: sync::Arc<Load>,
+    /// Where outliers are looked for.
+    tallies: Option<sync::Arc<Tallies>>,
 }
 
 impl Builder {
@@ -90,7 +96,7 @@ impl Builder {
     /// panics, the next call finds everything as it was.
     pub(super) fn build(&mut self, mut inputs: Inputs, now: Tick) -> Built {
         let mut candidate = inputs.strategy.take();
-        let lives = self.lives(&inputs.membership);
+        let lives = self.lives(&inputs.membership, inputs.policy.outlier);
         let (roster, next_step) = self.roster(&inputs, &lives, now);
         let strategy = candidate.as_mut().unwrap_or(&mut self.strategy);
         let picker = strategy.build(View::new(&roster), &self.cx);
@@ -184,16 +190,22 @@ impl Builder {
     }
 
     /// The lives of `membership`: those that go on, and new ones.
-    fn lives(&mut self, membership: &Membership) -> BTreeMap<Arc<str>, Life> {
+    fn lives(
+        &mut self,
+        membership: &Membership,
+        outlier: Option<Outlier>,
+    ) -> BTreeMap<Arc<str>, Life> {
         let mut lives = BTreeMap::new();
         for backend in membership.iter() {
             let before = self.lives.get(backend.name());
-            let life = match before.filter(|life| life.backend.is_same_incarnation_as(backend)) {
+            let mut life = match before.filter(|life| life.backend.is_same_incarnation_as(backend))
+            {
                 // Described as before, it stays the very same for workers' holds.
                 Some(life) if life.backend == *backend => life.clone(),
                 Some(life) => Life { backend: Arc::clone(backend), ..life.clone() },
                 None => self.begin(backend),
             };
+            life.tally(outlier);
             lives.insert(Arc::clone(backend.shared_name()), life);
         }
         lives
@@ -205,6 +217,7 @@ impl Builder {
             backend: Arc::clone(backend),
             incarnation: IncarnationId::from_number(self.born),
             load: sync::Arc::new(Load::new(self.seats.take())),
+            tallies: None,
         }
     }
 
@@ -230,6 +243,7 @@ impl Builder {
             incarnation: life.incarnation,
             standing: *standing,
             base_weight: inputs.weight(&life.backend).get(),
+            tallies: life.tallies.clone(),
         });
         let mut by_name: Box<[Slot]> = (0..lives.len()).map(Slot::new).collect();
         let mut by_incarnation = by_name.clone();
@@ -266,6 +280,16 @@ impl Builder {
         };
         let shares: Vec<Share> = lives.iter().zip(&judgement.standings).map(share).collect();
         Ramp::at(&shares, inputs.policy.slow_start, now)
+    }
+}
+
+impl Life {
+    /// Has tallies kept as `outlier` needs them; those that go on are the same ones.
+    fn tally(&mut self, outlier: Option<Outlier>) {
+        let wanted = outlier.map(|outlier| outlier.counts());
+        if self.tallies.as_ref().map(|tallies| tallies.counted()) != wanted {
+            self.tallies = wanted.map(|counted| sync::Arc::new(Tallies::new(counted)));
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
         Backend, IncarnationId,
         gate::Trial,
         load::{BUSY, HELD, Load},
+        tallies::Tallies,
     },
     health::{Failure, Input, Request},
     strategy::{Choice, Reason},
@@ -29,6 +30,8 @@ pub(super) struct Hold {
     pub(super) load: sync::Arc<Load>,
     pub(super) standing: Standing,
     pub(super) driver: Arc<Driver>,
+    /// Where outliers are looked for.
+    pub(super) tallies: Option<sync::Arc<Tallies>>,
 }
 
 /// A request counted in on a backend, until it is dropped.
@@ -67,11 +70,29 @@ impl Lease {
         Self { hold, reason, started, phases: BUSY | HELD, answered: false, trial }
     }
 
-    /// Says that the first byte of the answer is here. Only the first call counts.
+    /// Says that the first byte of the answer is here. Only the first call counts, of
+    /// this and of [`answered`](Self::answered).
     pub fn first_byte(&mut self, now: Tick) {
+        self.answer_begins(false, now);
+    }
+
+    /// As [`first_byte`](Self::first_byte), by somebody who knows the status already. It
+    /// matters to a request that tries an ejected backend: where [`Outlier`] judges, an
+    /// error is no success.
+    ///
+    /// [`Outlier`]: crate::health::Outlier
+    pub fn answered(&mut self, status: u16, now: Tick) {
+        self.answer_begins(self.is_error(Outcome::Status(status)), now);
+    }
+
+    fn answer_begins(&mut self, is_error: bool, now: Tick) {
         if !std::mem::replace(&mut self.answered, true) {
-            self.hold.load.observe_latency(now.since(self.started));
-            if self.trial.is_some() {
+            let time = now.since(self.started);
+            self.hold.load.observe_latency(time);
+            if let Some(tallies) = &self.hold.tallies {
+                tallies.observe_latency(time);
+            }
+            if self.trial.is_some() && !is_error {
                 // It may go on for hours, and the others wait for what it tells.
                 self.tell_success(now);
             }
@@ -149,12 +170,57 @@ impl Lease {
         if outcome.is_held_against() {
             self.hold.load.hold_against(now);
         }
-        if let Outcome::Status(_) = outcome {
+        if let Some(tallies) = &self.hold.tallies {
+            self.tally(tallies, outcome, now);
+        }
+        if self.is_error(outcome) {
+            self.hold.load.end_row();
+        } else if let Outcome::Status(_) = outcome {
             if self.hold.load.forget_failures() || self.is_untold() {
                 self.tell_success(now);
             }
         } else if let Some(how) = outcome.failure() {
             self.observe_failure(how, now);
+        }
+    }
+
+    /// Whether this is an answer that counts as an error here.
+    fn is_error(&self, outcome: Outcome) -> bool {
+        let is_bad = matches!(outcome, Outcome::Status(_)) && outcome.is_held_against();
+        is_bad && self.hold.tallies.is_some()
+    }
+
+    fn tally(&self, tallies: &Tallies, outcome: Outcome, now: Tick) {
+        match outcome {
+            Outcome::Status(status) if outcome.is_held_against() => {
+                self.observe_error(tallies, Failure::Status(status), now);
+            }
+            Outcome::Status(_) => tallies.observe_success(),
+            _ => {
+                if let Some(how) = outcome.failure() {
+                    self.observe_error(tallies, how, now);
+                }
+            }
+        }
+    }
+
+    /// Takes in an error: an answer that says so, or a failure, whose trial
+    /// `observe_failure` judges.
+    #[cold]
+    fn observe_error(&self, tallies: &Tallies, how: Failure, now: Tick) {
+        let counted = tallies.observe_error();
+        let gate = self.hold.load.gate();
+        let is_answer = matches!(how, Failure::Status(_));
+        let trial = self.trial.filter(|trial| is_answer && gate.spend(*trial));
+        if trial.is_some() || counted.is_some() {
+            let request = Request { started: self.started, trial: trial.is_some() };
+            let in_a_row = counted.unwrap_or(1);
+            let told = self.tell(Input::RequestErred { how, in_a_row, request }, now);
+            if let Some(trial) = trial
+                && !told
+            {
+                gate.unspend(trial);
+            }
         }
     }
 
@@ -236,6 +302,7 @@ mod races {
                 load: sync::Arc::clone(&load),
                 standing: Standing::In,
                 driver: Driver::new(),
+                tallies: None,
             };
             let choice = Choice::new(Slot::new(0), Reason::Turn);
             let mut lease = Lease::new(Arc::new(hold), choice, None, Tick::ZERO);

@@ -23,6 +23,7 @@
 mod acknowledge;
 mod build;
 mod builder;
+mod ceiling;
 mod change;
 mod driver;
 mod eligibility;
@@ -32,6 +33,7 @@ mod health;
 mod lease;
 mod observation;
 mod outcome;
+mod outliers;
 mod pace;
 mod pick_error;
 mod policy;
@@ -343,7 +345,7 @@ impl Shared {
             Change::Health { incarnation, health } => inputs.watch.say(incarnation, health),
             Change::Policy(policy) => {
                 let news = inputs.policy != policy;
-                inputs.watch.adopt(&policy);
+                inputs.watch.adopt(&policy, &inputs.policy);
                 inputs.policy = policy;
                 news
             }

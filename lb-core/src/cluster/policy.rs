@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::health::Outlier;
+
 /// How a cluster treats failing and returning backends. What a backend says
 /// itself comes first.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,6 +18,8 @@ pub struct Policy {
     pub passive: Passive,
     /// How many checks in a row change a verdict, where there are checks.
     pub checks: Thresholds,
+    /// When a backend that does worse than the others is taken out; never unless set.
+    pub outlier: Option<Outlier>,
 }
 
 /// When failed requests take a backend out. Only local failures count: no

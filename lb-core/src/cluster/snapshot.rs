@@ -12,7 +12,7 @@ use super::{
     view::View,
 };
 use crate::{
-    backend::{Backend, IncarnationId, load::Load, seat::Block},
+    backend::{Backend, IncarnationId, load::Load, seat::Block, tallies::Tallies},
     hash::Secret,
     sticky::Routes,
     strategy::{PickCx, Picker, rendezvous},
@@ -67,6 +67,8 @@ pub(super) struct Member {
     pub(super) incarnation: IncarnationId,
     pub(super) standing: Standing,
     pub(super) base_weight: u32,
+    /// Where outliers are looked for.
+    pub(super) tallies: Option<sync::Arc<Tallies>>,
 }
 
 impl Snapshot {
@@ -152,7 +154,8 @@ impl Snapshot {
             match found.ok().map(|position| before[position]) {
                 Some(hold)
                     if Arc::ptr_eq(&hold.backend, &member.backend)
-                        && hold.standing == member.standing =>
+                        && hold.standing == member.standing
+                        && is_same(hold.tallies.as_ref(), member.tallies.as_ref()) =>
                 {
                     Arc::clone(hold)
                 }
@@ -162,10 +165,18 @@ impl Snapshot {
                     load: sync::Arc::clone(&hot.load),
                     standing: member.standing,
                     driver: Arc::clone(driver),
+                    tallies: member.tallies.clone(),
                 }),
             }
         };
         self.roster.members.iter().zip(&self.roster.hot).map(hold).collect()
+    }
+}
+
+fn is_same(one: Option<&sync::Arc<Tallies>>, other: Option<&sync::Arc<Tallies>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => sync::Arc::ptr_eq(one, other),
+        (one, other) => one.is_none() && other.is_none(),
     }
 }
 

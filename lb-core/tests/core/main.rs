@@ -11,6 +11,7 @@ mod golden;
 mod health;
 mod keys;
 mod leases;
+mod outliers;
 mod properties;
 mod slow_start;
 mod sticky;

@@ -113,7 +113,7 @@ fn who_is_sent_on_by_the_gate_gives_the_idle_bit_back() {
 #[test]
 fn only_what_was_asked_for_is_reported() {
     let load = load();
-    let report = |failures, success| load.set_alarms(Alarms { failures, success });
+    let report = |failures, success| load.set_alarms(Alarms { failures, success, errors: None });
     assert_eq!(load.observe_failure(Tick::ZERO), None);
     report(Some(3), false);
     assert_eq!(load.observe_failure(Tick::ZERO), None);

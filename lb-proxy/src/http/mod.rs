@@ -12,6 +12,7 @@
 //! | `binder`, `key` | whom the client is bound to, and what a strategy may pick by |
 //! | `forward`, `outgoing`, `deadlines` | a request from the first try to the last |
 //! | `exchange`, `flight`, `replay` | a try with a backend, and what follows a failed one |
+//! | `load_report` | what a backend says of its load |
 //! | `attempts` | what is remembered of the tries |
 //! | `body`, `driver`, `upload` | bytes in both directions |
 //! | `status` | answers of our own |
@@ -34,6 +35,7 @@ mod forwarded;
 mod head;
 mod headers;
 pub(crate) mod key;
+pub(crate) mod load_report;
 mod outgoing;
 mod public;
 mod records;
@@ -64,6 +66,7 @@ pub(crate) mod fuzzing {
 pub use arrival::{Arrival, Refusal};
 pub use binder::{Bound, Claim};
 pub use key::{ClientKey, KeyRule};
+pub use load_report::{Metric, ReportSettings};
 pub(crate) use request_id::RequestIds;
 pub use retry::{RetryOn, RetrySettings};
 pub use route::{

@@ -11,14 +11,18 @@ mod cache;
 mod hosts;
 mod marks;
 mod owners;
+mod rehash;
+mod size;
 
 use std::{fmt::Debug, sync::Arc};
 
 pub(super) use bound::Bound;
 pub(super) use cache::Cache;
-pub(super) use hosts::Hosts;
+pub(super) use hosts::{Host, Hosts};
 pub(super) use marks::Marks;
 pub(super) use owners::Owners;
+pub(super) use rehash::Rehash;
+pub(super) use size::{NOBODY, size_for};
 
 use super::{Choice, PickCx, Picker, Reason};
 use crate::cluster::{Slot, View};

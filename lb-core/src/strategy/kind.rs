@@ -3,8 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BoundedLoad, First, IpHash, LeastConn, Maglev, P2c, Random, RoundRobin, Strategy,
-    StrategyOption, StrategyOptions,
+    BoundedLoad, First, HaproxyHash, IpHash, LeastConn, Maglev, NginxConsistent, NginxHash, P2c,
+    Random, RoundRobin, Strategy, StrategyOption, StrategyOptions,
 };
 
 /// A strategy by name.
@@ -24,6 +24,12 @@ pub enum StrategyKind {
     First,
     /// [`IpHash`]
     IpHash,
+    /// [`NginxHash`]
+    Hash,
+    /// [`NginxConsistent`]
+    HashConsistent,
+    /// [`HaproxyHash`]
+    HaproxyHash,
     /// [`Maglev`]
     Maglev,
 }
@@ -45,6 +51,9 @@ impl StrategyKind {
         Self::P2c,
         Self::First,
         Self::IpHash,
+        Self::Hash,
+        Self::HashConsistent,
+        Self::HaproxyHash,
         Self::Maglev,
     ];
 
@@ -58,6 +67,9 @@ impl StrategyKind {
             Self::P2c => "p2c",
             Self::First => "first",
             Self::IpHash => "ip-hash",
+            Self::Hash => "hash",
+            Self::HashConsistent => "hash-consistent",
+            Self::HaproxyHash => "haproxy-hash",
             Self::Maglev => "maglev",
         }
     }
@@ -72,6 +84,7 @@ impl StrategyKind {
             }
             "power-of-two" | "random-two" | "two-choices" => Some(Self::P2c),
             "ip_hash" => Some(Self::IpHash),
+            "hash_consistent" | "ketama" => Some(Self::HashConsistent),
             _ => None,
         }
     }
@@ -83,6 +96,16 @@ impl StrategyKind {
             Self::RoundRobin | Self::Random | Self::LeastConn | Self::P2c | Self::First => &[],
             // Its key is the client's address, and nothing else.
             Self::IpHash => &[StrategyOption::Key],
+            Self::Hash | Self::HashConsistent => {
+                &[StrategyOption::Key, StrategyOption::BoundedLoad]
+            }
+            Self::HaproxyHash => &[
+                StrategyOption::Key,
+                StrategyOption::HashType,
+                StrategyOption::Function,
+                StrategyOption::Avalanche,
+                StrategyOption::BoundedLoad,
+            ],
             Self::Maglev => {
                 &[StrategyOption::Key, StrategyOption::BoundedLoad, StrategyOption::Secret]
             }
@@ -118,6 +141,15 @@ impl StrategyKind {
             Self::P2c => Box::new(P2c),
             Self::First => Box::new(First),
             Self::IpHash => Box::new(IpHash::default()),
+            Self::Hash => {
+                let hash = NginxHash::default();
+                Box::new(hash.bounded(options.bounded_load.or_usual(self.usual_bound())))
+            }
+            Self::HashConsistent => {
+                let hash = NginxConsistent::default();
+                Box::new(hash.bounded(options.bounded_load.or_usual(self.usual_bound())))
+            }
+            Self::HaproxyHash => Box::new(HaproxyHash::new(options)),
             Self::Maglev => {
                 let maglev = options.secret.map_or_else(Maglev::default, Maglev::new);
                 Box::new(maglev.bounded(options.bounded_load.or_usual(self.usual_bound())))

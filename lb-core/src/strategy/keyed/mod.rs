@@ -16,7 +16,7 @@ use std::{fmt::Debug, sync::Arc};
 
 pub(super) use bound::Bound;
 pub(super) use cache::Cache;
-pub(super) use hosts::Hosts;
+pub(super) use hosts::{Host, Hosts};
 pub(super) use marks::Marks;
 pub(super) use owners::Owners;
 

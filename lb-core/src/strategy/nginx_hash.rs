@@ -20,7 +20,9 @@ use crate::cluster::View;
 /// that comes and goes takes nobody's keys but its own with it. A key whose backend can't
 /// take the request is hashed on, with the number of the attempt before it, and after more
 /// than twenty misses it is the next one's turn in round robin; at once for a request
-/// without a key, or with an empty one.
+/// without a key, or with an empty one. Where the sum of weights is a power of two, keys of
+/// one length all move by the same few bits, so that a failed backend's load falls on two
+/// or three others.
 ///
 /// Slow starts are not for it: nginx's table has only whole weights.
 /// [Bounds](super::BoundedLoad) on loads are not nginx's, and off unless said.

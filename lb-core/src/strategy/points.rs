@@ -52,8 +52,7 @@ impl Points {
         let shift = 32 - bits;
         let mut starts = Vec::with_capacity((1 << bits) + 1);
         for (index, point) in (0..).zip(&sorted) {
-            let part = (point >> (32 + shift)) as usize;
-            while starts.len() <= part {
+            while starts.len() as u64 <= point >> (32 + shift) {
                 starts.push(index);
             }
         }
@@ -95,7 +94,6 @@ impl Points {
         next
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half of 64 bits")]
     pub(super) fn place(&self, index: usize) -> u32 {
         (self.sorted[index] >> 32) as u32
     }

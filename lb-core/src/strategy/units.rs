@@ -41,7 +41,6 @@ impl Units {
     }
 
     /// Whoever holds a unit that is drawn; there must be one.
-    #[expect(clippy::cast_possible_truncation, reason = "the product, shifted, is below the count")]
     pub(super) fn draw(&self, entropy: u64) -> usize {
         self.holder(((u128::from(entropy) * u128::from(self.count())) >> 64) as u64)
     }

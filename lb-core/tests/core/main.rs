@@ -11,6 +11,7 @@ mod health;
 mod keys;
 mod leases;
 mod peers_hash;
+mod peers_keys;
 mod properties;
 mod slow_start;
 mod sticky;

@@ -3,15 +3,13 @@
 use std::net::IpAddr;
 
 use lb_core::{
-    AdminState, Backend, Cause, Change, Cluster, ClusterHandle, Membership, PickCx, Tick, Tried,
-    Weight,
-    cluster::CauseKind,
+    Backend, Cluster, ClusterHandle, Membership, PickCx, Tick, Tried, Weight,
     sample::mix,
     strategy::{HashFunction, HashType, KeyForm, Reason, StrategyKind, StrategyOptions},
 };
 use serde_json::Value;
 
-use crate::support::{boxed, cluster, position, settle, weighted};
+use crate::support::{boxed, cluster, position, weighted};
 
 fn file(name: &str) -> Value {
     let text = match name {

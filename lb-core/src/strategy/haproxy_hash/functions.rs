@@ -38,11 +38,8 @@ fn wt6(bytes: &[u8]) -> u32 {
 /// kept within 64 bits with a sign, of which the lower half is taken.
 #[expect(clippy::cast_possible_truncation, reason = "that is what HAProxy does")]
 fn number(bytes: &[u8]) -> u32 {
-    let (is_negative, digits) = match bytes {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
+    let is_negative = bytes.first() == Some(&b'-');
+    let digits = if is_negative { &bytes[1..] } else { bytes.strip_prefix(b"+").unwrap_or(bytes) };
     let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
     let value = digits.fold(0_u64, |value, digit| {
         // Once it is out of bounds it stays there, as it was far above them.

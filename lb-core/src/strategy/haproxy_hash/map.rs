@@ -27,7 +27,9 @@ impl Places {
     /// The places of servers with these weights.
     pub(super) fn of(&mut self, weights: &[u32]) -> Arc<Owners> {
         if self.weights != weights {
-            self.owners = Arc::new(owners(&schedule::reduced(weights)).into_iter().collect());
+            let narrow = |weight| usize::try_from(weight).expect("a rounded weight fits");
+            let reduced: Vec<usize> = schedule::reduced(weights).into_iter().map(narrow).collect();
+            self.owners = Arc::new(owners(&reduced).into_iter().collect());
             self.weights = weights.to_vec();
         }
         Arc::clone(&self.owners)
@@ -71,7 +73,7 @@ impl Table for Map {
 }
 
 /// Who has which place, for weights without a common divisor.
-fn owners(weights: &[u64]) -> Vec<u32> {
+fn owners(weights: &[usize]) -> Vec<u32> {
     let rounds_due = RoundsDue::new(weights);
     // Who has one round less than nothing, who has nothing, who has one, and so on.
     let mut levels = [Set::of_none(weights.len()), Set::of_all(weights.len())].to_vec();
@@ -106,16 +108,15 @@ struct RoundsDue {
 }
 
 impl RoundsDue {
-    fn new(weights: &[u64]) -> Self {
-        let sum: u64 = weights.iter().sum();
+    fn new(weights: &[usize]) -> Self {
+        let sum: usize = weights.iter().sum();
         // After n places a server has n × weight: k rounds after ⌈k × sum ÷ weight⌉.
-        let due =
-            |weight: u64| (1..=weight).map(move |k| ((k * sum).div_ceil(weight) - 1) as usize);
-        let mut starts = vec![0; sum as usize + 1];
+        let due = |weight: usize| (1..=weight).map(move |k| (k * sum).div_ceil(weight) - 1);
+        let mut starts = vec![0; sum + 1];
         weights.iter().flat_map(|weight| due(*weight)).for_each(|place| starts[place + 1] += 1);
-        (0..sum as usize).for_each(|place| starts[place + 1] += starts[place]);
+        (0..sum).for_each(|place| starts[place + 1] += starts[place]);
         let mut next = starts.clone();
-        let mut servers = vec![0; sum as usize];
+        let mut servers = vec![0; sum];
         for (server, weight) in weights.iter().enumerate() {
             for place in due(*weight) {
                 servers[next[place]] = server;
@@ -125,8 +126,7 @@ impl RoundsDue {
         Self { servers, starts }
     }
 
-    fn at(&self, place: u64) -> &[usize] {
-        let place = place as usize;
+    fn at(&self, place: usize) -> &[usize] {
         &self.servers[self.starts[place]..self.starts[place + 1]]
     }
 }
@@ -166,8 +166,8 @@ mod tests {
     use crate::sample;
 
     /// The same by looking at each server for each place.
-    fn looked_at_one_by_one(weights: &[u64]) -> Vec<u32> {
-        let sum: u64 = weights.iter().sum();
+    fn looked_at_one_by_one(weights: &[usize]) -> Vec<u32> {
+        let sum: usize = weights.iter().sum();
         let sum = sum.cast_signed();
         let mut credit = vec![0; weights.len()];
         let place = |_| {
@@ -191,8 +191,10 @@ mod tests {
         assert_eq!(owners(&[]), [0_u32; 0]);
         for seed in 0..200_u64 {
             let servers = 1 + sample::mix(seed) % 90;
-            let weight = |server| 1 + sample::mix(seed << 32 | server) % (1 + seed % 30);
-            let weights: Vec<u64> = (0..servers).map(weight).collect();
+            let entropy = |server| sample::mix(seed << 32 | server);
+            let heaviest = usize::try_from(1 + seed % 30).unwrap();
+            let weight = |server| 1 + sample::index(entropy(server), heaviest);
+            let weights: Vec<usize> = (0..servers).map(weight).collect();
             assert_eq!(owners(&weights), looked_at_one_by_one(&weights), "{weights:?}");
         }
     }

@@ -133,7 +133,7 @@ impl Hashing {
     fn of(&self, cx: &PickCx<'_>) -> u32 {
         let key = match cx.key() {
             Some(key) if !key.is_empty() => key,
-            _ => return draw(cx.entropy()),
+            _ => return (cx.entropy() >> 32) as u32,
         };
         let hash = match self.form {
             KeyForm::Address => address(key),
@@ -141,11 +141,6 @@ impl Hashing {
         };
         if self.avalanche { avalanche(hash) } else { hash }
     }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the upper half of 64 bits")]
-fn draw(entropy: u64) -> u32 {
-    (entropy >> 32) as u32
 }
 
 fn address(octets: &[u8]) -> u32 {

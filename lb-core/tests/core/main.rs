@@ -12,6 +12,8 @@ mod health;
 mod keys;
 mod leases;
 mod outliers;
+mod peers_hash;
+mod peers_keys;
 mod properties;
 mod slow_start;
 mod sticky;

@@ -15,7 +15,7 @@ pub(crate) mod gate;
 mod health;
 pub(crate) mod load;
 mod phantom;
-mod report;
+pub(crate) mod report;
 pub(crate) mod seat;
 mod weight;
 
@@ -23,7 +23,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc};
 
 pub use admin_state::AdminState;
 pub use health::Health;
-pub use report::{LoadReport, LoadUnit};
+pub use report::{LoadReport, Reported};
 pub use weight::Weight;
 
 use crate::cluster::Passive;

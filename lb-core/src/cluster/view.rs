@@ -116,6 +116,11 @@ impl<'a> View<'a> {
         self.roster.hot[slot.index()].load.pressure(now)
     }
 
+    /// What of its [pressure](Self::pressure) is not requests in flight.
+    pub(crate) fn failure_pressure(self, slot: Slot, now: Tick) -> u64 {
+        self.roster.hot[slot.index()].load.failure_pressure(now)
+    }
+
     /// Requests it is working on.
     #[must_use]
     pub fn in_flight(self, slot: Slot) -> u32 {

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BoundedLoad, First, IpHash, LeastConn, Maglev, P2c, Random, RoundRobin, Strategy,
+    BoundedLoad, First, IpHash, LeastConn, Maglev, P2c, Prequal, Random, RoundRobin, Strategy,
     StrategyOption, StrategyOptions,
 };
 
@@ -22,6 +22,8 @@ pub enum StrategyKind {
     P2c,
     /// [`First`]
     First,
+    /// [`Prequal`]
+    Prequal,
     /// [`IpHash`]
     IpHash,
     /// [`Maglev`]
@@ -44,6 +46,7 @@ impl StrategyKind {
         Self::LeastConn,
         Self::P2c,
         Self::First,
+        Self::Prequal,
         Self::IpHash,
         Self::Maglev,
     ];
@@ -57,6 +60,7 @@ impl StrategyKind {
             Self::LeastConn => "least-conn",
             Self::P2c => "p2c",
             Self::First => "first",
+            Self::Prequal => "prequal",
             Self::IpHash => "ip-hash",
             Self::Maglev => "maglev",
         }
@@ -81,6 +85,9 @@ impl StrategyKind {
     pub fn options(self) -> &'static [StrategyOption] {
         match self {
             Self::RoundRobin | Self::Random | Self::LeastConn | Self::P2c | Self::First => &[],
+            Self::Prequal => {
+                &[StrategyOption::Header, StrategyOption::Metric, StrategyOption::Probes]
+            }
             // Its key is the client's address, and nothing else.
             Self::IpHash => &[StrategyOption::Key],
             Self::Maglev => {
@@ -117,6 +124,7 @@ impl StrategyKind {
             Self::LeastConn => Box::new(LeastConn::default()),
             Self::P2c => Box::new(P2c),
             Self::First => Box::new(First),
+            Self::Prequal => Box::new(Prequal),
             Self::IpHash => Box::new(IpHash::default()),
             Self::Maglev => {
                 let maglev = options.secret.map_or_else(Maglev::default, Maglev::new);

@@ -58,6 +58,7 @@ mod maglev;
 mod options;
 mod p2c;
 mod pick_cx;
+mod prequal;
 mod random;
 pub(crate) mod rendezvous;
 mod retry;
@@ -80,11 +81,13 @@ pub use options::{
 };
 pub use p2c::P2c;
 pub use pick_cx::PickCx;
+pub use prequal::{Prequal, ProbePool, Probed};
 pub use random::Random;
 pub use round_robin::RoundRobin;
 pub use tried::Tried;
 
 use crate::{
+    backend::LoadReport,
     cluster::{Slot, View},
     hash::Secret,
 };
@@ -163,4 +166,12 @@ impl BuildCx {
 /// Nobody when nobody can be used.
 fn tier_in_use(view: View<'_>) -> impl Iterator<Item = Slot> {
     view.slots().filter(move |slot| Some(view.backend(*slot).tier()) == view.tier())
+}
+
+/// What a request adds to a backend's load, as far as a report of it tells: loads that
+/// are requests in flight are found by being as large as those.
+fn load_of_one(load: u64, in_flight: Option<u32>) -> Option<u64> {
+    let count = u64::from(in_flight?);
+    let is_count = load == count * LoadReport::ONE;
+    if is_count { Some(LoadReport::ONE) } else { load.checked_div(count) }
 }

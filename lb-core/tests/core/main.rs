@@ -10,6 +10,7 @@ mod golden;
 mod health;
 mod keys;
 mod leases;
+mod prequal;
 mod properties;
 mod slow_start;
 mod sticky;

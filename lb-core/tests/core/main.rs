@@ -7,6 +7,7 @@
 mod blocks;
 mod changes;
 mod distribution;
+mod feedback;
 mod golden;
 mod health;
 mod keys;

@@ -11,9 +11,11 @@
 //!   address under an old name starts from nothing.
 
 mod admin_state;
+pub(crate) mod decay;
 pub(crate) mod gate;
 mod health;
 pub(crate) mod load;
+pub(crate) mod meters;
 mod phantom;
 pub(crate) mod report;
 pub(crate) mod seat;

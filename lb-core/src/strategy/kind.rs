@@ -84,7 +84,8 @@ impl StrategyKind {
     #[must_use]
     pub fn options(self) -> &'static [StrategyOption] {
         match self {
-            Self::RoundRobin | Self::Random | Self::LeastConn | Self::P2c | Self::First => &[],
+            Self::RoundRobin => &[StrategyOption::Tickets],
+            Self::Random | Self::LeastConn | Self::P2c | Self::First => &[],
             Self::Prequal => {
                 &[StrategyOption::Header, StrategyOption::Metric, StrategyOption::Probes]
             }
@@ -119,7 +120,7 @@ impl StrategyKind {
     #[must_use]
     pub fn build_with(self, options: &StrategyOptions) -> Box<dyn Strategy> {
         match self {
-            Self::RoundRobin => Box::new(RoundRobin::default()),
+            Self::RoundRobin => Box::new(RoundRobin::default().tickets(options.tickets)),
             Self::Random => Box::new(Random),
             Self::LeastConn => Box::new(LeastConn::default()),
             Self::P2c => Box::new(P2c),

@@ -99,7 +99,7 @@ fn who_was_tried_or_has_left_is_not_taken() {
     let cx = PickCx::new(Tick::ZERO, 1).probed(&pool).avoiding(&tried);
     assert_eq!(handle.acquire(&cx).unwrap().backend().name(), "b1");
     // The last one moves to the first place, and the others are gone.
-    let last = Membership::new(equal(3).iter().skip(2).cloned()).unwrap();
+    let last = Membership::new(equal(3).iter().skip(2).map(|it| (**it).clone())).unwrap();
     let cause = Cause::new(CauseKind::Person, "test");
     cluster.apply(Change::Membership(last), cause).unwrap();
     settle(&cluster);

@@ -3,8 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BoundedLoad, First, IpHash, LeastConn, Maglev, P2c, Prequal, Random, RoundRobin, Strategy,
-    StrategyOption, StrategyOptions,
+    BoundedLoad, First, IpHash, LeastConn, Maglev, P2c, Prequal, Random, ReportedLoad, RoundRobin,
+    Strategy, StrategyOption, StrategyOptions,
 };
 
 /// A strategy by name.
@@ -22,6 +22,8 @@ pub enum StrategyKind {
     P2c,
     /// [`First`]
     First,
+    /// [`ReportedLoad`]
+    ReportedLoad,
     /// [`Prequal`]
     Prequal,
     /// [`IpHash`]
@@ -46,6 +48,7 @@ impl StrategyKind {
         Self::LeastConn,
         Self::P2c,
         Self::First,
+        Self::ReportedLoad,
         Self::Prequal,
         Self::IpHash,
         Self::Maglev,
@@ -60,6 +63,7 @@ impl StrategyKind {
             Self::LeastConn => "least-conn",
             Self::P2c => "p2c",
             Self::First => "first",
+            Self::ReportedLoad => "reported-load",
             Self::Prequal => "prequal",
             Self::IpHash => "ip-hash",
             Self::Maglev => "maglev",
@@ -86,6 +90,12 @@ impl StrategyKind {
         match self {
             Self::RoundRobin => &[StrategyOption::Tickets],
             Self::Random | Self::LeastConn | Self::P2c | Self::First => &[],
+            Self::ReportedLoad => &[
+                StrategyOption::Header,
+                StrategyOption::Metric,
+                StrategyOption::StaleAfter,
+                StrategyOption::Draws,
+            ],
             Self::Prequal => {
                 &[StrategyOption::Header, StrategyOption::Metric, StrategyOption::Probes]
             }
@@ -125,6 +135,10 @@ impl StrategyKind {
             Self::LeastConn => Box::new(LeastConn::default()),
             Self::P2c => Box::new(P2c),
             Self::First => Box::new(First),
+            Self::ReportedLoad => {
+                let draws = options.draws.unwrap_or(ReportedLoad::DRAWS);
+                Box::new(ReportedLoad::new(draws, options.stale_after))
+            }
             Self::Prequal => Box::new(Prequal),
             Self::IpHash => Box::new(IpHash::default()),
             Self::Maglev => {

@@ -67,6 +67,7 @@ mod pick_cx;
 mod prequal;
 mod random;
 pub(crate) mod rendezvous;
+mod reported_load;
 mod retry;
 mod round_robin;
 mod schedule;
@@ -89,6 +90,7 @@ pub use p2c::P2c;
 pub use pick_cx::PickCx;
 pub use prequal::{Prequal, ProbePool, Probed};
 pub use random::Random;
+pub use reported_load::ReportedLoad;
 pub use round_robin::RoundRobin;
 pub use tried::Tried;
 

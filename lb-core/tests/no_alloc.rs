@@ -186,7 +186,7 @@ fn looking_for_outliers_allocates_nothing_in_requests() {
                 let cx = PickCx::new(now, mix(request)).keyed(&key);
                 let mut lease = handle.acquire(&cx).unwrap();
                 let status = if request % 100 < 80 { 500 } else { 200 };
-                lease.answered(status, now);
+                lease.answers(status, now);
                 lease.complete(Outcome::Status(status), now);
             }
         });

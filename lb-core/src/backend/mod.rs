@@ -11,11 +11,13 @@
 //!   address under an old name starts from nothing.
 
 mod admin_state;
+pub(crate) mod decay;
 pub(crate) mod gate;
 mod health;
 pub(crate) mod load;
+pub(crate) mod meters;
 mod phantom;
-mod report;
+pub(crate) mod report;
 pub(crate) mod seat;
 pub(crate) mod tallies;
 mod weight;
@@ -24,7 +26,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc};
 
 pub use admin_state::AdminState;
 pub use health::Health;
-pub use report::{LoadReport, LoadUnit};
+pub use report::{LoadReport, Reported};
 pub use weight::Weight;
 
 use crate::cluster::Passive;

@@ -5,17 +5,18 @@ use std::{fmt, sync::Arc};
 use super::{
     driver::{Driver, Report},
     eligibility::Standing,
+    feedback::Feedback,
     outcome::Outcome,
 };
 use crate::{
     backend::{
-        Backend, IncarnationId,
+        Backend, IncarnationId, LoadReport,
         gate::Trial,
         load::{BUSY, HELD, Load},
         tallies::Tallies,
     },
     health::{Failure, Input, Request},
-    strategy::{Choice, Reason},
+    strategy::{Choice, Needs, Reason},
     sync,
     time::Tick,
 };
@@ -32,6 +33,7 @@ pub(super) struct Hold {
     pub(super) driver: Arc<Driver>,
     /// Where outliers are looked for.
     pub(super) tallies: Option<sync::Arc<Tallies>>,
+    pub(super) feedback: Feedback,
 }
 
 /// A request counted in on a backend, until it is dropped.
@@ -71,32 +73,47 @@ impl Lease {
     }
 
     /// Says that the first byte of the answer is here. Only the first call counts, of
-    /// this and of [`answered`](Self::answered).
+    /// this and [`answers`](Self::answers).
     pub fn first_byte(&mut self, now: Tick) {
-        self.answer_begins(false, now);
+        self.answers(200, now);
     }
 
-    /// As [`first_byte`](Self::first_byte), by somebody who knows the status already. It
-    /// matters to a request that tries an ejected backend: where [`Outlier`] judges, an
-    /// error is no success.
+    /// Says that the head of an answer with this status is here. With one that tells of
+    /// a [failure](Outcome::is_held_against), the backend does not pass for fast; and where
+    /// [`Outlier`] judges, a request that tries an ejected backend is no success.
     ///
     /// [`Outlier`]: crate::health::Outlier
-    pub fn answered(&mut self, status: u16, now: Tick) {
-        self.answer_begins(self.is_error(Outcome::Status(status)), now);
-    }
-
-    fn answer_begins(&mut self, is_error: bool, now: Tick) {
+    pub fn answers(&mut self, status: u16, now: Tick) {
         if !std::mem::replace(&mut self.answered, true) {
-            let time = now.since(self.started);
-            self.hold.load.observe_latency(time);
-            if let Some(tallies) = &self.hold.tallies {
+            let outcome = Outcome::Status(status);
+            let (hold, time) = (&self.hold, now.since(self.started));
+            hold.feedback.first_byte(&hold.load, time, outcome.is_held_against(), now);
+            if let Some(tallies) = &hold.tallies {
                 tallies.observe_latency(time);
             }
-            if self.trial.is_some() && !is_error {
+            if self.trial.is_some() && !self.is_error(outcome) {
                 // It may go on for hours, and the others wait for what it tells.
                 self.tell_success(now);
             }
         }
+    }
+
+    /// Says how many bytes went to the backend and came from it for this request. To be
+    /// called once, when both are known.
+    pub fn transferred(&mut self, bytes: u64) {
+        self.hold.feedback.transferred(&self.hold.load, bytes);
+    }
+
+    /// Passes on what the backend said of itself.
+    pub fn reports(&mut self, report: LoadReport, now: Tick) {
+        self.hold.feedback.reports(&self.hold.load, report, now);
+    }
+
+    /// What of this request is of use to anybody; telling the rest does no harm, but
+    /// finding it out may cost something.
+    #[must_use]
+    pub fn measures(&self) -> Needs {
+        self.hold.feedback.needs
     }
 
     /// Says that the backend is done with the request; the client need not be.
@@ -170,6 +187,8 @@ impl Lease {
         if outcome.is_held_against() {
             self.hold.load.hold_against(now);
         }
+        let (hold, elapsed) = (&self.hold, now.since(self.started));
+        hold.feedback.end(&hold.load, elapsed, self.answered, outcome, now);
         if let Some(tallies) = &self.hold.tallies {
             self.tally(tallies, outcome, now);
         }
@@ -285,7 +304,7 @@ mod races {
 
     use super::*;
     use crate::{
-        backend::{load::Admission, seat::Seats},
+        backend::{load::Admission, meters::Means, seat::Seats},
         cluster::Slot,
     };
 
@@ -303,6 +322,7 @@ mod races {
                 standing: Standing::In,
                 driver: Driver::new(),
                 tallies: None,
+                feedback: Feedback { needs: Needs::default(), means: Arc::new(Means::new()) },
             };
             let choice = Choice::new(Slot::new(0), Reason::Turn);
             let mut lease = Lease::new(Arc::new(hold), choice, None, Tick::ZERO);

@@ -27,6 +27,7 @@ mod ceiling;
 mod change;
 mod driver;
 mod eligibility;
+mod feedback;
 mod generation;
 mod handle;
 mod health;

@@ -6,6 +6,7 @@ use super::{
     change::Version,
     driver::Driver,
     eligibility::{Panic, Standing},
+    feedback::Feedback,
     generation::Stamp,
     lease::Hold,
     slots::{Slot, SlotSet},
@@ -54,6 +55,7 @@ pub(super) struct Roster {
     /// Slots on standby, by tier.
     pub(super) reserves: Box<[Slot]>,
     pub(super) blocks: Box<[sync::Arc<Block>]>,
+    pub(super) feedback: Feedback,
 }
 
 pub(super) struct Hot {
@@ -140,7 +142,7 @@ impl Snapshot {
         &self.roster.hot[slot.index()].load
     }
 
-    pub(super) fn loads(&self) -> impl Iterator<Item = (&Backend, &Load)> {
+    pub(super) fn loads(&self) -> impl Iterator<Item = (&Backend, &Load)> + Clone {
         let pairs = self.roster.members.iter().zip(&self.roster.hot);
         pairs.map(|(member, hot)| (&*member.backend, &*hot.load))
     }
@@ -155,7 +157,8 @@ impl Snapshot {
                 Some(hold)
                     if Arc::ptr_eq(&hold.backend, &member.backend)
                         && hold.standing == member.standing
-                        && is_same(hold.tallies.as_ref(), member.tallies.as_ref()) =>
+                        && is_same(hold.tallies.as_ref(), member.tallies.as_ref())
+                        && hold.feedback.needs == self.roster.feedback.needs =>
                 {
                     Arc::clone(hold)
                 }
@@ -166,6 +169,7 @@ impl Snapshot {
                     standing: member.standing,
                     driver: Arc::clone(driver),
                     tallies: member.tallies.clone(),
+                    feedback: self.roster.feedback.clone(),
                 }),
             }
         };

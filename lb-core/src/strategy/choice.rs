@@ -43,6 +43,8 @@ pub enum Reason {
     Idle,
     /// Of those looked at, it had the least in flight for its weight.
     LeastLoaded,
+    /// Of those asked just now, it is the fastest that has not much to do.
+    Probed,
     /// It is the first that can take the request.
     First,
     /// Its key belongs there.
@@ -76,6 +78,7 @@ impl fmt::Display for Reason {
             Self::Draw => "draw",
             Self::Idle => "idle",
             Self::LeastLoaded => "least-loaded",
+            Self::Probed => "probed",
             Self::First => "first",
             Self::Key => "key",
             Self::Rehash => "rehash",

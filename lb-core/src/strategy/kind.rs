@@ -7,6 +7,8 @@ use super::{
     RoundRobin, Strategy, StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
     BoundedLoad, First, HaproxyHash, IpHash, LeastConn, Maglev, NginxConsistent, NginxHash, P2c,
     Random, RoundRobin, Strategy, StrategyOption, StrategyOptions,
+    BoundedLoad, First, IpHash, LeastConn, Maglev, P2c, Prequal, Random, ReportedLoad, RoundRobin,
+    Strategy, StrategyOption, StrategyOptions,
 };
 
 /// A strategy by name.
@@ -24,6 +26,10 @@ pub enum StrategyKind {
     P2c,
     /// [`First`]
     First,
+    /// [`ReportedLoad`]
+    ReportedLoad,
+    /// [`Prequal`]
+    Prequal,
     /// [`IpHash`]
     IpHash,
     /// [`Ring`]
@@ -58,6 +64,8 @@ impl StrategyKind {
         Self::LeastConn,
         Self::P2c,
         Self::First,
+        Self::ReportedLoad,
+        Self::Prequal,
         Self::IpHash,
         Self::Ring,
         Self::Hash,
@@ -77,6 +85,8 @@ impl StrategyKind {
             Self::LeastConn => "least-conn",
             Self::P2c => "p2c",
             Self::First => "first",
+            Self::ReportedLoad => "reported-load",
+            Self::Prequal => "prequal",
             Self::IpHash => "ip-hash",
             Self::Ring => "ring",
             Self::Hash => "hash",
@@ -112,6 +122,15 @@ impl StrategyKind {
         match self {
             Self::RoundRobin => &[StrategyOption::Tickets],
             Self::Random | Self::LeastConn | Self::P2c | Self::First => &[],
+            Self::ReportedLoad => &[
+                StrategyOption::Header,
+                StrategyOption::Metric,
+                StrategyOption::StaleAfter,
+                StrategyOption::Draws,
+            ],
+            Self::Prequal => {
+                &[StrategyOption::Header, StrategyOption::Metric, StrategyOption::Probes]
+            }
             // Its key is the client's address, and nothing else.
             Self::IpHash => &[StrategyOption::Key],
             // Its hashes are Envoy's, which have no secret.
@@ -168,6 +187,11 @@ impl StrategyKind {
             Self::LeastConn => Box::new(LeastConn::default()),
             Self::P2c => Box::new(P2c),
             Self::First => Box::new(First),
+            Self::ReportedLoad => {
+                let draws = options.draws.unwrap_or(ReportedLoad::DRAWS);
+                Box::new(ReportedLoad::new(draws, options.stale_after))
+            }
+            Self::Prequal => Box::new(Prequal),
             Self::IpHash => Box::new(IpHash::default()),
             Self::Ring => Box::new(Ring::default().bounded(bound)),
             Self::Maglev if options.compat == Some(Compat::Envoy) => {

@@ -7,6 +7,7 @@
 mod blocks;
 mod changes;
 mod distribution;
+mod feedback;
 mod golden;
 mod health;
 mod keys;
@@ -14,6 +15,7 @@ mod leases;
 mod outliers;
 mod peers_hash;
 mod peers_keys;
+mod prequal;
 mod properties;
 mod slow_start;
 mod sticky;

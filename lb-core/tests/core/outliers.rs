@@ -112,7 +112,7 @@ fn a_trial_that_is_answered_with_an_error_has_failed() {
     farm.said();
     let mut trial = farm.acquire();
     assert_eq!(trial.backend().name(), "b0");
-    trial.answered(500, farm.now.get());
+    trial.answers(500, farm.now.get());
     farm.wait(100);
     assert_eq!(farm.said(), [""; 0]);
     trial.complete(BAD, farm.now.get());
@@ -126,7 +126,7 @@ fn a_trial_that_is_answered_with_an_error_has_failed() {
     assert_eq!(farm.standing("b0"), Standing::Ejected, "sixty seconds");
     farm.wait(500);
     let mut trial = farm.acquire();
-    trial.answered(200, farm.now.get());
+    trial.answers(200, farm.now.get());
     farm.wait(100);
     assert_eq!(farm.health("b0"), Health::Up);
     drop(trial);
@@ -201,7 +201,7 @@ fn the_one_that_answers_late_is_ejected_where_latency_counts() {
         for _ in 0..500 {
             let mut lease = farm.acquire();
             let time = if lease.backend().name() == "b3" { 120 } else { 20 };
-            lease.answered(200, farm.now.get() + Duration::from_millis(time));
+            lease.answers(200, farm.now.get() + Duration::from_millis(time));
             lease.complete(GOOD, farm.now.get());
         }
         farm.wait(10_100);
@@ -376,7 +376,7 @@ proptest! {
                     let Ok(mut lease) = farm.handle.acquire(&cx) else { continue };
                     let now: Tick = farm.now.get() + Duration::from_millis(later / 100);
                     if *outcome < 2 {
-                        lease.answered([200, 500][usize::from(*outcome)], now);
+                        lease.answers([200, 500][usize::from(*outcome)], now);
                     }
                     lease.complete(outcomes[usize::from(*outcome)], now);
                 }

@@ -8,7 +8,9 @@
 //!
 //! ORCA reports many numbers and balancing wants one. Which one is a setting; unless
 //! said it is what gRPC takes (gRFC A58): the utilisation that the application states,
-//! and that of its processors where it states none.
+//! and that of its processors where it states none. Two more are of use beside it where
+//! they are said: `named_metrics.rif`, the requests in flight, and
+//! `named_metrics.latency`, in seconds.
 //!
 //! A report that cannot be read is no reason to fail a request: it is counted, traced,
 //! and forgotten. The client never sees the header: what a backend has to do is nobody's
@@ -18,14 +20,14 @@ mod binary;
 mod json;
 mod text;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use lb_core::backend::{LoadReport, LoadUnit};
+use lb_core::backend::LoadReport;
 
 const ORCA: HeaderName = HeaderName::from_static("endpoint-load-metrics");
 const ORCA_BINARY: HeaderName = HeaderName::from_static("endpoint-load-metrics-bin");
@@ -42,6 +44,9 @@ pub struct ReportSettings {
 /// One of the numbers of a report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Metric {
+    /// The requests in flight that it says (`named_metrics.rif`), and where it does not,
+    /// what [`Utilization`](Self::Utilization) is.
+    Requests,
     /// `application_utilization` if it is said and not 0, else `cpu_utilization`, else
     /// the single number that the header has.
     #[default]
@@ -57,7 +62,7 @@ pub enum Metric {
 pub(crate) enum BadReport {
     #[error("it is in none of the known forms")]
     Form,
-    #[error("one of its numbers is none, or negative")]
+    #[error("one of its numbers is none, or is negative")]
     Number,
 }
 
@@ -79,6 +84,10 @@ enum Map {
 const PLAIN: &str = "";
 const APPLICATION: &str = "application_utilization";
 const CPU: &str = "cpu_utilization";
+/// Requests in flight.
+const RIF: Field<'_> = Field { map: Some(Map::NamedMetrics), name: "rif" };
+/// How long requests take, in seconds.
+const LATENCY: Field<'_> = Field { map: Some(Map::NamedMetrics), name: "latency" };
 
 impl Map {
     fn of_name(name: &str) -> Option<Self> {
@@ -111,17 +120,13 @@ impl Metric {
         Self::Named(name.into())
     }
 
-    /// What a load of 1 is: `rif` are requests in flight.
-    fn unit(&self) -> LoadUnit {
-        match self {
-            Self::Named(name) if Field::of_text(name).name == "rif" => LoadUnit::Request,
-            _ => LoadUnit::Any,
-        }
-    }
-
     /// How well a field is what is looked for, 0 is best.
     fn rank(&self, field: Field<'_>, value: f64) -> Option<u8> {
         match (self, field.map) {
+            (Self::Requests, _) => match field == RIF {
+                true => Some(0),
+                false => Self::Utilization.rank(field, value).map(|rank| rank + 1),
+            },
             (Self::Utilization, None) => match field.name {
                 APPLICATION if value > 0.0 => Some(0),
                 CPU => Some(1),
@@ -149,7 +154,7 @@ impl Metric {
     /// Whether it is a field of the binary form that is left out when it is 0.
     fn is_left_out_at_zero(&self) -> bool {
         match self {
-            Self::Utilization => true,
+            Self::Requests | Self::Utilization => true,
             Self::Named(name) => binary::FIELDS.iter().any(|(_, field)| **field == **name),
         }
     }
@@ -193,11 +198,17 @@ impl ReportSettings {
         is_binary: bool,
     ) -> Result<Option<LoadReport>, BadReport> {
         let mut best: Option<(u8, f64)> = None;
+        let (mut in_flight, mut latency) = (None, None);
         let mut visit = |field: Field<'_>, value: f64| {
             if let Some(rank) = self.metric.rank(field, value)
                 && best.is_none_or(|(best, _)| rank < best)
             {
                 best = Some((rank, value));
+            }
+            if field == RIF {
+                in_flight = Some(count_of(value));
+            } else if field == LATENCY {
+                latency = Duration::try_from_secs_f64(value).ok();
             }
         };
         let value = value.trim_ascii();
@@ -213,8 +224,11 @@ impl ReportSettings {
             _ => text::read(value, &mut visit)?,
         }
         let load = best.map(|(_, value)| value).or(zero.then_some(0.0));
-        let report = |load| LoadReport::new(load, self.metric.unit()).ok_or(BadReport::Number);
-        load.map(report).transpose()
+        Ok(load.map(|load| {
+            let mut report = LoadReport::new(parts_of(load));
+            (report.in_flight, report.latency) = (in_flight, latency);
+            report
+        }))
     }
 
     /// Says whether what is not in it is 0: so small a number is not written.
@@ -228,6 +242,27 @@ impl ReportSettings {
         binary::read(&message, visit).ok_or(BadReport::Form)?;
         Ok(!message.is_empty() && self.metric.is_left_out_at_zero())
     }
+}
+
+/// A load in the unit of reports. Numbers were looked at when they were read: none is
+/// negative. What is too large is the largest.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "of numbers from 0 on, a cast makes the nearest"
+)]
+fn parts_of(load: f64) -> u64 {
+    (load * LoadReport::ONE as f64).round() as u64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "of numbers from 0 on, a cast makes the nearest"
+)]
+fn count_of(number: f64) -> u32 {
+    number.round() as u32
 }
 
 /// ORCA's names as JSON may have them: `cpuUtilization` is `cpu_utilization`.

@@ -6,7 +6,7 @@ fn load(header: &'static str, value: &str, settings: &ReportSettings) -> Option<
 
 #[expect(clippy::cast_precision_loss, reason = "loads in tests are small")]
 fn parts(report: LoadReport) -> f64 {
-    (report.parts() as f64 / 65_536.0 * 1000.0).round() / 1000.0
+    (report.load as f64 / 65_536.0 * 1000.0).round() / 1000.0
 }
 
 fn read(
@@ -120,14 +120,21 @@ fn a_header_of_ones_own_may_have_a_plain_number() {
 }
 
 #[test]
-fn requests_in_flight_are_requests() {
-    let unit = |name: &str| {
-        let value = "TEXT named_metrics.rif=3,cpu_utilization=0.1";
-        read("endpoint-load-metrics", value, &metric(name)).unwrap().unwrap().unit()
+fn requests_in_flight_and_latency_are_read_beside_the_load() {
+    let value = "TEXT named_metrics.rif=3,cpu_utilization=0.5,named_metrics.latency=0.025";
+    let report = |settings: &ReportSettings| {
+        read("endpoint-load-metrics", value, settings).unwrap().unwrap()
     };
-    assert_eq!(unit("rif"), LoadUnit::Request);
-    assert_eq!(unit("named_metrics.rif"), LoadUnit::Request);
-    assert_eq!(unit("cpu_utilization"), LoadUnit::Any);
+    let utilization = report(&ReportSettings::default());
+    let requests = report(&ReportSettings { metric: Metric::Requests, ..Default::default() });
+    assert_eq!((utilization.load, requests.load), (LoadReport::ONE / 2, LoadReport::ONE * 3));
+    for report in [utilization, requests, report(&metric("rif"))] {
+        assert_eq!(report.in_flight, Some(3));
+        assert_eq!(report.latency, Some(Duration::from_millis(25)));
+    }
+    let settings = ReportSettings { metric: Metric::Requests, ..Default::default() };
+    assert_eq!(load("endpoint-load-metrics", "TEXT cpu_utilization=0.5", &settings), Some(0.5));
+    assert_eq!(load("endpoint-load-metrics", "12", &settings), Some(12.0));
 }
 
 #[test]

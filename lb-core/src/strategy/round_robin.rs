@@ -6,7 +6,8 @@ use std::sync::{
 };
 
 use super::{
-    BuildCx, Choice, PickCx, Picker, Reason, Strategy, retry::any_untried, schedule::Schedule,
+    BuildCx, Choice, PerGroup, PickCx, Picker, Reason, Strategy, retry::any_untried,
+    schedule::Schedule,
 };
 use crate::{
     cluster::{Slot, View},
@@ -29,8 +30,8 @@ use crate::{
 /// O(1) per pick; a second pick for a request O(n) at worst.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
-    /// `None` before the first build.
-    cursor: Option<Arc<Cursor>>,
+    /// `None` before a group's first build.
+    cursors: PerGroup<Option<Arc<Cursor>>>,
 }
 
 /// The next ticket. Written by every pick; relaxed, because a ticket orders
@@ -69,7 +70,7 @@ impl Strategy for RoundRobin {
         let slots: Box<[Slot]> = view.new_set().as_slice().into();
         let weights: Vec<u32> = slots.iter().map(|slot| view.weight(*slot)).collect();
         let schedule = Schedule::new(&weights);
-        let cursor = Cursor::keep(&mut self.cursor, cx.entropy);
+        let cursor = Cursor::keep(self.cursors.of(cx.group()), cx.entropy);
         Box::new(Turns { cursor, slots, schedule })
     }
 }

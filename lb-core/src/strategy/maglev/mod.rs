@@ -9,10 +9,11 @@ use bound::Bound;
 use table::Table;
 
 use super::{
-    BoundedLoad, BuildCx, Choice, Needs, PickCx, Picker, Reason, Strategy, rendezvous, tier_in_use,
+    BoundedLoad, BuildCx, Choice, Needs, PerGroup, PickCx, Picker, Reason, Strategy, rendezvous,
+    tier_in_use,
 };
 use crate::{
-    cluster::{Slot, View},
+    cluster::{GroupId, Slot, View},
     hash::Secret,
     sample,
 };
@@ -48,9 +49,11 @@ use crate::{
 pub struct Maglev {
     secret: Option<Secret>,
     bound: Option<Bound>,
-    /// What the last table was built of, and the table.
-    built: Option<(Vec<Host>, Secret, Arc<Keys>)>,
+    built: PerGroup<Option<Built>>,
 }
+
+/// What a group's last table was built of, and the table.
+type Built = (Vec<Host>, Secret, Arc<Keys>);
 
 /// A backend, as far as the table depends on it.
 type Host = (Arc<str>, u32);
@@ -75,13 +78,14 @@ impl Maglev {
         self
     }
 
-    /// The table of these backends: the last one if it was built of the same.
-    fn keys(&mut self, hosts: Vec<Host>, secret: Secret) -> Arc<Keys> {
-        match &self.built {
+    /// The table of these backends: the group's last one if it was built of the same.
+    fn keys(&mut self, group: GroupId, hosts: Vec<Host>, secret: Secret) -> Arc<Keys> {
+        let built = self.built.of(group);
+        match built {
             Some((of, with, keys)) if *of == hosts && *with == secret => Arc::clone(keys),
             _ => {
                 let keys = Arc::new(Keys::new(&hosts, secret));
-                self.built = Some((hosts, secret, Arc::clone(&keys)));
+                *built = Some((hosts, secret, Arc::clone(&keys)));
                 keys
             }
         }
@@ -90,7 +94,11 @@ impl Maglev {
 
 impl Default for Maglev {
     fn default() -> Self {
-        Self { secret: None, bound: Some(Bound::new(BoundedLoad::USUAL)), built: None }
+        Self {
+            secret: None,
+            bound: Some(Bound::new(BoundedLoad::USUAL)),
+            built: PerGroup::default(),
+        }
     }
 }
 
@@ -112,7 +120,8 @@ impl Strategy for Maglev {
             |slot: &Slot| (Arc::clone(view.backend(*slot).shared_name()), view.base_weight(*slot));
         let hosts: Vec<Host> = slots.iter().map(host).collect();
         // With nobody to pick there is nothing to build, but somebody may return.
-        let keys = if hosts.is_empty() { Arc::default() } else { self.keys(hosts, secret) };
+        let keys =
+            if hosts.is_empty() { Arc::default() } else { self.keys(cx.group(), hosts, secret) };
         let parts = parts(view, &slots);
         Box::new(ByKey { keys, slots: slots.into(), parts, secret, bound: self.bound })
     }
@@ -245,10 +254,10 @@ mod tests {
     fn a_table_is_built_again_only_for_other_names_weights_or_secrets() {
         let (secret, other) = (Secret::derived_from("one"), Secret::derived_from("other"));
         let mut maglev = Maglev::default();
-        let first = maglev.keys(hosts([1, 2, 3]), secret);
-        assert!(Arc::ptr_eq(&first, &maglev.keys(hosts([1, 2, 3]), secret)));
-        let second = maglev.keys(hosts([1, 2, 4]), secret);
+        let first = maglev.keys(GroupId::default(), hosts([1, 2, 3]), secret);
+        assert!(Arc::ptr_eq(&first, &maglev.keys(GroupId::default(), hosts([1, 2, 3]), secret)));
+        let second = maglev.keys(GroupId::default(), hosts([1, 2, 4]), secret);
         assert!(!Arc::ptr_eq(&first, &second));
-        assert!(!Arc::ptr_eq(&second, &maglev.keys(hosts([1, 2, 4]), other)));
+        assert!(!Arc::ptr_eq(&second, &maglev.keys(GroupId::default(), hosts([1, 2, 4]), other)));
     }
 }

@@ -1,0 +1,277 @@
+//! Who may be picked, case by case.
+
+use super::*;
+use crate::cluster::{policy::Overflow, subset::Subset};
+
+pub(in crate::cluster) const UP: Facts = Facts {
+    admin: AdminState::Enabled,
+    tier: 0,
+    health: Health::Up,
+    weight: 1,
+    place: Place::Any,
+    is_spare: false,
+    is_called: true,
+    mark: 0,
+};
+
+fn below(panic_threshold: u8) -> Policy {
+    Policy { panic_threshold, ..Policy::default() }
+}
+
+fn tier(judgement: &Judgement) -> Option<u8> {
+    judgement.groups.whole.id.map(GroupId::tier)
+}
+
+fn judged(facts: &[Facts]) -> Vec<Standing> {
+    judge(facts, &below(0), Tick::from_nanos(10)).standings.to_vec()
+}
+
+fn slots(set: &SlotSet) -> Vec<usize> {
+    set.as_slice().iter().map(|slot| slot.index()).collect()
+}
+
+#[test]
+fn disabled_comes_before_everything_else() {
+    let facts = Facts { admin: AdminState::Disabled, tier: 3, health: Health::Down, ..UP };
+    assert_eq!(judged(&[facts, UP]), [Standing::Disabled, Standing::In]);
+}
+
+#[test]
+fn a_draining_backend_serves_bound_clients_until_its_deadline() {
+    let draining = |until| Facts { admin: AdminState::Draining { until }, ..UP };
+    let facts = [
+        draining(None),
+        draining(Some(Tick::from_nanos(11))),
+        draining(Some(Tick::from_nanos(10))),
+        UP,
+    ];
+    let judgement = judge(&facts, &below(0), Tick::from_nanos(10));
+    assert_eq!(
+        *judgement.standings,
+        [Standing::Draining, Standing::Draining, Standing::Drained, Standing::In]
+    );
+    assert_eq!(slots(&judgement.groups.whole.new), [3]);
+    assert_eq!(slots(&judgement.bound), [0, 1, 3]);
+}
+
+#[test]
+fn a_draining_backend_that_is_down_serves_nobody() {
+    let facts = Facts { admin: AdminState::Draining { until: None }, health: Health::Down, ..UP };
+    assert_eq!(judged(&[facts, UP]), [Standing::Down, Standing::In]);
+}
+
+#[test]
+fn the_next_tier_is_used_when_nobody_of_the_first_can_be() {
+    let backup = Facts { tier: 1, ..UP };
+    assert_eq!(judged(&[UP, backup]), [Standing::In, Standing::Standby]);
+    let down = Facts { health: Health::Down, ..UP };
+    assert_eq!(judged(&[down, backup]), [Standing::Down, Standing::In]);
+    let disabled = Facts { admin: AdminState::Disabled, ..UP };
+    assert_eq!(judged(&[disabled, backup]), [Standing::Disabled, Standing::In]);
+}
+
+#[test]
+fn bound_clients_may_stay_on_a_tier_that_others_do_not_use() {
+    let judgement = judge(&[UP, Facts { tier: 1, ..UP }], &below(0), Tick::ZERO);
+    assert_eq!(slots(&judgement.groups.whole.new), [0]);
+    assert_eq!(slots(&judgement.bound), [0, 1]);
+}
+
+#[test]
+fn ejected_backends_come_back_when_nobody_else_is_left_and_down_ones_do_not() {
+    let ejected = Facts { health: Health::Ejected, ..UP };
+    let down = Facts { health: Health::Down, ..UP };
+    assert_eq!(judged(&[ejected, UP]), [Standing::Ejected, Standing::In]);
+    assert_eq!(judged(&[ejected, down]), [Standing::Panic, Standing::Down]);
+    assert_eq!(judged(&[down, down]), [Standing::Down, Standing::Down]);
+}
+
+#[test]
+fn below_the_threshold_everybody_who_is_enabled_is_used() {
+    let down = Facts { health: Health::Down, ..UP };
+    let disabled = Facts { admin: AdminState::Disabled, ..UP };
+    let at = |threshold| {
+        judge(&[UP, down, down, disabled], &below(threshold), Tick::ZERO).standings.to_vec()
+    };
+    assert_eq!(at(33), [Standing::In, Standing::Down, Standing::Down, Standing::Disabled]);
+    assert_eq!(at(34), [Standing::In, Standing::Panic, Standing::Panic, Standing::Disabled]);
+    let all_down = judge(&[down, disabled], &below(1), Tick::ZERO);
+    assert_eq!(*all_down.standings, [Standing::Panic, Standing::Disabled]);
+}
+
+#[test]
+fn an_ejected_backend_is_rather_used_than_one_that_is_down() {
+    let down = Facts { health: Health::Down, ..UP };
+    let ejected = Facts { tier: 1, health: Health::Ejected, ..UP };
+    let judgement = judge(&[down, ejected], &below(50), Tick::ZERO);
+    assert_eq!(*judgement.standings, [Standing::Down, Standing::Panic]);
+}
+
+#[test]
+fn a_half_open_backend_is_offered_where_its_tier_is_used_or_comes_first() {
+    let half_open = Facts { health: Health::HalfOpen, ..UP };
+    let backup = |facts| Facts { tier: 1, ..facts };
+    assert_eq!(judged(&[half_open, UP]), [Standing::HalfOpen, Standing::In]);
+    assert_eq!(judged(&[half_open, backup(UP)]), [Standing::HalfOpen, Standing::In]);
+    assert_eq!(judged(&[backup(half_open), UP]), [Standing::Standby, Standing::In]);
+    let judgement = judge(&[half_open, UP], &below(0), Tick::ZERO);
+    assert_eq!(
+        (slots(&judgement.groups.whole.new), slots(&judgement.bound)),
+        (vec![0, 1], vec![0, 1])
+    );
+}
+
+#[test]
+fn a_half_open_backend_of_a_better_tier_is_offered_apart_from_the_tier_in_use() {
+    let half_open = Facts { health: Health::HalfOpen, ..UP };
+    let backup = Facts { tier: 1, ..UP };
+    for (facts, new, trial) in [([half_open, backup], 1, 0), ([backup, half_open], 0, 1)] {
+        let judgement = judge(&facts, &below(0), Tick::ZERO);
+        assert_eq!((tier(&judgement), slots(&judgement.groups.whole.new)), (Some(1), vec![new]));
+        assert_eq!(*judgement.trials, [Slot::new(trial)]);
+        assert_eq!(slots(&judgement.bound), [0, 1]);
+    }
+    let judgement = judge(&[half_open, UP], &below(0), Tick::ZERO);
+    assert_eq!((tier(&judgement), judgement.trials.len()), (Some(0), 0));
+}
+
+#[test]
+fn who_stands_by_is_in_reserve_by_tier() {
+    let of_tier = |tier| Facts { tier, ..UP };
+    let down = Facts { health: Health::Down, ..of_tier(1) };
+    let facts = [of_tier(2), of_tier(0), down, of_tier(1), of_tier(2)];
+    assert_eq!(*judge(&facts, &below(0), Tick::ZERO).reserves, [3, 0, 4].map(Slot::new));
+}
+
+#[test]
+fn when_nobody_else_is_left_a_half_open_backend_is_open_to_all() {
+    let half_open = Facts { health: Health::HalfOpen, ..UP };
+    let ejected = Facts { health: Health::Ejected, ..UP };
+    let down = Facts { health: Health::Down, ..UP };
+    assert_eq!(judged(&[half_open, down]), [Standing::Panic, Standing::Down]);
+    assert_eq!(judged(&[half_open, ejected]), [Standing::Panic, Standing::Panic]);
+    let backup = Facts { tier: 1, ..half_open };
+    assert_eq!(judged(&[ejected, backup]), [Standing::Ejected, Standing::Panic]);
+}
+
+#[test]
+fn a_half_open_backend_does_not_count_as_usable_for_the_threshold() {
+    let half_open = Facts { health: Health::HalfOpen, ..UP };
+    let at = |threshold| judge(&[UP, half_open], &below(threshold), Tick::ZERO).standings.to_vec();
+    assert_eq!(at(50), [Standing::In, Standing::HalfOpen]);
+    assert_eq!(at(51), [Standing::In, Standing::Panic]);
+}
+
+#[test]
+fn a_draining_backend_that_is_half_open_keeps_its_bound_clients() {
+    let draining = AdminState::Draining { until: None };
+    let facts = Facts { admin: draining, health: Health::HalfOpen, ..UP };
+    assert_eq!(judged(&[facts, UP]), [Standing::Draining, Standing::In]);
+}
+
+#[test]
+fn nobody_is_nobody() {
+    assert!(judge(&[], &below(50), Tick::ZERO).groups.whole.new.is_empty());
+}
+
+#[test]
+fn tiers_that_spill_over_are_in_use_together() {
+    let down = Facts { health: Health::Down, ..UP };
+    let half_open = Facts { health: Health::HalfOpen, ..UP };
+    let of_tier = |tier, facts| Facts { tier, ..facts };
+    let facts = [UP, down, half_open, of_tier(1, UP), of_tier(1, half_open), of_tier(2, UP)];
+    let policy = Policy { overflow: Some(Overflow::default()), ..Policy::default() };
+    let judgement = judge(&facts, &policy, Tick::ZERO);
+    let (in_use, half_open) = (Standing::In, Standing::HalfOpen);
+    let expected = [in_use, Standing::Down, half_open, in_use, half_open, Standing::Standby];
+    assert_eq!(*judgement.standings, expected);
+    let groups = &judgement.groups;
+    assert_eq!(groups.len(), 2);
+    assert_eq!([0, 1].map(|group| slots(&groups.get(group).new)), [vec![0, 2], vec![3, 4]]);
+    assert_eq!(slots(&groups.whole.new), [0, 2, 3, 4]);
+    assert_eq!(groups.home(Slot::new(1)), Some(GroupId::new(0, Place::Any)));
+    assert_eq!((judgement.trials.len(), judgement.reserves.len()), (0, 1));
+}
+
+#[test]
+fn tiers_that_spill_over_are_each_in_panic_below_the_threshold() {
+    let down = Facts { health: Health::Down, ..UP };
+    let backup = |facts| Facts { tier: 1, ..facts };
+    let overflow = Some(Overflow::default());
+    let policy = Policy { overflow, ..below(50) };
+    let facts = [UP, down, down, backup(UP), backup(UP), backup(down)];
+    let judgement = judge(&facts, &policy, Tick::ZERO);
+    let (up, panic) = (Standing::In, Standing::Panic);
+    assert_eq!(*judgement.standings, [up, panic, panic, up, up, Standing::Down]);
+    assert_eq!(
+        judgement.panic.map(|panic| (panic.tier, panic.usable, panic.total)),
+        Some((0, 1, 3))
+    );
+    let facts = [down, down, UP, backup(down), backup(down), backup(UP)];
+    let judgement = judge(&facts, &policy, Tick::ZERO);
+    assert_eq!(*judgement.standings, [panic, panic, up, panic, panic, up]);
+    let nobody = judge(&[down, backup(down)], &policy, Tick::ZERO);
+    assert_eq!(*nobody.standings, [panic, Standing::Down], "the first, as without overflow");
+}
+
+#[test]
+fn a_half_open_backend_of_the_own_zone_is_tried_while_others_are_used() {
+    let at = |place, health| Facts { place, health, ..UP };
+    let (own, others) = (Place::Own, Place::Others);
+    let facts = [at(own, Health::HalfOpen), at(others, Health::Up), at(others, Health::HalfOpen)];
+    let judgement = judge(&facts, &Policy::default(), Tick::ZERO);
+    assert_eq!(*judgement.standings, [Standing::HalfOpen, Standing::In, Standing::HalfOpen]);
+    assert_eq!(*judgement.trials, [Slot::new(0)]);
+    assert_eq!(slots(&judgement.groups.whole.new), [1, 2]);
+    let facts = [at(own, Health::Up), at(others, Health::Up), at(others, Health::HalfOpen)];
+    let judgement = judge(&facts, &Policy::default(), Tick::ZERO);
+    assert_eq!(*judgement.standings, [Standing::In, Standing::Standby, Standing::Standby]);
+    assert_eq!(slots(&judgement.groups.whole.new), [0]);
+}
+
+#[test]
+fn who_stands_by_is_in_reserve_by_tier_and_zone() {
+    let at = |tier, place| Facts { tier, place, ..UP };
+    let (own, others) = (Place::Own, Place::Others);
+    let facts = [at(1, others), at(1, own), at(0, others), at(0, own)];
+    let judgement = judge(&facts, &Policy::default(), Tick::ZERO);
+    assert_eq!(*judgement.reserves, [2, 1, 0].map(Slot::new));
+}
+
+#[test]
+fn a_spare_stands_by_until_somebody_is_out() {
+    let spare = Facts { is_spare: true, ..UP };
+    let down = Facts { health: Health::Down, ..UP };
+    let ejected = Facts { health: Health::Ejected, ..spare };
+    assert_eq!(judged(&[UP, spare, ejected]), [Standing::In, Standing::Standby, Standing::Ejected]);
+    let expected = [Standing::Down, Standing::In, Standing::Standby];
+    assert_eq!(judged(&[down, spare, spare]), expected);
+    let judgement = judge(&[down, spare, spare], &Policy::default(), Tick::ZERO);
+    assert_eq!(slots(&judgement.groups.whole.new), [1]);
+    let homes = [0, 1, 2].map(|slot| judgement.groups.home(Slot::new(slot)).is_some());
+    assert_eq!(homes, [true, true, false]);
+}
+
+#[test]
+fn who_is_not_of_the_subset_keeps_those_bound_to_it() {
+    let marked = |mark, health| Facts { mark, health, ..UP };
+    let healths =
+        [Health::Down, Health::Up, Health::HalfOpen, Health::Up, Health::HalfOpen, Health::Up];
+    let facts: Vec<Facts> =
+        healths.into_iter().zip(0_u64..).map(|(health, mark)| marked(mark, health)).collect();
+    let size = std::num::NonZeroU32::new(2).unwrap();
+    let policy = Policy { subset: Some(Subset { size, instance: 0 }), ..Policy::default() };
+    let judgement = judge(&facts, &policy, Tick::ZERO);
+    let (used, elsewhere) = (Standing::In, Standing::Elsewhere);
+    let expected = [Standing::Down, used, Standing::HalfOpen, used, elsewhere, elsewhere];
+    assert_eq!(*judgement.standings, expected);
+    assert_eq!(slots(&judgement.groups.whole.new), [1, 2, 3]);
+    assert_eq!(slots(&judgement.bound), [1, 2, 3, 4, 5]);
+    assert_eq!(judgement.reserves.len(), 0);
+    let instance = 1;
+    let policy = Policy { subset: Some(Subset { size, instance }), ..Policy::default() };
+    let expected = [Standing::Down, used, elsewhere, used, Standing::HalfOpen, used];
+    let judgement = judge(&facts, &policy, Tick::ZERO);
+    assert_eq!(judgement.standings[3..], expected[3..], "from the middle on");
+    assert_eq!(judgement.standings[1], elsewhere);
+}

@@ -23,14 +23,18 @@
 //! than failing all. Backends that an active check holds down come back only where a threshold was set.
 //! Disabled and draining ones never do, and they don't count in the share.
 
+mod parts;
+mod spares;
+mod subset;
+
 use std::fmt;
 
+use self::parts::{Part, parts};
+pub use self::subset::Subset;
 use super::{
     groups::{GroupId, Groups, Place},
-    parts::{Part, parts},
     policy::Policy,
     slots::{Slot, SlotSet},
-    spares, subset,
 };
 use crate::{
     backend::{AdminState, Health},
@@ -140,7 +144,7 @@ pub(super) struct Judgement {
     /// Half-open slots of parts that come before those in use.
     pub(super) trials: Box<[Slot]>,
     /// Slots on standby, by tier and zone.
-    pub(super) reserves: Box<[Slot]>,
+    pub(super) reserves: Box<[Box<[Slot]>]>,
     /// Slots that take clients bound to them.
     pub(super) bound: SlotSet,
 }
@@ -154,7 +158,7 @@ pub(super) fn judge(facts: &[Facts], policy: &Policy, now: Tick) -> Judgement {
     let mut standings: Box<[Standing]> =
         facts.iter().map(|facts| standing(facts, part_of(facts), last, now)).collect();
     let left_out = subset::left_out(&facts, &standings, policy.subset, |facts| {
-        part_of(facts).map_or(facts.part(), |part| part.id)
+        part_of(facts).map_or_else(|| facts.part(), |part| part.id)
     });
     for (standing, _) in standings.iter_mut().zip(&left_out).filter(|(_, left_out)| **left_out) {
         *standing = standing.elsewhere();
@@ -172,19 +176,22 @@ pub(super) fn judge(facts: &[Facts], policy: &Policy, now: Tick) -> Judgement {
         panicking.any(|slot| homes[slot.index()] == Some(part.id))
     };
     let panic = parts.iter().find(is_in_panic).map(|part| part.panic(policy.panic_threshold));
-    let trials = select(Standing::admits_new).filter(|slot| homes[slot.index()].is_none());
-    let mut reserves: Box<[Slot]> = select(|standing| standing == Standing::Standby).collect();
-    reserves.sort_by_key(|slot| facts[slot.index()].part());
+    let of_part = |slot: &Slot| facts[slot.index()].part();
+    let mut reserves: Vec<Slot> = select(|standing| standing == Standing::Standby).collect();
+    reserves.sort_by_key(of_part);
+    let reserves = reserves.chunk_by(|one, other| of_part(one) == of_part(other));
     let shares: Vec<(GroupId, u64)> = parts.iter().map(|part| (part.id, part.share)).collect();
-    let new = |id| -> Vec<Slot> {
-        select(Standing::admits_new).filter(|slot| homes[slot.index()] == Some(id)).collect()
+    let of_home = |home: Option<GroupId>| -> Vec<Slot> {
+        select(Standing::admits_new).filter(|slot| homes[slot.index()] == home).collect()
     };
+    let trials = of_home(None);
+    let new = parts.iter().map(|part| of_home(Some(part.id))).collect();
     Judgement {
         panic,
-        trials: trials.collect(),
-        reserves,
+        trials: trials.into(),
+        reserves: reserves.map(Box::from).collect(),
         bound: SlotSet::new(select(Standing::admits_bound), facts.len()),
-        groups: Groups::new(&shares, new, homes.clone()),
+        groups: Groups::new(&shares, new, homes),
         standings,
     }
 }

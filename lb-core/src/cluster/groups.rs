@@ -83,15 +83,14 @@ pub(super) const ALL: u64 = 1 << 32;
 
 impl Groups {
     /// Groups in order of preference with their shares of 2³², which make [`ALL`]
-    /// together, over the slots that are in them (`new`) and those whose home they are.
+    /// together; who takes requests in each, and of which group each slot is.
     pub(super) fn new(
         shares: &[(GroupId, u64)],
-        new: impl Fn(GroupId) -> Vec<Slot>,
+        members: Vec<Vec<Slot>>,
         homes: Box<[Option<GroupId>]>,
     ) -> Self {
         let total = homes.len();
         let id = shares.first().map(|(id, _)| *id);
-        let members: Vec<Vec<Slot>> = shares.iter().map(|(id, _)| new(*id)).collect();
         let mut all: Vec<Slot> = members.concat();
         all.sort_unstable();
         let whole = Group { id, new: SlotSet::new(all, total) };

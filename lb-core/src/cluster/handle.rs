@@ -178,7 +178,6 @@ impl ClusterHandle {
         cx: &PickCx<'_>,
     ) -> Result<Lease, PickError> {
         let (roster, view) = (&self.snapshot.roster, self.snapshot.view());
-        let tier = |slot: &Slot| view.backend(*slot).tier();
         let ask = |slots: &[Slot], reason| self.ask(slots, reason, admission, cx);
         let mut used = Refusals::default();
         for group in roster.groups.from(group) {
@@ -192,7 +191,7 @@ impl ClusterHandle {
             Err(refusals) => used += refusals,
         }
         let mut reserves = Refusals::default();
-        for slots in roster.reserves.chunk_by(|one, other| tier(one) == tier(other)) {
+        for slots in &roster.reserves {
             match ask(slots, Reason::Standby) {
                 Ok(lease) => return Ok(lease),
                 Err(refusals) => reserves += refusals,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::subset::Subset;
+use super::eligibility::Subset;
 
 /// How a cluster treats failing and returning backends. What a backend says
 /// itself comes first.

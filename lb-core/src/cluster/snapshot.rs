@@ -60,7 +60,7 @@ pub(super) struct Roster {
     /// Half-open slots of tiers and zones before those in use.
     pub(super) trials: Box<[Slot]>,
     /// Slots on standby, by tier and zone.
-    pub(super) reserves: Box<[Slot]>,
+    pub(super) reserves: Box<[Box<[Slot]>]>,
     pub(super) blocks: Box<[sync::Arc<Block>]>,
 }
 

@@ -7,6 +7,7 @@
 mod changes;
 mod distribution;
 mod golden;
+mod groups;
 mod health;
 mod keys;
 mod leases;

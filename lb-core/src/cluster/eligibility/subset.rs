@@ -16,10 +16,7 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32};
 
-use super::{
-    eligibility::{Facts, Standing},
-    groups::GroupId,
-};
+use super::{Facts, GroupId, Standing};
 
 /// Uses only some of the backends, chosen by the number of the balancer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +29,6 @@ pub struct Subset {
 
 impl Subset {
     /// Where its piece of a ring of `len` begins.
-    #[expect(clippy::cast_possible_truncation, reason = "the product is below 2^32 × len")]
     fn start(self, len: usize) -> usize {
         // The sequence in base 2: the bits of the number behind the point, the lowest first.
         ((u128::from(self.instance.reverse_bits()) * len as u128) >> 32) as usize

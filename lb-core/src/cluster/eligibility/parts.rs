@@ -19,12 +19,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    eligibility::{Facts, Panic},
-    groups::{ALL, GroupId, Place},
-    policy::{Overflow, Policy},
+use super::{Facts, Panic};
+use crate::{
+    backend::Health,
+    cluster::{
+        groups::{ALL, GroupId, Place},
+        policy::{Overflow, Policy},
+    },
 };
-use crate::backend::Health;
 
 /// Backends that take a share of the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,7 +209,7 @@ impl Tier {
             _ if self.own.usable == self.whole.usable => share,
             ALL => share,
             // Both fit into 32 bits, or the share is everything.
-            available => share.min(ALL - 1) * available >> 32,
+            available => (share.min(ALL - 1) * available) >> 32,
         };
         let places = [(Place::Own, own), (Place::Others, share - own)];
         places.into_iter().filter(|(_, share)| *share > 0).collect()

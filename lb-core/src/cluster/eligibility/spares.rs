@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::eligibility::Facts;
+use super::Facts;
 use crate::backend::Health;
 
 /// The same, with the spares called that are needed. O(n log n).

@@ -1,7 +1,11 @@
 //! Who may be picked, case by case.
 
+use std::num::NonZeroU32;
+
+use proptest::{prelude::*, test_runner::RngSeed};
+
 use super::*;
-use crate::cluster::policy::Overflow;
+use crate::cluster::{groups::ALL, policy::Overflow};
 
 pub(in crate::cluster) const UP: Facts = Facts {
     admin: AdminState::Enabled,
@@ -263,7 +267,7 @@ fn who_is_not_of_the_subset_keeps_those_bound_to_it() {
         [Health::Down, Health::Up, Health::HalfOpen, Health::Up, Health::HalfOpen, Health::Up];
     let facts: Vec<Facts> =
         healths.into_iter().zip(0_u64..).map(|(health, mark)| marked(mark, health)).collect();
-    let size = std::num::NonZeroU32::new(2).unwrap();
+    let size = NonZeroU32::new(2).unwrap();
     let policy = Policy { subset: Some(Subset { size, instance: 0 }), ..Policy::default() };
     let judgement = judge(&facts, &policy, Tick::ZERO);
     let (used, elsewhere) = (Standing::In, Standing::Elsewhere);
@@ -278,4 +282,86 @@ fn who_is_not_of_the_subset_keeps_those_bound_to_it() {
     let judgement = judge(&facts, &policy, Tick::ZERO);
     assert_eq!(judgement.standings[3..], expected[3..], "from the middle on");
     assert_eq!(judgement.standings[1], elsewhere);
+}
+
+fn any_facts() -> impl Strategy<Value = Vec<Facts>> {
+    let admin = prop_oneof![
+        4 => Just(AdminState::Enabled),
+        1 => Just(AdminState::Draining { until: None }),
+        1 => Just(AdminState::Disabled),
+    ];
+    let healths = [Health::Unknown, Health::Up, Health::HalfOpen, Health::Ejected, Health::Down];
+    let health = prop::sample::select(healths.to_vec());
+    let of = (admin, health, 0..4_u8, 1..10_u32, any::<bool>(), 0..4_u8, any::<u64>());
+    let facts = of.prop_map(|(admin, health, tier, weight, is_own, spare, mark)| Facts {
+        admin,
+        health,
+        tier,
+        weight,
+        place: if is_own { Place::Own } else { Place::Others },
+        is_spare: spare == 0,
+        mark,
+        ..UP
+    });
+    prop::collection::vec(facts, 0..20)
+}
+
+fn any_policy() -> impl Strategy<Value = Policy> {
+    let overflow = prop::option::of((0.0..3.0).prop_map(|factor| Overflow { factor }));
+    let size = (1..6_u32).prop_map(|size| NonZeroU32::new(size).unwrap());
+    let subset = (size, 0..50_u32).prop_map(|(size, instance)| Subset { size, instance });
+    let parts = (0..=100_u8, overflow, prop::option::of(subset));
+    parts.prop_map(|(panic_threshold, overflow, subset)| Policy {
+        overflow,
+        subset,
+        ..below(panic_threshold)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 2_000,
+        rng_seed: RngSeed::Fixed(0x1b),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Whatever is true of backends and whatever is wanted of them.
+    #[test]
+    fn everybody_is_somewhere_once(
+        mut facts in any_facts(),
+        policy in any_policy(),
+        has_zones: bool,
+    ) {
+        if !has_zones {
+            facts.iter_mut().for_each(|facts| facts.place = Place::Any);
+        }
+        let judgement = judge(&facts, &policy, Tick::ZERO);
+        let groups = &judgement.groups;
+        let several: Vec<usize> =
+            groups.several.iter().flat_map(|group| slots(&group.new)).collect();
+        if groups.len() > 1 {
+            let mut sorted = several.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, slots(&groups.whole.new));
+            assert!(groups.several.iter().all(|group| !group.new.is_empty()));
+        }
+        let shares: u64 = groups.shares().map(|(_, share)| share).sum();
+        assert_eq!(shares, if groups.whole.new.is_empty() { 0 } else { ALL });
+        let somebody_is_able = facts.iter().any(Facts::is_able);
+        assert!(!somebody_is_able || !groups.whole.new.is_empty());
+        for (index, facts) in facts.iter().enumerate() {
+            let slot = Slot::new(index);
+            let (is_new, standing) = (groups.whole.new.contains(slot), judgement.standings[index]);
+            let is_trial = judgement.trials.contains(&slot);
+            let is_reserve = judgement.reserves.iter().any(|slots| slots.contains(&slot));
+            assert_eq!(is_new || is_trial, standing.admits_new());
+            assert!(!(is_new && is_trial) && (is_reserve == (standing == Standing::Standby)));
+            assert_eq!(judgement.bound.contains(slot), standing.admits_bound());
+            assert!(!standing.admits_new() || facts.admin.admits_new());
+            assert!(!is_trial || facts.health == Health::HalfOpen);
+            let is_left = standing == Standing::Elsewhere && policy.subset.is_some();
+            assert!(!facts.is_able() || is_new || is_reserve || is_left);
+        }
+    }
 }

@@ -13,7 +13,7 @@ use std::{
 use lb_core::{
     AdminState, Backend, Binding, Cause, Change, Cluster, Health, Membership, Outcome, PickCx,
     Tick, Tried, UnixTime, Weight,
-    cluster::{CauseKind, Policy, Slot},
+    cluster::{CauseKind, Overflow, Policy, Slot, Zone},
     health::Outlier,
     sample::mix,
     sticky::{self, Format, Ring, Sticky},
@@ -224,6 +224,47 @@ fn trying_a_better_tier_and_going_to_a_worse_one_allocate_nothing() {
                 assert_eq!(trial.reason(), Reason::Trial);
                 let worse = handle.acquire(&cx.avoiding(&tried)).unwrap();
                 assert_eq!(worse.reason(), Reason::Standby);
+            }
+        });
+        assert_eq!(count, 0, "{kind}");
+    }
+}
+
+#[test]
+fn picking_from_several_groups_allocates_nothing() {
+    let zone = |n: u8| if n.is_multiple_of(2) { "here" } else { "there" };
+    for kind in StrategyKind::ALL {
+        let backends =
+            (0..40_u8).map(|n| Backend::new(format!("b{n}")).in_tier(n / 20).in_zone(zone(n)));
+        let cluster = Cluster::builder("test")
+            .boxed_strategy(kind.build())
+            .membership(Membership::new(backends).unwrap())
+            .policy(Policy {
+                overflow: Some(Overflow { factor: 1.0 }),
+                zone: Some(Zone { own: "here".into() }),
+                ..Policy::default()
+            })
+            .build();
+        let snapshot = cluster.snapshot();
+        let mut tried = Tried::default();
+        for name in ["b0", "b1", "b2", "b20", "b21"] {
+            let incarnation = snapshot.view().incarnation(snapshot.find(name).unwrap());
+            let change = Change::Health { incarnation, health: Health::Down };
+            cluster.apply(change, Cause::new(CauseKind::Person, "test")).unwrap();
+        }
+        for name in ["b4", "b5", "b22", "b23"] {
+            tried.add(snapshot.view().incarnation(snapshot.find(name).unwrap()));
+        }
+        cluster.drive(&|| Tick::from_millis(1_000));
+        assert_eq!(cluster.snapshot().groups().count(), 4);
+        let mut handle = cluster.handle();
+        handle.refresh();
+        let count = allocations(|| {
+            for request in 0..2_000 {
+                let key = mix(request).to_be_bytes();
+                let cx = PickCx::new(Tick::ZERO, mix(request)).keyed(&key[..4]);
+                drop(handle.acquire(&cx).unwrap());
+                drop(handle.acquire(&cx.avoiding(&tried)).unwrap());
             }
         });
         assert_eq!(count, 0, "{kind}");

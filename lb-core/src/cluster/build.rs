@@ -8,21 +8,23 @@ use super::{
     eligibility::{Facts, Judgement, Standing, judge},
     feedback::Feedback,
     generation::{Generation, Journal, Stamp},
+    groups::Place,
     pace::Pace,
     ramp::{Ramp, Share},
     slots::Slot,
-    snapshot::{Hot, Member, Roster, Snapshot},
+    snapshot::{Hot, Member, Pickers, Roster, Snapshot},
     view::View,
 };
 use crate::{
     backend::{
-        AdminState, Backend, Health, IncarnationId, Weight, load::Load, meters::Means,
-        seat::Seats, tallies::Tallies,
+        AdminState, Backend, Health, IncarnationId, Weight, load::Load, meters::Means, seat::Seats,
+        tallies::Tallies,
     },
+    hash::Secret,
     health::Outlier,
     membership::{Diff, Membership},
     sticky::Routes,
-    strategy::{BuildCx, Needs, Strategy},
+    strategy::{BuildCx, Needs, Picker, Strategy},
     sync,
     time::Tick,
 };
@@ -103,7 +105,7 @@ impl Builder {
         let lives = self.lives(&inputs.membership, inputs.policy.outlier);
         let (mut roster, next_step) = self.roster(&inputs, &lives, now);
         let strategy = candidate.as_mut().unwrap_or(&mut self.strategy);
-        let picker = strategy.build(View::new(&roster), &self.cx);
+        let (pickers, needs) = pickers(&mut **strategy, &roster, self.cx);
 
         let replaced = candidate.map(|strategy| mem::replace(&mut self.strategy, strategy));
         let revisions = [next_drain(&inputs, &lives, now), next_step];
@@ -112,13 +114,14 @@ impl Builder {
         self.stale = false;
         self.built = inputs.version;
         self.publications += 1;
-        self.keep_up(self.strategy.needs());
+        self.keep_up(needs);
         roster.feedback = self.feedback.clone();
         let causes = inputs.causes.len();
         self.record(inputs, now);
         let snapshot = Snapshot {
             roster,
-            picker,
+            pickers,
+            split_by: needs.key.then(|| self.cx.secret.derive(b"grps", "")),
             stamp: self.stamp,
             version: self.built,
             publication: self.publications,
@@ -195,7 +198,7 @@ impl Builder {
         self.membership = inputs.membership;
     }
 
-    /// Has kept up what the picker just built reads. What was not until now is put
+    /// Has kept up what the pickers just built read. What was not until now is put
     /// right with the next sweep, which is due at once.
     fn keep_up(&mut self, needs: Needs) {
         if needs.idle_bits && !self.seats.is_tracked()
@@ -248,8 +251,9 @@ impl Builder {
     ) -> (Roster, Option<Tick>) {
         let name = |backend: &Arc<Backend>| lives.get(backend.name());
         let lives: Vec<&Life> = inputs.membership.iter().filter_map(name).collect();
-        let facts: Vec<Facts> = lives.iter().map(|life| inputs.facts(life)).collect();
-        let judgement = judge(&facts, inputs.policy.panic_threshold, now);
+        let facts: Vec<Facts> =
+            lives.iter().map(|life| inputs.facts(life, self.cx.secret)).collect();
+        let judgement = judge(&facts, &inputs.policy, now);
         let ramp = self.ramp(inputs, &lives, &judgement, now);
         let hot = lives.iter().zip(&ramp.weights).map(|(life, weight)| Hot {
             load: sync::Arc::clone(&life.load),
@@ -274,9 +278,8 @@ impl Builder {
             by_incarnation,
             routes: Routes::of(inputs.ring.as_ref(), &inputs.membership).0,
             secret: self.cx.secret,
-            tier: judgement.tier,
             panic: judgement.panic,
-            new: judgement.new,
+            groups: judgement.groups,
             bound: judgement.bound,
             weight_scale: ramp.scale,
             trials: judgement.trials,
@@ -291,13 +294,14 @@ impl Builder {
     /// the first build joined nobody.
     fn ramp(&self, inputs: &Inputs, lives: &[&Life], judgement: &Judgement, now: Tick) -> Ramp {
         let joined = (self.publications > 0).then_some(now);
-        let share = |(life, standing): (&&Life, &Standing)| Share {
+        let share = |(index, (life, standing)): (usize, (&&Life, &Standing))| Share {
             weight: inputs.weight(&life.backend).get(),
-            tier: life.backend.tier(),
+            group: judgement.groups.home(Slot::new(index)),
             in_use: *standing == Standing::In,
             ramps_since: inputs.verdicts.get(&life.incarnation).map_or(joined, |it| it.ramps_since),
         };
-        let shares: Vec<Share> = lives.iter().zip(&judgement.standings).map(share).collect();
+        let shares: Vec<Share> =
+            lives.iter().zip(&judgement.standings).enumerate().map(share).collect();
         Ramp::at(&shares, inputs.policy.slow_start, now)
     }
 }
@@ -313,17 +317,44 @@ impl Life {
 }
 
 impl Inputs {
-    fn facts(&self, life: &Life) -> Facts {
+    fn facts(&self, life: &Life, secret: Secret) -> Facts {
+        let backend = &life.backend;
+        let place = match &self.policy.zone {
+            None => Place::Any,
+            Some(zone) if backend.zone() == Some(&*zone.own) => Place::Own,
+            Some(_) => Place::Others,
+        };
+        let mark = |_| secret.derive(b"ring", "").spread(backend.name().as_bytes());
         Facts {
-            admin: self.admin_state(&life.backend),
-            tier: life.backend.tier(),
+            admin: self.admin_state(backend),
+            tier: backend.tier(),
             health: self.verdicts.get(&life.incarnation).map_or(Health::Unknown, |it| it.health),
+            weight: self.weight(backend).get(),
+            place,
+            is_spare: backend.is_spare(),
+            is_called: true,
+            mark: self.policy.subset.map_or(0, mark),
         }
     }
 
     fn weight(&self, backend: &Backend) -> Weight {
         self.weights.get(backend.name()).copied().unwrap_or_else(|| backend.weight())
     }
+}
+
+/// A picker for each group, and what they need.
+fn pickers(strategy: &mut dyn Strategy, roster: &Roster, cx: BuildCx) -> (Pickers, Needs) {
+    let mut needs = Needs::default();
+    let mut build = |position| -> Box<dyn Picker> {
+        let group = roster.groups.get(position);
+        let cx = cx.of_group(group.id.unwrap_or_default());
+        let picker = strategy.build(View::of_group(roster, group), &cx);
+        needs = needs.or(strategy.needs());
+        picker
+    };
+    let first = build(0);
+    let others = (1..roster.groups.len()).map(&mut build).collect();
+    (Pickers { first, others }, needs)
 }
 
 /// When the first of the drains that go on at `now` ends.

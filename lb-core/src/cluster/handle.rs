@@ -77,12 +77,13 @@ impl ClusterHandle {
         {
             return Ok(lease);
         }
-        match self.snapshot.picker.pick(self.snapshot.view(), cx) {
+        let group = self.snapshot.group_of(cx);
+        match self.snapshot.pick(group, cx) {
             Some(choice) => match self.reserve(choice, Admission::New, cx) {
                 Ok(lease) => Ok(lease),
-                Err(_) => self.acquire_avoiding(choice.slot(), cx),
+                Err(_) => self.acquire_avoiding(group, choice.slot(), cx),
             },
-            None => self.acquire_any(cx),
+            None => self.acquire_any(group, cx),
         }
     }
 
@@ -128,7 +129,12 @@ impl ClusterHandle {
     /// Picks again while choices are refused: a few times by the strategy, then
     /// by asking everybody.
     #[cold]
-    fn acquire_avoiding(&self, mut refused: Slot, cx: &PickCx<'_>) -> Result<Lease, PickError> {
+    fn acquire_avoiding(
+        &self,
+        group: usize,
+        mut refused: Slot,
+        cx: &PickCx<'_>,
+    ) -> Result<Lease, PickError> {
         const AGAIN: usize = 3;
         // What was refused is left out like what was tried; but never so that the
         // set forgets something the request really tried.
@@ -137,7 +143,7 @@ impl ClusterHandle {
         for attempt in 1..=AGAIN.min(room) {
             tried.add(self.snapshot.view().incarnation(refused));
             let again = cx.again(&tried, attempt as u64);
-            let Some(choice) = self.snapshot.picker.pick(self.snapshot.view(), &again) else {
+            let Some(choice) = self.snapshot.pick(group, &again) else {
                 break;
             };
             match self.reserve(choice, Admission::New, cx) {
@@ -145,7 +151,7 @@ impl ClusterHandle {
                 Err(_) => refused = choice.slot(),
             }
         }
-        self.acquire_any(cx)
+        self.acquire_any(group, cx)
     }
 
     /// Has this request try a half-open backend of a tier before the one in use, unless
@@ -158,25 +164,34 @@ impl ClusterHandle {
 
     /// Asks everybody, and in the end those as well that are about to be taken out.
     #[cold]
-    fn acquire_any(&self, cx: &PickCx<'_>) -> Result<Lease, PickError> {
-        self.ask_all(Admission::New, cx).or_else(|_| self.ask_all(Admission::LastResort, cx))
+    fn acquire_any(&self, group: usize, cx: &PickCx<'_>) -> Result<Lease, PickError> {
+        self.ask_all(Admission::New, group, cx)
+            .or_else(|_| self.ask_all(Admission::LastResort, group, cx))
     }
 
-    /// Asks the tier in use, and then those on standby, tier by tier.
-    fn ask_all(&self, admission: Admission, cx: &PickCx<'_>) -> Result<Lease, PickError> {
+    /// Asks the request's group, the others in use, and then those on standby, tier by
+    /// tier.
+    fn ask_all(
+        &self,
+        admission: Admission,
+        group: usize,
+        cx: &PickCx<'_>,
+    ) -> Result<Lease, PickError> {
         let (roster, view) = (&self.snapshot.roster, self.snapshot.view());
-        let tier = |slot: &Slot| view.backend(*slot).tier();
         let ask = |slots: &[Slot], reason| self.ask(slots, reason, admission, cx);
-        let mut used = match ask(roster.new.as_slice(), Reason::LastResort) {
-            Ok(lease) => return Ok(lease),
-            Err(refusals) => refusals,
-        };
+        let mut used = Refusals::default();
+        for group in roster.groups.from(group) {
+            match ask(group.new.as_slice(), Reason::LastResort) {
+                Ok(lease) => return Ok(lease),
+                Err(refusals) => used += refusals,
+            }
+        }
         match ask(&roster.trials, Reason::Trial) {
             Ok(lease) => return Ok(lease),
             Err(refusals) => used += refusals,
         }
         let mut reserves = Refusals::default();
-        for slots in roster.reserves.chunk_by(|one, other| tier(one) == tier(other)) {
+        for slots in &roster.reserves {
             match ask(slots, Reason::Standby) {
                 Ok(lease) => return Ok(lease),
                 Err(refusals) => reserves += refusals,

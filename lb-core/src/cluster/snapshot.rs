@@ -8,6 +8,7 @@ use super::{
     eligibility::{Panic, Standing},
     feedback::Feedback,
     generation::Stamp,
+    groups::{ALL, GroupId, Groups},
     lease::Hold,
     slots::{Slot, SlotSet},
     view::View,
@@ -16,7 +17,7 @@ use crate::{
     backend::{Backend, IncarnationId, load::Load, seat::Block, tallies::Tallies},
     hash::Secret,
     sticky::Routes,
-    strategy::{PickCx, Picker, rendezvous},
+    strategy::{Choice, PickCx, Picker, rendezvous},
     sync,
 };
 
@@ -24,10 +25,19 @@ use crate::{
 /// for exactly this set. Immutable; the numbers behind [`View`] are live.
 pub struct Snapshot {
     pub(super) roster: Roster,
-    pub(super) picker: Box<dyn Picker>,
+    pub(super) pickers: Pickers,
+    /// With what keys are hashed to find their group; `None` where it is drawn.
+    pub(super) split_by: Option<Secret>,
     pub(super) stamp: Stamp,
     pub(super) version: Version,
     pub(super) publication: u64,
+}
+
+/// One for each group.
+pub(super) struct Pickers {
+    /// Of the first group, mostly the only one.
+    pub(super) first: Box<dyn Picker>,
+    pub(super) others: Box<[Box<dyn Picker>]>,
 }
 
 /// Who is there. What a picker is built from, and later reads.
@@ -45,15 +55,13 @@ pub(super) struct Roster {
     pub(super) secret: Secret,
     /// How many times the decided weights those in force are.
     pub(super) weight_scale: u32,
-    /// The tier in use.
-    pub(super) tier: Option<u8>,
     pub(super) panic: Option<Panic>,
-    pub(super) new: SlotSet,
+    pub(super) groups: Groups,
     pub(super) bound: SlotSet,
-    /// Half-open slots of tiers before it.
+    /// Half-open slots of tiers and zones before those in use.
     pub(super) trials: Box<[Slot]>,
-    /// Slots on standby, by tier.
-    pub(super) reserves: Box<[Slot]>,
+    /// Slots on standby, by tier and zone.
+    pub(super) reserves: Box<[Box<[Slot]>]>,
     pub(super) blocks: Box<[sync::Arc<Block>]>,
     pub(super) feedback: Feedback,
 }
@@ -78,6 +86,14 @@ impl Snapshot {
     #[must_use]
     pub fn view(&self) -> View<'_> {
         View::new(&self.roster)
+    }
+
+    /// The groups that take requests in order of preference, each with its share: one with
+    /// everything, unless tiers [spill over](super::Overflow) or [zones](super::Zone) are
+    /// told apart. Nobody when nobody can be used.
+    pub fn groups(&self) -> impl Iterator<Item = (GroupId, f64)> {
+        let shares = self.roster.groups.shares();
+        shares.map(|(group, share)| (group, share as f64 / ALL as f64))
     }
 
     /// Its generation and revision.
@@ -132,6 +148,34 @@ impl Snapshot {
             self.roster.members[slot.index()].incarnation
         });
         found.ok().map(|position| slots[position])
+    }
+
+    /// The position of the group that a request is for.
+    pub(super) fn group_of(&self, cx: &PickCx<'_>) -> usize {
+        if self.pickers.others.is_empty() {
+            return 0;
+        }
+        self.roster.groups.choose(cx, self.split_by)
+    }
+
+    /// What the strategy chooses of a request's group, or of another one where that has
+    /// nobody for it.
+    pub(super) fn pick(&self, group: usize, cx: &PickCx<'_>) -> Option<Choice> {
+        if self.pickers.others.is_empty() {
+            return self.pickers.first.pick(self.view(), cx);
+        }
+        let others = (0..self.roster.groups.len()).filter(|other| *other != group);
+        [group].into_iter().chain(others).find_map(|group| {
+            let view = View::of_group(&self.roster, self.roster.groups.get(group));
+            self.picker(group).pick(view, cx)
+        })
+    }
+
+    fn picker(&self, group: usize) -> &dyn Picker {
+        match group.checked_sub(1) {
+            Some(other) => &*self.pickers.others[other],
+            None => &*self.pickers.first,
+        }
     }
 
     pub(super) fn publication(&self) -> u64 {

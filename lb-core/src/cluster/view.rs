@@ -2,6 +2,7 @@
 
 use super::{
     eligibility::Standing,
+    groups::{Group, GroupId},
     slots::{Slot, SlotSet},
     snapshot::Roster,
 };
@@ -19,11 +20,17 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     pub(super) roster: &'a Roster,
+    group: &'a Group,
 }
 
 impl<'a> View<'a> {
     pub(super) fn new(roster: &'a Roster) -> Self {
-        Self { roster }
+        Self { roster, group: &roster.groups.whole }
+    }
+
+    /// What the picker of one group sees.
+    pub(super) fn of_group(roster: &'a Roster, group: &'a Group) -> Self {
+        Self { roster, group }
     }
 
     /// How many backends there are, pickable or not.
@@ -44,17 +51,19 @@ impl<'a> View<'a> {
     }
 
     /// The [tier](Backend::tier) in use: that of the backends in
-    /// [`new_set`](Self::new_set). `None` when nobody can be used.
+    /// [`new_set`](Self::new_set), or of several the first. `None` when nobody can be used.
     #[must_use]
     pub fn tier(self) -> Option<u8> {
-        self.roster.tier
+        self.group.id.map(GroupId::tier)
     }
 
-    /// The slots that take anybody, in order; all of one tier. Half-open backends of a
-    /// better one are not among them: those are tried before a strategy is asked.
+    /// The slots that take anybody, in order. A picker sees those of its
+    /// [group](crate::strategy::BuildCx::group), all of one tier; the view of a
+    /// [snapshot](super::Snapshot::view) has those of all groups. Half-open backends of a
+    /// better tier are not among them: those are tried before a strategy is asked.
     #[must_use]
     pub fn new_set(self) -> &'a SlotSet {
-        &self.roster.new
+        &self.group.new
     }
 
     /// The slots that take clients bound to them, in order. Contains
@@ -151,7 +160,12 @@ impl<'a> View<'a> {
     /// was not tried. Whether it is full shows when it is reserved.
     #[must_use]
     pub fn is_candidate(self, slot: Slot, cx: &PickCx<'_>) -> bool {
-        self.roster.new.contains(slot) && !self.was_tried(slot, cx)
+        self.group.new.contains(slot) && !self.was_tried(slot, cx)
+    }
+
+    /// Whether it belongs to the group, able to take requests or not.
+    pub(crate) fn is_of_group(self, slot: Slot) -> bool {
+        self.group.id.is_some() && self.roster.groups.home(slot) == self.group.id
     }
 
     /// Whether the request has been there.

@@ -68,7 +68,7 @@ impl Strategy for Jump {
         let hosts = Hosts::in_order(view);
         let marks = Marks::new(&hosts.list, secret);
         let build = || Buckets::new(marks.weights(), secret);
-        let buckets = self.tables.table(&hosts.list, secret, build);
+        let buckets = self.tables.table(cx.group(), &hosts.list, secret, build);
         Box::new(ByKey::ours(buckets, hosts.slots, marks, view).bounded(self.bound))
     }
 }

@@ -3,12 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BoundedLoad, Compat, First, IpHash, Jump, LeastConn, Maglev, P2c, Random, Rendezvous, Ring,
-    RoundRobin, Strategy, StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
-    BoundedLoad, First, HaproxyHash, IpHash, LeastConn, Maglev, NginxConsistent, NginxHash, P2c,
-    Random, RoundRobin, Strategy, StrategyOption, StrategyOptions,
-    BoundedLoad, First, IpHash, LeastConn, Maglev, P2c, Prequal, Random, ReportedLoad, RoundRobin,
-    Strategy, StrategyOption, StrategyOptions,
+    BoundedLoad, Compat, First, HaproxyHash, IpHash, Jump, LeastConn, Maglev, NginxConsistent,
+    NginxHash, P2c, Prequal, Random, Rendezvous, ReportedLoad, Ring, RoundRobin, Strategy,
+    StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
 };
 
 /// A strategy by name.
@@ -32,14 +29,14 @@ pub enum StrategyKind {
     Prequal,
     /// [`IpHash`]
     IpHash,
-    /// [`Ring`]
-    Ring,
     /// [`NginxHash`]
     Hash,
     /// [`NginxConsistent`]
     HashConsistent,
     /// [`HaproxyHash`]
     HaproxyHash,
+    /// [`Ring`]
+    Ring,
     /// [`Maglev`]
     Maglev,
     /// [`Rendezvous`]
@@ -67,10 +64,10 @@ impl StrategyKind {
         Self::ReportedLoad,
         Self::Prequal,
         Self::IpHash,
-        Self::Ring,
         Self::Hash,
         Self::HashConsistent,
         Self::HaproxyHash,
+        Self::Ring,
         Self::Maglev,
         Self::Rendezvous,
         Self::Jump,
@@ -88,73 +85,67 @@ impl StrategyKind {
             Self::ReportedLoad => "reported-load",
             Self::Prequal => "prequal",
             Self::IpHash => "ip-hash",
-            Self::Ring => "ring",
             Self::Hash => "hash",
             Self::HashConsistent => "hash-consistent",
             Self::HaproxyHash => "haproxy-hash",
+            Self::Ring => "ring",
             Self::Maglev => "maglev",
             Self::Rendezvous => "rendezvous",
             Self::Jump => "jump",
         }
     }
 
-    /// The strategy that other programs call this.
+    /// The strategy that HAProxy, nginx, Apache, Envoy or Traefik call this, in small or
+    /// capital letters.
     #[must_use]
     pub fn from_alias(alias: &str) -> Option<Self> {
-        match alias {
-            "rr" | "wrr" | "roundrobin" | "round_robin" | "byrequests" => Some(Self::RoundRobin),
-            "leastconn" | "least_conn" | "least-connections" | "least_request" => {
-                Some(Self::LeastConn)
+        Some(match &*alias.to_ascii_lowercase() {
+            "rr"
+            | "wrr"
+            | "roundrobin"
+            | "round_robin"
+            | "static-rr"
+            | "byrequests"
+            | "weighted_round_robin" => Self::RoundRobin,
+            "leastconn" | "least_conn" | "least-connections" | "least_connections" => {
+                Self::LeastConn
             }
-            "power-of-two" | "random-two" | "two-choices" => Some(Self::P2c),
-            "ip_hash" => Some(Self::IpHash),
-            "ring_hash" | "ring-hash" => Some(Self::Ring),
-            "hrw" => Some(Self::Rendezvous),
-            "jump-hash" => Some(Self::Jump),
-            "hash_consistent" | "ketama" => Some(Self::HashConsistent),
-            _ => None,
-        }
+            "power-of-two"
+            | "random-two"
+            | "random two"
+            | "random two least_conn"
+            | "two-choices"
+            | "least_request"
+            | "random_choose" => Self::P2c,
+            "pick_first" => Self::First,
+            "ip_hash" => Self::IpHash,
+            "hash_consistent" | "ketama" => Self::HashConsistent,
+            "ring_hash" | "ring-hash" => Self::Ring,
+            "hrw" => Self::Rendezvous,
+            "jump-hash" => Self::Jump,
+            own => return own.parse().ok(),
+        })
     }
 
     /// The options that mean something to it.
     #[must_use]
     pub fn options(self) -> &'static [StrategyOption] {
+        use StrategyOption as Of;
         match self {
-            Self::RoundRobin => &[StrategyOption::Tickets],
-            Self::Random | Self::LeastConn | Self::P2c | Self::First => &[],
-            Self::ReportedLoad => &[
-                StrategyOption::Header,
-                StrategyOption::Metric,
-                StrategyOption::StaleAfter,
-                StrategyOption::Draws,
-            ],
-            Self::Prequal => {
-                &[StrategyOption::Header, StrategyOption::Metric, StrategyOption::Probes]
-            }
+            Self::RoundRobin => &[Of::Tickets],
+            Self::Random | Self::LeastConn | Self::First => &[],
+            Self::P2c => &[],
+            Self::ReportedLoad => &[Of::Header, Of::Metric, Of::StaleAfter, Of::Draws],
+            Self::Prequal => &[Of::Header, Of::Metric, Of::Probes],
             // Its key is the client's address, and nothing else.
-            Self::IpHash => &[StrategyOption::Key],
-            // Its hashes are Envoy's, which have no secret.
-            Self::Ring => &[StrategyOption::Key, StrategyOption::BoundedLoad],
-            Self::Maglev => &[
-                StrategyOption::Key,
-                StrategyOption::BoundedLoad,
-                StrategyOption::Secret,
-                StrategyOption::Compat,
-            ],
-            Self::Rendezvous | Self::Jump => {
-            Self::Hash | Self::HashConsistent => {
-                &[StrategyOption::Key, StrategyOption::BoundedLoad]
+            Self::IpHash => &[Of::Key],
+            // Theirs are the hashes of others, which have no secret.
+            Self::Hash | Self::HashConsistent | Self::Ring => &[Of::Key, Of::BoundedLoad],
+            Self::HaproxyHash => {
+                &[Of::Key, Of::HashType, Of::Function, Of::Avalanche, Of::BoundedLoad]
             }
-            Self::HaproxyHash => &[
-                StrategyOption::Key,
-                StrategyOption::HashType,
-                StrategyOption::Function,
-                StrategyOption::Avalanche,
-                StrategyOption::BoundedLoad,
-            ],
-            Self::Maglev => {
-                &[StrategyOption::Key, StrategyOption::BoundedLoad, StrategyOption::Secret]
-            }
+            Self::Maglev => &[Of::Key, Of::BoundedLoad, Of::Secret, Of::Compat],
+            Self::Rendezvous | Self::Jump => &[Of::Key, Of::BoundedLoad, Of::Secret],
         }
     }
 
@@ -193,19 +184,13 @@ impl StrategyKind {
             }
             Self::Prequal => Box::new(Prequal),
             Self::IpHash => Box::new(IpHash::default()),
+            Self::Hash => Box::new(NginxHash::default().bounded(bound)),
+            Self::HashConsistent => Box::new(NginxConsistent::default().bounded(bound)),
+            Self::HaproxyHash => Box::new(HaproxyHash::new(options)),
             Self::Ring => Box::new(Ring::default().bounded(bound)),
             Self::Maglev if options.compat == Some(Compat::Envoy) => {
                 Box::new(EnvoyMaglev::bounded(options.bounded_load.or_usual(None)))
             }
-            Self::Hash => {
-                let hash = NginxHash::default();
-                Box::new(hash.bounded(options.bounded_load.or_usual(self.usual_bound())))
-            }
-            Self::HashConsistent => {
-                let hash = NginxConsistent::default();
-                Box::new(hash.bounded(options.bounded_load.or_usual(self.usual_bound())))
-            }
-            Self::HaproxyHash => Box::new(HaproxyHash::new(options)),
             Self::Maglev => {
                 let maglev = options.secret.map_or_else(Maglev::default, Maglev::new);
                 Box::new(maglev.bounded(bound))

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    BuildCx, Choice, Needs, PickCx, Picker, Reason, Strategy, draws::Draws, round_robin::Cursor,
-    schedule::Schedule,
+    BuildCx, Choice, Needs, PerGroup, PickCx, Picker, Reason, Strategy, draws::Draws,
+    round_robin::Cursor, schedule::Schedule,
 };
 use crate::{
     cluster::{Slot, View},
@@ -27,7 +27,7 @@ use crate::{
 /// failures have decayed. O(backends ÷ 64) at worst.
 #[derive(Debug, Default)]
 pub struct LeastConn {
-    cursor: Option<Arc<Cursor>>,
+    cursors: PerGroup<Option<Arc<Cursor>>>,
     /// Whether the last picker goes by the idle bits.
     idle_first: bool,
 }
@@ -54,7 +54,7 @@ impl Strategy for LeastConn {
         let slots: Box<[Slot]> = view.new_set().as_slice().into();
         let weights: Box<[u32]> = slots.iter().map(|slot| view.weight(*slot)).collect();
         let schedule = Schedule::new(&weights);
-        let cursor = Cursor::keep(&mut self.cursor, cx.entropy);
+        let cursor = Cursor::keep(self.cursors.of(cx.group()), cx.entropy);
         Box::new(Scan { slots, weights, schedule, cursor })
     }
 }

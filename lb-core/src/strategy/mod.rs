@@ -67,6 +67,7 @@ mod maglev;
 mod nginx_hash;
 mod options;
 mod p2c;
+mod per_group;
 mod per_worker;
 mod pick_cx;
 mod points;
@@ -99,18 +100,19 @@ pub use options::{
     Tickets,
 };
 pub use p2c::P2c;
+pub use per_group::PerGroup;
 pub use pick_cx::PickCx;
 pub use prequal::{Prequal, ProbePool, Probed};
 pub use random::Random;
 pub use rendezvous::Rendezvous;
-pub use ring::Ring;
 pub use reported_load::ReportedLoad;
+pub use ring::Ring;
 pub use round_robin::RoundRobin;
 pub use tried::Tried;
 
 use crate::{
     backend::{LoadReport, decay::Decay},
-    cluster::{Slot, View},
+    cluster::{GroupId, Slot, View},
     hash::Secret,
 };
 
@@ -121,21 +123,21 @@ pub trait Strategy: Debug + Send {
     fn name(&self) -> &'static str;
 
     /// What the picker it built last needs to be kept up for it. Asked after each
-    /// build.
+    /// build; of a snapshot with several groups, all that any of their pickers needs.
     fn needs(&self) -> Needs {
         Needs::default()
     }
 
-    /// Builds the picker for a snapshot. Called by one thread, off the request
-    /// path; may take milliseconds.
+    /// Builds the picker for a snapshot, or for one [group](BuildCx::group) of it. Called
+    /// by one thread, off the request path; may take milliseconds.
     fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker>;
 }
 
 /// What a strategy built for one snapshot. Shared by all workers.
 pub trait Picker: Debug + Send + Sync {
     /// Chooses a slot of `view`'s [`new_set`](View::new_set) that the request has
-    /// not tried, or `None` when there is none. `view` is of the snapshot it was
-    /// built for.
+    /// not tried, or `None` when there is none. `view` is of the snapshot and group it
+    /// was built for.
     ///
     /// Must not lock, block, allocate, or read a clock. The same view and context
     /// must give the same answer, except for a cursor that the strategy's
@@ -164,6 +166,20 @@ pub struct Needs {
 }
 
 impl Needs {
+    /// What either needs.
+    pub(crate) fn or(self, other: Self) -> Self {
+        let Self { idle_bits, key, latency, response_time, traffic, reports, peak } = other;
+        Self {
+            idle_bits: self.idle_bits || idle_bits,
+            key: self.key || key,
+            latency: self.latency || latency,
+            response_time: self.response_time || response_time,
+            traffic: self.traffic || traffic,
+            reports: self.reports || reports,
+            peak: self.peak.or(peak),
+        }
+    }
+
     /// The bitmap of idle backends, and nothing else.
     pub(crate) fn idle_bits() -> Self {
         Self { idle_bits: true, ..Self::default() }
@@ -235,19 +251,34 @@ pub struct BuildCx {
     /// For hashes that balancers with a cluster of the same name should agree on
     /// unless they were given another: [derived](Secret::derived_from) from it.
     pub secret: Secret,
+    group: GroupId,
 }
 
 impl BuildCx {
     pub(crate) fn new(entropy: u64, cluster: &str) -> Self {
-        Self { entropy, secret: Secret::derived_from(cluster) }
+        Self { entropy, secret: Secret::derived_from(cluster), group: GroupId::default() }
+    }
+
+    /// The same for another group.
+    pub(crate) fn of_group(self, group: GroupId) -> Self {
+        Self { group, ..self }
+    }
+
+    /// Which backends the view's [`new_set`](View::new_set) is of. A snapshot has several
+    /// groups where tiers spill over or zones are told apart; the strategy builds a picker
+    /// for each. What it keeps between builds it keeps [`PerGroup`].
+    #[must_use]
+    pub fn group(&self) -> GroupId {
+        self.group
     }
 }
 
-/// All backends of the tier that is used, in order, whether they can be or not:
-/// what tables are built over that a backend's coming and going must not change.
-/// Nobody when nobody can be used.
+/// All backends of the group, in order, whether they can be used or not: what tables
+/// are built over that a backend's coming and going must not change. These are those of
+/// the tier, on this side of the zone's border, in the cluster's subset, and of spares
+/// those that were called. Nobody when nobody can be used.
 fn tier_in_use(view: View<'_>) -> impl Iterator<Item = Slot> {
-    view.slots().filter(move |slot| Some(view.backend(*slot).tier()) == view.tier())
+    view.slots().filter(move |slot| view.is_of_group(*slot))
 }
 
 /// What a request adds to a backend's load, as far as a report of it tells: loads that

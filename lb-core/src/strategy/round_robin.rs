@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use super::{
-    BuildCx, Choice, PickCx, Picker, Reason, Strategy, Tickets, blocks::Blocks, retry::any_untried,
-    schedule::Schedule,
+    BuildCx, Choice, PerGroup, PickCx, Picker, Reason, Strategy, Tickets, blocks::Blocks,
+    retry::any_untried, schedule::Schedule,
 };
 use crate::{
     cluster::{Slot, View},
@@ -39,9 +39,9 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct RoundRobin {
     tickets: Tickets,
-    /// `None` before the first build.
-    cursor: Option<Arc<Cursor>>,
-    blocks: Option<Arc<Blocks>>,
+    /// `None` before a group's first build.
+    cursors: PerGroup<Option<Arc<Cursor>>>,
+    blocks: PerGroup<Option<Arc<Blocks>>>,
 }
 
 impl RoundRobin {
@@ -96,8 +96,10 @@ impl Strategy for RoundRobin {
         let weights: Vec<u32> = slots.iter().map(|slot| view.weight(*slot)).collect();
         let schedule = Schedule::new(&weights);
         let counter = match self.tickets {
-            Tickets::Exact => Counter::Exact(Cursor::keep(&mut self.cursor, cx.entropy)),
-            Tickets::Blocks => Counter::Blocks(Blocks::keep(&mut self.blocks, cx.entropy)),
+            Tickets::Exact => Counter::Exact(Cursor::keep(self.cursors.of(cx.group()), cx.entropy)),
+            Tickets::Blocks => {
+                Counter::Blocks(Blocks::keep(self.blocks.of(cx.group()), cx.entropy))
+            }
         };
         Box::new(Turns { counter, slots, schedule })
     }

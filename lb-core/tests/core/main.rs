@@ -9,6 +9,7 @@ mod changes;
 mod distribution;
 mod feedback;
 mod golden;
+mod groups;
 mod health;
 mod keys;
 mod leases;

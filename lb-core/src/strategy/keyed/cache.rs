@@ -3,31 +3,35 @@
 use std::sync::Arc;
 
 use super::hosts::Host;
-use crate::hash::Secret;
+use crate::{cluster::GroupId, hash::Secret, strategy::PerGroup};
 
-/// The last table, with what it was built of. Health, drains, and slow starts build
+/// Each group's last table, with what it was built of. Health, drains, and slow starts build
 /// snapshots by the dozen, and change nothing in a table.
 #[derive(Debug)]
 pub(in crate::strategy) struct Cache<T> {
-    last: Option<(Vec<Host>, Secret, Arc<T>)>,
+    last: PerGroup<Option<Last<T>>>,
 }
 
+type Last<T> = (Vec<Host>, Secret, Arc<T>);
+
 impl<T> Cache<T> {
-    /// The table of these hosts: the last one if it was built of the same. The secret of
+    /// The table of these hosts: the group's last one if it was built of the same. The secret of
     /// who has none may be any, if always the same.
     pub(in crate::strategy) fn table(
         &mut self,
+        group: GroupId,
         hosts: &[Host],
         secret: Secret,
         build: impl FnOnce() -> T,
     ) -> Arc<T> {
-        match &self.last {
+        let last = self.last.of(group);
+        match last {
             Some((of, with, table)) if of == hosts && *with == secret => Arc::clone(table),
             _ => {
                 let table = Arc::new(build());
                 // With nobody to pick there is nothing to keep, but somebody may return.
                 if !hosts.is_empty() {
-                    self.last = Some((hosts.to_vec(), secret, Arc::clone(&table)));
+                    *last = Some((hosts.to_vec(), secret, Arc::clone(&table)));
                 }
                 table
             }
@@ -37,7 +41,7 @@ impl<T> Cache<T> {
 
 impl<T> Default for Cache<T> {
     fn default() -> Self {
-        Self { last: None }
+        Self { last: PerGroup::default() }
     }
 }
 
@@ -55,7 +59,7 @@ mod tests {
         let mut builds = 0;
         let mut cache = Cache::default();
         let mut table = |weights: &[u32], secret| {
-            *cache.table(&hosts(weights), secret, || {
+            *cache.table(GroupId::default(), &hosts(weights), secret, || {
                 builds += 1;
                 builds
             })

@@ -49,7 +49,8 @@ impl Strategy for EnvoyMaglev {
 
     fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
         let hosts = Hosts::by_sorted_address(view);
-        let table = self.tables.table(&hosts.list, cx.secret, || Table::new(&hosts.list, SIZE));
+        let table =
+            self.tables.table(cx.group(), &hosts.list, cx.secret, || Table::new(&hosts.list, SIZE));
         let marks = Marks::new(&hosts.list, cx.secret);
         Box::new(ByKey::ours(table, hosts.slots, marks, view).bounded(self.bound))
     }

@@ -85,7 +85,7 @@ impl Strategy for Maglev {
         let hosts = Hosts::by_name(view);
         let marks = Marks::new(&hosts.list, secret);
         let build = || Keys { table: Table::new(marks.as_slice(), marks.weights()), secret };
-        let keys = self.tables.table(&hosts.list, secret, build);
+        let keys = self.tables.table(cx.group(), &hosts.list, secret, build);
         Box::new(ByKey::ours(keys, hosts.slots, marks, view).bounded(self.bound))
     }
 }

@@ -80,7 +80,7 @@ impl Strategy for Rendezvous {
             let size = size_for(hosts.list.len());
             Places { owners: winners(size, marks.as_slice(), marks.weights()).into(), secret }
         };
-        let places = self.tables.table(&hosts.list, secret, build);
+        let places = self.tables.table(cx.group(), &hosts.list, secret, build);
         Box::new(ByKey::ours(places, hosts.slots, marks, view).bounded(self.bound))
     }
 }

@@ -64,7 +64,7 @@ impl Strategy for Ring {
     fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
         let hosts = Hosts::by_address(view);
         let build = || Points::new(&hosts.list, MIN_POINTS, MAX_POINTS);
-        let points = self.tables.table(&hosts.list, cx.secret, build);
+        let points = self.tables.table(cx.group(), &hosts.list, cx.secret, build);
         let marks = Marks::new(&hosts.list, cx.secret);
         Box::new(ByKey::ours(points, hosts.slots, marks, view).bounded(self.bound))
     }

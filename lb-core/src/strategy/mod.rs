@@ -53,38 +53,47 @@
 mod alias;
 mod binding;
 mod blocks;
+mod by_busyness;
+mod by_traffic;
 mod choice;
 mod draws;
 mod first;
 mod ip_hash;
 mod kind;
 mod least_conn;
+mod least_time;
 mod maglev;
 mod options;
 mod p2c;
+mod peak_ewma;
 mod per_worker;
 mod pick_cx;
 mod random;
 pub(crate) mod rendezvous;
 mod retry;
 mod round_robin;
+mod scan;
 mod schedule;
 mod tried;
 
 use std::{fmt::Debug, time::Duration};
 
 pub use binding::Binding;
+pub use by_busyness::ByBusyness;
+pub use by_traffic::ByTraffic;
 pub use choice::{Choice, Reason};
 pub use first::First;
 pub use ip_hash::IpHash;
 pub use kind::{StrategyKind, UnknownStrategy};
 pub use least_conn::LeastConn;
+pub use least_time::LeastTime;
 pub use maglev::Maglev;
 pub use options::{
     BoundedLoad, Compat, HashFunction, HashType, KeyForm, Measure, StrategyOption, StrategyOptions,
     Tickets,
 };
 pub use p2c::P2c;
+pub use peak_ewma::PeakEwma;
 pub use pick_cx::PickCx;
 pub use random::Random;
 pub use round_robin::RoundRobin;

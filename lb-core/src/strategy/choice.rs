@@ -45,6 +45,10 @@ pub enum Reason {
     LeastLoaded,
     /// Of those asked just now, it is the fastest that has not much to do.
     Probed,
+    /// Of those looked at, it should answer soonest.
+    Fastest,
+    /// It has moved the fewest bytes for its weight.
+    LeastTraffic,
     /// It is the first that can take the request.
     First,
     /// Its key belongs there.
@@ -79,6 +83,8 @@ impl fmt::Display for Reason {
             Self::Idle => "idle",
             Self::LeastLoaded => "least-loaded",
             Self::Probed => "probed",
+            Self::Fastest => "fastest",
+            Self::LeastTraffic => "least-traffic",
             Self::First => "first",
             Self::Key => "key",
             Self::Rehash => "rehash",

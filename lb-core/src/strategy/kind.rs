@@ -3,9 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BoundedLoad, Compat, First, HaproxyHash, IpHash, Jump, LeastConn, Maglev, NginxConsistent,
-    NginxHash, P2c, Prequal, Random, Rendezvous, ReportedLoad, Ring, RoundRobin, Strategy,
-    StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
+    BoundedLoad, ByBusyness, ByTraffic, Compat, First, HaproxyHash, IpHash, Jump, LeastConn,
+    LeastTime, Maglev, NginxConsistent, NginxHash, P2c, PeakEwma, Prequal, Random, Rendezvous,
+    ReportedLoad, Ring, RoundRobin, Strategy, StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
 };
 
 /// A strategy by name.
@@ -21,8 +21,16 @@ pub enum StrategyKind {
     LeastConn,
     /// [`P2c`]
     P2c,
+    /// [`PeakEwma`]
+    PeakEwma,
+    /// [`LeastTime`]
+    LeastTime,
     /// [`First`]
     First,
+    /// [`ByTraffic`]
+    ByTraffic,
+    /// [`ByBusyness`]
+    ByBusyness,
     /// [`ReportedLoad`]
     ReportedLoad,
     /// [`Prequal`]
@@ -60,7 +68,11 @@ impl StrategyKind {
         Self::Random,
         Self::LeastConn,
         Self::P2c,
+        Self::PeakEwma,
+        Self::LeastTime,
         Self::First,
+        Self::ByTraffic,
+        Self::ByBusyness,
         Self::ReportedLoad,
         Self::Prequal,
         Self::IpHash,
@@ -81,7 +93,11 @@ impl StrategyKind {
             Self::Random => "random",
             Self::LeastConn => "least-conn",
             Self::P2c => "p2c",
+            Self::PeakEwma => "peak-ewma",
+            Self::LeastTime => "least-time",
             Self::First => "first",
+            Self::ByTraffic => "bytraffic",
+            Self::ByBusyness => "bybusyness",
             Self::ReportedLoad => "reported-load",
             Self::Prequal => "prequal",
             Self::IpHash => "ip-hash",
@@ -117,6 +133,10 @@ impl StrategyKind {
             | "two-choices"
             | "least_request"
             | "random_choose" => Self::P2c,
+            "ewma" | "peak_ewma" | "peakewma" => Self::PeakEwma,
+            "least_time" | "leasttime" | "least-response-time" => Self::LeastTime,
+            "by-traffic" | "by_traffic" => Self::ByTraffic,
+            "by-busyness" | "by_busyness" => Self::ByBusyness,
             "pick_first" => Self::First,
             "ip_hash" => Self::IpHash,
             "hash_consistent" | "ketama" => Self::HashConsistent,
@@ -133,8 +153,12 @@ impl StrategyKind {
         use StrategyOption as Of;
         match self {
             Self::RoundRobin => &[Of::Tickets],
-            Self::Random | Self::LeastConn | Self::First => &[],
-            Self::P2c => &[],
+            Self::Random | Self::LeastConn | Self::First | Self::ByTraffic | Self::ByBusyness => {
+                &[]
+            }
+            Self::P2c => &[Of::Draws, Of::Memory],
+            Self::PeakEwma => &[Of::Decay],
+            Self::LeastTime => &[Of::Measure],
             Self::ReportedLoad => &[Of::Header, Of::Metric, Of::StaleAfter, Of::Draws],
             Self::Prequal => &[Of::Header, Of::Metric, Of::Probes],
             // Its key is the client's address, and nothing else.
@@ -176,7 +200,14 @@ impl StrategyKind {
             Self::RoundRobin => Box::new(RoundRobin::default().tickets(options.tickets)),
             Self::Random => Box::new(Random),
             Self::LeastConn => Box::new(LeastConn::default()),
-            Self::P2c => Box::new(P2c),
+            Self::P2c => {
+                let p2c = P2c::default().remembering(options.memory);
+                Box::new(options.draws.map_or(p2c, |draws| p2c.drawing(draws)))
+            }
+            Self::PeakEwma => Box::new(PeakEwma::new(options.decay)),
+            Self::LeastTime => Box::new(LeastTime::by(options.measure)),
+            Self::ByTraffic => Box::new(ByTraffic::default()),
+            Self::ByBusyness => Box::new(ByBusyness::default()),
             Self::First => Box::new(First),
             Self::ReportedLoad => {
                 let draws = options.draws.unwrap_or(ReportedLoad::DRAWS);

@@ -53,6 +53,8 @@
 mod alias;
 mod binding;
 mod blocks;
+mod by_busyness;
+mod by_traffic;
 mod choice;
 mod draws;
 mod first;
@@ -63,10 +65,12 @@ mod ketama;
 mod keyed;
 mod kind;
 mod least_conn;
+mod least_time;
 mod maglev;
 mod nginx_hash;
 mod options;
 mod p2c;
+mod peak_ewma;
 mod per_group;
 mod per_worker;
 mod pick_cx;
@@ -78,6 +82,7 @@ mod reported_load;
 mod retry;
 mod ring;
 mod round_robin;
+mod scan;
 mod schedule;
 mod tried;
 mod units;
@@ -85,6 +90,8 @@ mod units;
 use std::{fmt::Debug, time::Duration};
 
 pub use binding::Binding;
+pub use by_busyness::ByBusyness;
+pub use by_traffic::ByTraffic;
 pub use choice::{Choice, Reason};
 pub use first::First;
 pub use haproxy_hash::HaproxyHash;
@@ -93,6 +100,7 @@ pub use jump::Jump;
 pub use ketama::NginxConsistent;
 pub use kind::{StrategyKind, UnknownStrategy};
 pub use least_conn::LeastConn;
+pub use least_time::LeastTime;
 pub use maglev::Maglev;
 pub use nginx_hash::NginxHash;
 pub use options::{
@@ -100,6 +108,7 @@ pub use options::{
     Tickets,
 };
 pub use p2c::P2c;
+pub use peak_ewma::PeakEwma;
 pub use per_group::PerGroup;
 pub use pick_cx::PickCx;
 pub use prequal::{Prequal, ProbePool, Probed};

@@ -137,7 +137,7 @@ fn suggestion(text: &str, kind: &str) -> String {
         return help;
     }
     let known = ["client-ip", "uri", "path", "header", "cookie", "query"];
-    match did_you_mean(kind, known.into_iter()) {
+    match did_you_mean(kind, known) {
         Some(near) => format!("{RULES}; did you mean `{near}`?"),
         None => RULES.to_owned(),
     }

@@ -74,20 +74,36 @@ impl StrategyKind {
         }
     }
 
-    /// The strategy that other programs call this.
+    /// The strategy that other programs call this, in any case.
+    ///
+    /// Where they give one name to two things it is the thing: Envoy's `LEAST_REQUEST`
+    /// compares two backends, and is [`P2c`].
     #[must_use]
     pub fn from_alias(alias: &str) -> Option<Self> {
-        match alias {
-            "rr" | "wrr" | "roundrobin" | "round_robin" | "byrequests" => Some(Self::RoundRobin),
-            "leastconn" | "least_conn" | "least-connections" | "least_request" => {
+        match &*alias.to_ascii_lowercase() {
+            "rr"
+            | "wrr"
+            | "roundrobin"
+            | "round_robin"
+            | "static-rr"
+            | "byrequests"
+            | "weighted_round_robin" => Some(Self::RoundRobin),
+            "leastconn" | "least_conn" | "least-connections" | "least_connections" => {
                 Some(Self::LeastConn)
             }
-            "power-of-two" | "random-two" | "two-choices" => Some(Self::P2c),
+            "power-of-two"
+            | "random-two"
+            | "random two"
+            | "random two least_conn"
+            | "two-choices"
+            | "least_request"
+            | "random_choose" => Some(Self::P2c),
+            "pick_first" => Some(Self::First),
             "ip_hash" => Some(Self::IpHash),
             "ring_hash" | "ring-hash" => Some(Self::Ring),
             "hrw" => Some(Self::Rendezvous),
             "jump-hash" => Some(Self::Jump),
-            _ => None,
+            own => own.parse().ok(),
         }
     }
 
@@ -189,5 +205,26 @@ mod tests {
             assert_eq!(kind.name().parse(), Ok(*kind));
         }
         assert!("rr".parse::<StrategyKind>().is_err());
+    }
+
+    #[test]
+    fn names_of_other_programs_are_known() {
+        for (aliases, kind) in [
+            ("rr wrr roundrobin static-rr byrequests ROUND_ROBIN", StrategyKind::RoundRobin),
+            ("leastconn least_conn", StrategyKind::LeastConn),
+            ("LEAST_REQUEST P2C", StrategyKind::P2c),
+            ("RANDOM", StrategyKind::Random),
+            ("pick_first", StrategyKind::First),
+            ("ip_hash", StrategyKind::IpHash),
+            ("RING_HASH", StrategyKind::Ring),
+            ("MAGLEV", StrategyKind::Maglev),
+            ("hrw", StrategyKind::Rendezvous),
+        ] {
+            for alias in aliases.split(' ') {
+                assert_eq!(StrategyKind::from_alias(alias), Some(kind), "{alias}");
+            }
+        }
+        assert_eq!(StrategyKind::from_alias("random two"), Some(StrategyKind::P2c));
+        assert_eq!(StrategyKind::from_alias("fastest"), None);
     }
 }

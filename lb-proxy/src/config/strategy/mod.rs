@@ -66,6 +66,14 @@ impl Strategy {
         Ok(self.by(rule))
     }
 
+    /// How many times its share a backend may have in flight; `None`: any.
+    #[must_use]
+    pub fn bound(&self) -> Option<f64> {
+        // Who wants another program's table wants its picks.
+        let usual = self.kind.usual_bound().filter(|_| self.options.compat.is_none());
+        self.options.bounded_load.or_usual(usual)
+    }
+
     fn by(mut self, rule: KeyRule) -> Self {
         let rule = match rule {
             KeyRule::ClientIp if self.reads_address_as_text() => KeyRule::ClientIpText,
@@ -81,8 +89,7 @@ impl Strategy {
 
     /// Whether the program whose picks it repeats hashes addresses as text.
     fn reads_address_as_text(&self) -> bool {
-        matches!(self.kind.name(), "hash" | "hash-consistent" | "ring")
-            || self.options.compat.is_some()
+        matches!(self.kind, StrategyKind::Ring) || self.options.compat.is_some()
     }
 }
 
@@ -129,6 +136,15 @@ pub(in crate::config) fn read_strategy(
     let key = given.iter().find(|(option, _)| *option == StrategyOption::Key);
     let key = key.and_then(|(_, value)| Some((read_key(value)?, value)));
     let options = read_options(given.iter().cloned(), loader, out);
+    if options.compat.is_some()
+        && let Some((_, secret)) = given.iter().find(|(one, _)| *one == StrategyOption::Secret)
+    {
+        out.push(
+            Diagnostic::error("hashes that are another program's have no secret")
+                .at(secret.key_span(), "means nothing with `compat`")
+                .key(secret.path()),
+        );
+    }
     let strategy = Strategy::new(kind?, options);
     let Some((rule, place)) = key else { return Some(strategy) };
     match strategy.with_key(rule) {

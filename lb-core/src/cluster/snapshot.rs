@@ -6,6 +6,7 @@ use super::{
     change::Version,
     driver::Driver,
     eligibility::{Panic, Standing},
+    feedback::Feedback,
     generation::Stamp,
     lease::Hold,
     slots::{Slot, SlotSet},
@@ -54,6 +55,7 @@ pub(super) struct Roster {
     /// Slots on standby, by tier.
     pub(super) reserves: Box<[Slot]>,
     pub(super) blocks: Box<[sync::Arc<Block>]>,
+    pub(super) feedback: Feedback,
 }
 
 pub(super) struct Hot {
@@ -138,7 +140,7 @@ impl Snapshot {
         &self.roster.hot[slot.index()].load
     }
 
-    pub(super) fn loads(&self) -> impl Iterator<Item = (&Backend, &Load)> {
+    pub(super) fn loads(&self) -> impl Iterator<Item = (&Backend, &Load)> + Clone {
         let pairs = self.roster.members.iter().zip(&self.roster.hot);
         pairs.map(|(member, hot)| (&*member.backend, &*hot.load))
     }
@@ -152,7 +154,8 @@ impl Snapshot {
             match found.ok().map(|position| before[position]) {
                 Some(hold)
                     if Arc::ptr_eq(&hold.backend, &member.backend)
-                        && hold.standing == member.standing =>
+                        && hold.standing == member.standing
+                        && hold.feedback.needs == self.roster.feedback.needs =>
                 {
                     Arc::clone(hold)
                 }
@@ -162,6 +165,7 @@ impl Snapshot {
                     load: sync::Arc::clone(&hot.load),
                     standing: member.standing,
                     driver: Arc::clone(driver),
+                    feedback: self.roster.feedback.clone(),
                 }),
             }
         };

@@ -111,7 +111,8 @@ impl StrategyKind {
     #[must_use]
     pub fn options(self) -> &'static [StrategyOption] {
         match self {
-            Self::RoundRobin | Self::Random | Self::LeastConn | Self::P2c | Self::First => &[],
+            Self::RoundRobin => &[StrategyOption::Tickets],
+            Self::Random | Self::LeastConn | Self::P2c | Self::First => &[],
             // Its key is the client's address, and nothing else.
             Self::IpHash => &[StrategyOption::Key],
             // Its hashes are Envoy's, which have no secret.
@@ -152,7 +153,7 @@ impl StrategyKind {
     pub fn build_with(self, options: &StrategyOptions) -> Box<dyn Strategy> {
         let bound = options.bounded_load.or_usual(self.usual_bound());
         match self {
-            Self::RoundRobin => Box::new(RoundRobin::default()),
+            Self::RoundRobin => Box::new(RoundRobin::default().tickets(options.tickets)),
             Self::Random => Box::new(Random),
             Self::LeastConn => Box::new(LeastConn::default()),
             Self::P2c => Box::new(P2c),

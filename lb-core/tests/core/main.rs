@@ -4,8 +4,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on may panic")]
 
+mod blocks;
 mod changes;
 mod distribution;
+mod feedback;
 mod golden;
 mod health;
 mod keys;

@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 use super::{
     BoundedLoad, Compat, First, IpHash, Jump, LeastConn, Maglev, P2c, Random, Rendezvous, Ring,
     RoundRobin, Strategy, StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
+    BoundedLoad, First, HaproxyHash, IpHash, LeastConn, Maglev, NginxConsistent, NginxHash, P2c,
+    Random, RoundRobin, Strategy, StrategyOption, StrategyOptions,
 };
 
 /// A strategy by name.
@@ -26,6 +28,12 @@ pub enum StrategyKind {
     IpHash,
     /// [`Ring`]
     Ring,
+    /// [`NginxHash`]
+    Hash,
+    /// [`NginxConsistent`]
+    HashConsistent,
+    /// [`HaproxyHash`]
+    HaproxyHash,
     /// [`Maglev`]
     Maglev,
     /// [`Rendezvous`]
@@ -52,6 +60,9 @@ impl StrategyKind {
         Self::First,
         Self::IpHash,
         Self::Ring,
+        Self::Hash,
+        Self::HashConsistent,
+        Self::HaproxyHash,
         Self::Maglev,
         Self::Rendezvous,
         Self::Jump,
@@ -68,6 +79,9 @@ impl StrategyKind {
             Self::First => "first",
             Self::IpHash => "ip-hash",
             Self::Ring => "ring",
+            Self::Hash => "hash",
+            Self::HashConsistent => "hash-consistent",
+            Self::HaproxyHash => "haproxy-hash",
             Self::Maglev => "maglev",
             Self::Rendezvous => "rendezvous",
             Self::Jump => "jump",
@@ -104,6 +118,8 @@ impl StrategyKind {
             "hrw" => Some(Self::Rendezvous),
             "jump-hash" => Some(Self::Jump),
             own => own.parse().ok(),
+            "hash_consistent" | "ketama" => Some(Self::HashConsistent),
+            _ => None,
         }
     }
 
@@ -124,6 +140,17 @@ impl StrategyKind {
                 StrategyOption::Compat,
             ],
             Self::Rendezvous | Self::Jump => {
+            Self::Hash | Self::HashConsistent => {
+                &[StrategyOption::Key, StrategyOption::BoundedLoad]
+            }
+            Self::HaproxyHash => &[
+                StrategyOption::Key,
+                StrategyOption::HashType,
+                StrategyOption::Function,
+                StrategyOption::Avalanche,
+                StrategyOption::BoundedLoad,
+            ],
+            Self::Maglev => {
                 &[StrategyOption::Key, StrategyOption::BoundedLoad, StrategyOption::Secret]
             }
         }
@@ -163,6 +190,15 @@ impl StrategyKind {
             Self::Maglev if options.compat == Some(Compat::Envoy) => {
                 Box::new(EnvoyMaglev::bounded(options.bounded_load.or_usual(None)))
             }
+            Self::Hash => {
+                let hash = NginxHash::default();
+                Box::new(hash.bounded(options.bounded_load.or_usual(self.usual_bound())))
+            }
+            Self::HashConsistent => {
+                let hash = NginxConsistent::default();
+                Box::new(hash.bounded(options.bounded_load.or_usual(self.usual_bound())))
+            }
+            Self::HaproxyHash => Box::new(HaproxyHash::new(options)),
             Self::Maglev => {
                 let maglev = options.secret.map_or_else(Maglev::default, Maglev::new);
                 Box::new(maglev.bounded(bound))

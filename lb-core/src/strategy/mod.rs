@@ -56,16 +56,20 @@ mod blocks;
 mod choice;
 mod draws;
 mod first;
+mod haproxy_hash;
 mod ip_hash;
 mod jump;
+mod ketama;
 mod keyed;
 mod kind;
 mod least_conn;
 mod maglev;
+mod nginx_hash;
 mod options;
 mod p2c;
 mod per_worker;
 mod pick_cx;
+mod points;
 mod random;
 pub(crate) mod rendezvous;
 mod retry;
@@ -73,17 +77,21 @@ mod ring;
 mod round_robin;
 mod schedule;
 mod tried;
+mod units;
 
 use std::{fmt::Debug, time::Duration};
 
 pub use binding::Binding;
 pub use choice::{Choice, Reason};
 pub use first::First;
+pub use haproxy_hash::HaproxyHash;
 pub use ip_hash::IpHash;
 pub use jump::Jump;
+pub use ketama::NginxConsistent;
 pub use kind::{StrategyKind, UnknownStrategy};
 pub use least_conn::LeastConn;
 pub use maglev::Maglev;
+pub use nginx_hash::NginxHash;
 pub use options::{
     BoundedLoad, Compat, HashFunction, HashType, KeyForm, Measure, StrategyOption, StrategyOptions,
     Tickets,

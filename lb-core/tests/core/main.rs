@@ -12,6 +12,8 @@ mod golden;
 mod health;
 mod keys;
 mod leases;
+mod peers_hash;
+mod peers_keys;
 mod properties;
 mod slow_start;
 mod sticky;

@@ -113,6 +113,9 @@ impl StrategyKind {
 
     /// The strategy that HAProxy, nginx, Apache, Envoy or Traefik call this, in small or
     /// capital letters.
+    ///
+    /// Where they give one name to two things it is the thing: Envoy's `LEAST_REQUEST`
+    /// compares two backends, and is [`P2c`].
     #[must_use]
     pub fn from_alias(alias: &str) -> Option<Self> {
         Some(match &*alias.to_ascii_lowercase() {

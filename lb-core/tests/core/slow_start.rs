@@ -159,7 +159,13 @@ fn owners(cluster: &Cluster) -> Vec<usize> {
 
 #[test]
 fn a_backend_that_joins_gets_some_of_its_keys_and_then_more() {
-    for kind in [StrategyKind::Maglev, StrategyKind::HaproxyHash] {
+    for kind in [
+        StrategyKind::HaproxyHash,
+        StrategyKind::Ring,
+        StrategyKind::Maglev,
+        StrategyKind::Rendezvous,
+        StrategyKind::Jump,
+    ] {
         joins_slowly(kind);
     }
 }

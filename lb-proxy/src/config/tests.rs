@@ -639,6 +639,7 @@ fn defaults_are_what_their_description_says() {
              route = [{{ to = \"web\", path = \"/\" }}]\n[cluster.web]\n\
              timeout = {{ {} }}\nretry = {{ {} }}\nsticky = {{ {} cookie = \"A\" }}\n\
              health = {{ {} path = \"/\" }}\nslow_start = {{ {} window = \"1s\" }}\n\
+             outlier = {{ {} }}\n\
              strategy = {{ {} name = \"maglev\" }}\nbackends = [{{ {} address = \"a:1\" }}]\n\
              panic_threshold = {panic}\n{fail_timeout}",
             of("listener_timeout"),
@@ -649,6 +650,7 @@ fn defaults_are_what_their_description_says() {
             of("sticky"),
             of("health"),
             of("slow_start"),
+            of("outlier"),
             of("strategy"),
             of("backend"),
             panic = "\"0%\"",

@@ -11,6 +11,7 @@ mod forwarding;
 mod health;
 mod keep_alive;
 mod limits;
+mod outliers;
 mod raw_bytes;
 mod reload;
 mod retries;

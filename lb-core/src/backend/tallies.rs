@@ -94,12 +94,12 @@ impl Tallies {
 
     /// What was counted since the last call.
     pub(crate) fn take(&self) -> Sample {
+        let count = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let ended = self.ended.swap(0, Ordering::Relaxed);
-        let answers = self.answers.swap(0, Ordering::Relaxed);
         Sample {
-            requests: (ended % ERROR) as u32,
-            errors: (ended / ERROR) as u32,
-            answers: u32::try_from(answers).unwrap_or(u32::MAX),
+            requests: count(ended % ERROR),
+            errors: count(ended / ERROR),
+            answers: count(self.answers.swap(0, Ordering::Relaxed)),
             waited: Duration::from_nanos(self.waited.swap(0, Ordering::Relaxed)),
         }
     }

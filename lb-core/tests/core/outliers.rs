@@ -185,7 +185,7 @@ fn where_only_four_have_enough_requests_nobody_is_compared() {
 fn each_interval_is_judged_by_itself() {
     let mut farm = farm_of(5, Outlier::default());
     let bad_one =
-        |name: &str, number: u32| if name == "b2" && number % 4 == 0 { BAD } else { GOOD };
+        |name: &str, number: u32| if name == "b2" && number.is_multiple_of(4) { BAD } else { GOOD };
     for _ in 0..3 {
         requests(&mut farm, 499, bad_one);
         farm.wait(10_000);

@@ -13,6 +13,7 @@ use super::{
     listener::Listener,
     loader::Loader,
     names::check_name,
+    outlier::read_outlier,
     passive::{Fails, read_slow_start},
     reader::{Table, Text, Value},
     retry::read_retry,
@@ -171,6 +172,7 @@ fn read_settings(
     if let Some(health) = table.take_table_unless_off("health") {
         (cluster.health, cluster.policy.checks) = read_health(health, out);
     }
+    cluster.policy.outlier = table.take_table_unless_off("outlier").map(read_outlier);
     cluster.policy.slow_start = table.take("slow_start").and_then(read_slow_start);
     if let Some(share) = table.take_percent("panic_threshold") {
         cluster.policy.panic_threshold = share;

@@ -29,6 +29,7 @@ mod log;
 mod methods;
 mod names;
 mod networks;
+mod outlier;
 mod passive;
 mod reader;
 mod retry;

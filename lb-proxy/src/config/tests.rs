@@ -644,6 +644,7 @@ fn defaults_are_what_their_description_says() {
              route = [{{ to = \"web\", path = \"/\" }}]\n[cluster.web]\n\
              timeout = {{ {} }}\nretry = {{ {} }}\nsticky = {{ {} cookie = \"A\" }}\n\
              health = {{ {} path = \"/\" }}\nslow_start = {{ {} window = \"1s\" }}\n\
+             outlier = {{ {} }}\n\
              backends = [{{ {} address = \"a:1\" }}]\n\
              panic_threshold = {panic}\n{fail_timeout}",
             of("listener_timeout"),
@@ -654,6 +655,7 @@ fn defaults_are_what_their_description_says() {
             of("sticky"),
             of("health"),
             of("slow_start"),
+             of("outlier"),
             of("backend"),
             panic = "\"0%\"",
             fail_timeout = if of("retry").is_empty() { "" } else { "fail_timeout = \"10s\"\n" },

@@ -12,6 +12,7 @@ mod health;
 mod keep_alive;
 mod keys;
 mod limits;
+mod outliers;
 mod raw_bytes;
 mod reload;
 mod retries;

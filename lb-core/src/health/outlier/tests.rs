@@ -99,7 +99,8 @@ fn where_all_fail_alike_by_chance_hardly_anybody_is_an_outlier() {
     let mut ejected = 0;
     for round in 0..2_000_u64 {
         let errors = |backend: u64| {
-            let is_error = |request: &u64| mix(round << 32 | backend << 16 | request) % 5 == 0;
+            let is_error =
+                |request: &u64| mix(round << 32 | backend << 16 | request).is_multiple_of(5);
             u32::try_from((0..100).filter(is_error).count()).unwrap()
         };
         let samples: Vec<_> = (0..5).map(|backend| (errors(backend), 100)).collect();

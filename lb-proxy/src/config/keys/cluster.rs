@@ -1,23 +1,16 @@
 //! Clusters and their backends.
 
-use super::{DURATION_OR_OFF, HEALTH, Key, OFF, STICKY, STRATEGY, Section, Shape, TEXT_OR_TEXTS};
+use super::{
+    DURATION_OR_OFF, HEALTH, Key, OFF, OUTLIER, STICKY, STRATEGY, Section, Shape, TEXT_OR_TEXTS,
+};
 
 pub(super) const BACKENDS: Shape = Shape::AnyOf(&[
     Shape::Text,
     Shape::List(&Shape::AnyOf(&[Shape::Text, Shape::Table(&BACKEND)])),
 ]);
 
-const LATER: &[&str] = &[
-    "outlier",
-    "zone_aware",
-    "subset",
-    "tiers_overflow",
-    "drain",
-    "tls",
-    "http",
-    "limits",
-    "protocol",
-];
+const LATER: &[&str] =
+    &["zone_aware", "subset", "tiers_overflow", "drain", "tls", "http", "limits", "protocol"];
 
 pub(super) static CLUSTER: Section = Section {
     also: Some(&DEFAULTS),
@@ -61,6 +54,11 @@ pub(super) static DEFAULTS: Section = Section {
                 "health",
                 Shape::AnyOf(&[OFF, Shape::Table(&HEALTH)]),
                 "how backends are checked",
+            ),
+            Key::new(
+                "outlier",
+                Shape::AnyOf(&[OFF, Shape::Table(&OUTLIER)]),
+                "when a backend is ejected that does worse than the others",
             ),
             Key::new(
                 "slow_start",

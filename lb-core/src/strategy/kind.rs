@@ -3,10 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BoundedLoad, Compat, First, IpHash, Jump, LeastConn, Maglev, P2c, Random, Rendezvous, Ring,
-    RoundRobin, Strategy, StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
-    BoundedLoad, First, HaproxyHash, IpHash, LeastConn, Maglev, NginxConsistent, NginxHash, P2c,
-    Random, RoundRobin, Strategy, StrategyOption, StrategyOptions,
+    BoundedLoad, Compat, First, HaproxyHash, IpHash, Jump, LeastConn, Maglev, NginxConsistent,
+    NginxHash, P2c, Random, Rendezvous, Ring, RoundRobin, Strategy, StrategyOption,
+    StrategyOptions, maglev::EnvoyMaglev,
 };
 
 /// A strategy by name.
@@ -26,14 +25,14 @@ pub enum StrategyKind {
     First,
     /// [`IpHash`]
     IpHash,
-    /// [`Ring`]
-    Ring,
     /// [`NginxHash`]
     Hash,
     /// [`NginxConsistent`]
     HashConsistent,
     /// [`HaproxyHash`]
     HaproxyHash,
+    /// [`Ring`]
+    Ring,
     /// [`Maglev`]
     Maglev,
     /// [`Rendezvous`]
@@ -59,10 +58,10 @@ impl StrategyKind {
         Self::P2c,
         Self::First,
         Self::IpHash,
-        Self::Ring,
         Self::Hash,
         Self::HashConsistent,
         Self::HaproxyHash,
+        Self::Ring,
         Self::Maglev,
         Self::Rendezvous,
         Self::Jump,
@@ -117,9 +116,9 @@ impl StrategyKind {
             "ring_hash" | "ring-hash" => Some(Self::Ring),
             "hrw" => Some(Self::Rendezvous),
             "jump-hash" => Some(Self::Jump),
+            "hash_consistent" | "hash consistent" | "ketama" => Some(Self::HashConsistent),
+            "source" => Some(Self::HaproxyHash),
             own => own.parse().ok(),
-            "hash_consistent" | "ketama" => Some(Self::HashConsistent),
-            _ => None,
         }
     }
 
@@ -140,6 +139,8 @@ impl StrategyKind {
                 StrategyOption::Compat,
             ],
             Self::Rendezvous | Self::Jump => {
+                &[StrategyOption::Key, StrategyOption::BoundedLoad, StrategyOption::Secret]
+            }
             Self::Hash | Self::HashConsistent => {
                 &[StrategyOption::Key, StrategyOption::BoundedLoad]
             }
@@ -150,9 +151,6 @@ impl StrategyKind {
                 StrategyOption::Avalanche,
                 StrategyOption::BoundedLoad,
             ],
-            Self::Maglev => {
-                &[StrategyOption::Key, StrategyOption::BoundedLoad, StrategyOption::Secret]
-            }
         }
     }
 
@@ -255,6 +253,8 @@ mod tests {
             ("ip_hash", StrategyKind::IpHash),
             ("RING_HASH", StrategyKind::Ring),
             ("MAGLEV", StrategyKind::Maglev),
+            ("ketama HASH_CONSISTENT", StrategyKind::HashConsistent),
+            ("source", StrategyKind::HaproxyHash),
             ("hrw", StrategyKind::Rendezvous),
         ] {
             for alias in aliases.split(' ') {

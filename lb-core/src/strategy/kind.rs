@@ -3,9 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BoundedLoad, Compat, First, HaproxyHash, IpHash, Jump, LeastConn, Maglev, NginxConsistent,
-    NginxHash, P2c, Random, Rendezvous, Ring, RoundRobin, Strategy, StrategyOption,
-    StrategyOptions, maglev::EnvoyMaglev,
+    BoundedLoad, ByBusyness, ByTraffic, Compat, First, HaproxyHash, IpHash, Jump, LeastConn,
+    LeastTime, Maglev, NginxConsistent, NginxHash, P2c, PeakEwma, Random, Rendezvous, Ring,
+    RoundRobin, Strategy, StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
 };
 
 /// A strategy by name.
@@ -21,8 +21,16 @@ pub enum StrategyKind {
     LeastConn,
     /// [`P2c`]
     P2c,
+    /// [`PeakEwma`]
+    PeakEwma,
+    /// [`LeastTime`]
+    LeastTime,
     /// [`First`]
     First,
+    /// [`ByTraffic`]
+    ByTraffic,
+    /// [`ByBusyness`]
+    ByBusyness,
     /// [`IpHash`]
     IpHash,
     /// [`NginxHash`]
@@ -56,7 +64,11 @@ impl StrategyKind {
         Self::Random,
         Self::LeastConn,
         Self::P2c,
+        Self::PeakEwma,
+        Self::LeastTime,
         Self::First,
+        Self::ByTraffic,
+        Self::ByBusyness,
         Self::IpHash,
         Self::Hash,
         Self::HashConsistent,
@@ -75,7 +87,11 @@ impl StrategyKind {
             Self::Random => "random",
             Self::LeastConn => "least-conn",
             Self::P2c => "p2c",
+            Self::PeakEwma => "peak-ewma",
+            Self::LeastTime => "least-time",
             Self::First => "first",
+            Self::ByTraffic => "bytraffic",
+            Self::ByBusyness => "bybusyness",
             Self::IpHash => "ip-hash",
             Self::Ring => "ring",
             Self::Hash => "hash",
@@ -112,6 +128,12 @@ impl StrategyKind {
             | "least_request"
             | "random_choose" => Some(Self::P2c),
             "pick_first" => Some(Self::First),
+            "ewma" | "peak_ewma" | "peakewma" => Some(Self::PeakEwma),
+            "least_time" | "least_time header" | "leasttime" | "least-response-time" => {
+                Some(Self::LeastTime)
+            }
+            "by-traffic" | "by_traffic" => Some(Self::ByTraffic),
+            "by-busyness" | "by_busyness" => Some(Self::ByBusyness),
             "ip_hash" => Some(Self::IpHash),
             "ring_hash" | "ring-hash" => Some(Self::Ring),
             "hrw" => Some(Self::Rendezvous),
@@ -127,7 +149,12 @@ impl StrategyKind {
     pub fn options(self) -> &'static [StrategyOption] {
         match self {
             Self::RoundRobin => &[StrategyOption::Tickets],
-            Self::Random | Self::LeastConn | Self::P2c | Self::First => &[],
+            Self::P2c => &[StrategyOption::Draws, StrategyOption::Memory],
+            Self::PeakEwma => &[StrategyOption::Decay],
+            Self::LeastTime => &[StrategyOption::Measure],
+            Self::Random | Self::LeastConn | Self::First | Self::ByTraffic | Self::ByBusyness => {
+                &[]
+            }
             // Its key is the client's address, and nothing else.
             Self::IpHash => &[StrategyOption::Key],
             // Its hashes are Envoy's, which have no secret.
@@ -181,8 +208,15 @@ impl StrategyKind {
             Self::RoundRobin => Box::new(RoundRobin::default().tickets(options.tickets)),
             Self::Random => Box::new(Random),
             Self::LeastConn => Box::new(LeastConn::default()),
-            Self::P2c => Box::new(P2c),
+            Self::P2c => {
+                let p2c = P2c::default().remembering(options.memory);
+                Box::new(options.draws.map_or(p2c, |draws| p2c.drawing(draws)))
+            }
+            Self::PeakEwma => Box::new(PeakEwma::new(options.decay)),
+            Self::LeastTime => Box::new(LeastTime::by(options.measure)),
             Self::First => Box::new(First),
+            Self::ByTraffic => Box::new(ByTraffic::default()),
+            Self::ByBusyness => Box::new(ByBusyness::default()),
             Self::IpHash => Box::new(IpHash::default()),
             Self::Ring => Box::new(Ring::default().bounded(bound)),
             Self::Maglev if options.compat == Some(Compat::Envoy) => {
@@ -249,6 +283,10 @@ mod tests {
             ("leastconn least_conn", StrategyKind::LeastConn),
             ("LEAST_REQUEST P2C", StrategyKind::P2c),
             ("RANDOM", StrategyKind::Random),
+            ("ewma peakewma", StrategyKind::PeakEwma),
+            ("least_time leasttime", StrategyKind::LeastTime),
+            ("bytraffic", StrategyKind::ByTraffic),
+            ("bybusyness", StrategyKind::ByBusyness),
             ("pick_first", StrategyKind::First),
             ("ip_hash", StrategyKind::IpHash),
             ("RING_HASH", StrategyKind::Ring),

@@ -53,6 +53,8 @@
 mod alias;
 mod binding;
 mod blocks;
+mod by_busyness;
+mod by_traffic;
 mod choice;
 mod draws;
 mod first;
@@ -63,10 +65,12 @@ mod ketama;
 mod keyed;
 mod kind;
 mod least_conn;
+mod least_time;
 mod maglev;
 mod nginx_hash;
 mod options;
 mod p2c;
+mod peak_ewma;
 mod per_worker;
 mod pick_cx;
 mod points;
@@ -75,6 +79,7 @@ pub(crate) mod rendezvous;
 mod retry;
 mod ring;
 mod round_robin;
+mod scan;
 mod schedule;
 mod tried;
 mod units;
@@ -82,6 +87,8 @@ mod units;
 use std::{fmt::Debug, time::Duration};
 
 pub use binding::Binding;
+pub use by_busyness::ByBusyness;
+pub use by_traffic::ByTraffic;
 pub use choice::{Choice, Reason};
 pub use first::First;
 pub use haproxy_hash::HaproxyHash;
@@ -90,6 +97,7 @@ pub use jump::Jump;
 pub use ketama::NginxConsistent;
 pub use kind::{StrategyKind, UnknownStrategy};
 pub use least_conn::LeastConn;
+pub use least_time::LeastTime;
 pub use maglev::Maglev;
 pub use nginx_hash::NginxHash;
 pub use options::{
@@ -97,6 +105,7 @@ pub use options::{
     Tickets,
 };
 pub use p2c::P2c;
+pub use peak_ewma::PeakEwma;
 pub use pick_cx::PickCx;
 pub use random::Random;
 pub use rendezvous::Rendezvous;

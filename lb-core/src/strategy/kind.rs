@@ -137,12 +137,15 @@ impl StrategyKind {
             | "least_request"
             | "random_choose" => Self::P2c,
             "ewma" | "peak_ewma" | "peakewma" => Self::PeakEwma,
-            "least_time" | "leasttime" | "least-response-time" => Self::LeastTime,
+            "least_time" | "least_time header" | "leasttime" | "least-response-time" => {
+                Self::LeastTime
+            }
             "by-traffic" | "by_traffic" => Self::ByTraffic,
             "by-busyness" | "by_busyness" => Self::ByBusyness,
             "pick_first" => Self::First,
             "ip_hash" => Self::IpHash,
-            "hash_consistent" | "ketama" => Self::HashConsistent,
+            "hash_consistent" | "hash consistent" | "ketama" => Self::HashConsistent,
+            "source" => Self::HaproxyHash,
             "ring_hash" | "ring-hash" => Self::Ring,
             "hrw" => Self::Rendezvous,
             "jump-hash" => Self::Jump,
@@ -268,5 +271,32 @@ mod tests {
             assert_eq!(kind.name().parse(), Ok(*kind));
         }
         assert!("rr".parse::<StrategyKind>().is_err());
+    }
+
+    #[test]
+    fn names_of_other_programs_are_known() {
+        for (aliases, kind) in [
+            ("rr wrr roundrobin static-rr byrequests ROUND_ROBIN", StrategyKind::RoundRobin),
+            ("leastconn least_conn", StrategyKind::LeastConn),
+            ("LEAST_REQUEST P2C", StrategyKind::P2c),
+            ("RANDOM", StrategyKind::Random),
+            ("ewma peakewma", StrategyKind::PeakEwma),
+            ("least_time leasttime", StrategyKind::LeastTime),
+            ("bytraffic", StrategyKind::ByTraffic),
+            ("bybusyness", StrategyKind::ByBusyness),
+            ("pick_first", StrategyKind::First),
+            ("ip_hash", StrategyKind::IpHash),
+            ("RING_HASH", StrategyKind::Ring),
+            ("MAGLEV", StrategyKind::Maglev),
+            ("ketama HASH_CONSISTENT", StrategyKind::HashConsistent),
+            ("source", StrategyKind::HaproxyHash),
+            ("hrw", StrategyKind::Rendezvous),
+        ] {
+            for alias in aliases.split(' ') {
+                assert_eq!(StrategyKind::from_alias(alias), Some(kind), "{alias}");
+            }
+        }
+        assert_eq!(StrategyKind::from_alias("random two"), Some(StrategyKind::P2c));
+        assert_eq!(StrategyKind::from_alias("fastest"), None);
     }
 }

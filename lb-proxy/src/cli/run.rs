@@ -7,11 +7,11 @@ use std::{
 };
 
 use clap::Args;
-use lb_core::strategy::StrategyKind;
 use lb_proxy::{
     KeyRule, StickySettings,
     config::{
-        Bind, Cluster, Config, MOST_WORKERS, Machine, cookie_problem, find_strategy, read_key_rule,
+        Bind, Cluster, Config, MOST_WORKERS, Machine, Strategy, cookie_problem, find_strategy,
+        read_key_rule,
     },
 };
 
@@ -44,9 +44,10 @@ pub(super) struct RunArgs {
     listen: Option<Bind>,
 
     /// How to choose a backend, in every cluster: round-robin, random, least-conn
-    /// (the default), p2c, first, ip-hash, maglev.
+    /// (the default), p2c, first; by a key ip-hash, hash, hash-consistent, haproxy-hash,
+    /// ring, maglev, rendezvous, jump.
     #[arg(long, short, value_name = "NAME", value_parser = find_strategy)]
-    strategy: Option<StrategyKind>,
+    strategy: Option<Strategy>,
 
     /// What every cluster whose strategy is by key picks by: client-ip (the default),
     /// uri, path, header:NAME, cookie:NAME, query:NAME, or several with commas between.
@@ -158,7 +159,8 @@ fn from_file(path: &Path, consequence: &str) -> Result<(Config, String), Exit> {
 }
 
 fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
-    let strategy = args.strategy.map_or_else(|| variable("LB_STRATEGY", find_strategy), said);
+    let strategy =
+        args.strategy.clone().map_or_else(|| variable("LB_STRATEGY", find_strategy), said);
     let sticky = args.sticky.clone().map_or_else(|| variable("LB_STICKY", read_cookie), said);
     let key = args.key.clone().map_or_else(|| variable("LB_KEY", read_key_rule), said);
     let workers = args.workers.map_or_else(|| variable("LB_WORKERS", read_workers), said);
@@ -192,7 +194,7 @@ fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
     }
     if let Some(strategy) = strategy {
         for cluster in &mut config.clusters {
-            cluster.strategy = strategy.into();
+            cluster.strategy = strategy.clone();
         }
     }
     if let Some(key) = key {

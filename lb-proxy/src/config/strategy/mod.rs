@@ -1,12 +1,13 @@
 //! Strategies by name, with the names other balancers use for them, and options.
 
+mod alias;
 mod key;
 mod options;
 
 use lb_core::strategy::{KeyForm, StrategyKind, StrategyOption, StrategyOptions};
 
 pub use self::key::read_key_rule;
-use self::{key::read_key, options::read_options};
+use self::{alias::with_key_in_its_name, key::read_key, options::read_options};
 use super::{
     diagnostic::Diagnostic,
     diagnostics::Diagnostics,
@@ -89,19 +90,21 @@ impl Strategy {
 
     /// Whether the program whose picks it repeats hashes addresses as text.
     fn reads_address_as_text(&self) -> bool {
-        matches!(self.kind, StrategyKind::Ring) || self.options.compat.is_some()
+        use StrategyKind::{Hash, HashConsistent, Ring};
+        matches!(self.kind, Hash | HashConsistent | Ring) || self.options.compat.is_some()
     }
 }
 
-/// A strategy by its name or by one of its aliases.
+/// A strategy by its name or by one of its aliases, with default options.
 ///
 /// # Errors
 ///
 /// The end of a sentence that lists the known names, with the nearest one where
 /// one is near.
-pub fn find_strategy(name: &str) -> Result<StrategyKind, String> {
-    if let Some(kind) = name.parse().ok().or_else(|| StrategyKind::from_alias(name)) {
-        return Ok(kind);
+pub fn find_strategy(name: &str) -> Result<Strategy, String> {
+    let kind = name.parse().ok().or_else(|| StrategyKind::from_alias(name));
+    if let Some(found) = kind.map(Strategy::from).or_else(|| with_key_in_its_name(name)) {
+        return Ok(found);
     }
     let names = StrategyKind::ALL.iter().map(|kind| kind.name());
     let list = format!("strategies: {}", code_list(names.clone()));
@@ -119,14 +122,15 @@ pub(in crate::config) fn read_strategy(
     out: &Diagnostics,
 ) -> Option<Strategy> {
     if !value.is_table() {
-        return Some(read_kind(&value.text()?, out)?.into());
+        return read_name(&value.text()?, out);
     }
     let mut table = value.into_table()?;
     let name = table.take("name");
     if name.is_none() {
         out.push(table.missing("name", "which one?").help("add `name = \"least-conn\"`"));
     }
-    let kind = name.and_then(Value::text).and_then(|text| read_kind(&text, out));
+    let named = name.and_then(Value::text).and_then(|text| read_name(&text, out));
+    let kind = named.as_ref().map(|named| named.kind);
     let given = StrategyOption::ALL.iter().filter_map(|option| {
         let value = table.take(option.name())?;
         is_known_to(kind, *option, &value, out).then_some((*option, value))
@@ -145,8 +149,15 @@ pub(in crate::config) fn read_strategy(
                 .key(secret.path()),
         );
     }
-    let strategy = Strategy::new(kind?, options);
-    let Some((rule, place)) = key else { return Some(strategy) };
+    let named = named?;
+    let strategy = Strategy::new(named.kind, options);
+    let Some((rule, place)) = key else {
+        return Some(match named.key {
+            // An address may be text by the options.
+            Some(KeyRule::ClientIp | KeyRule::ClientIpText) | None => strategy,
+            Some(key) => strategy.by(key),
+        });
+    };
     match strategy.with_key(rule) {
         Ok(strategy) => Some(strategy),
         Err((problem, help)) => {
@@ -182,21 +193,23 @@ fn is_known_to(
     false
 }
 
-fn read_kind(text: &Text<'_>, out: &Diagnostics) -> Option<StrategyKind> {
+fn read_name(text: &Text<'_>, out: &Diagnostics) -> Option<Strategy> {
     match find_strategy(text.as_str()) {
-        Ok(kind) => {
-            if kind.name() != text.as_str() {
+        Ok(found) => {
+            if found.kind.name() != text.as_str() {
+                let ours = match &found.key {
+                    Some(key) if found != Strategy::from(found.kind) => {
+                        format!("{{ name = \"{}\", key = \"{key}\" }}", found.kind)
+                    }
+                    _ => found.kind.to_string(),
+                };
                 out.push(
-                    Diagnostic::note(format!(
-                        "`{}` is called `{}` here",
-                        text.as_str(),
-                        kind.name()
-                    ))
-                    .at(text.span(), "taken as an alias")
-                    .key(text.path()),
+                    Diagnostic::note(format!("`{}` is called `{ours}` here", text.as_str()))
+                        .at(text.span(), "taken as an alias")
+                        .key(text.path()),
                 );
             }
-            Some(kind)
+            Some(found)
         }
         Err(help) => {
             text.report(

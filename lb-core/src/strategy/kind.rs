@@ -3,8 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BoundedLoad, First, IpHash, LeastConn, Maglev, P2c, Random, RoundRobin, Strategy,
-    StrategyOption, StrategyOptions,
+    BoundedLoad, Compat, First, IpHash, Jump, LeastConn, Maglev, P2c, Random, Rendezvous, Ring,
+    RoundRobin, Strategy, StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
 };
 
 /// A strategy by name.
@@ -24,8 +24,14 @@ pub enum StrategyKind {
     First,
     /// [`IpHash`]
     IpHash,
+    /// [`Ring`]
+    Ring,
     /// [`Maglev`]
     Maglev,
+    /// [`Rendezvous`]
+    Rendezvous,
+    /// [`Jump`]
+    Jump,
 }
 
 /// No strategy is called that.
@@ -45,7 +51,10 @@ impl StrategyKind {
         Self::P2c,
         Self::First,
         Self::IpHash,
+        Self::Ring,
         Self::Maglev,
+        Self::Rendezvous,
+        Self::Jump,
     ];
 
     /// Its name.
@@ -58,7 +67,10 @@ impl StrategyKind {
             Self::P2c => "p2c",
             Self::First => "first",
             Self::IpHash => "ip-hash",
+            Self::Ring => "ring",
             Self::Maglev => "maglev",
+            Self::Rendezvous => "rendezvous",
+            Self::Jump => "jump",
         }
     }
 
@@ -72,6 +84,9 @@ impl StrategyKind {
             }
             "power-of-two" | "random-two" | "two-choices" => Some(Self::P2c),
             "ip_hash" => Some(Self::IpHash),
+            "ring_hash" | "ring-hash" => Some(Self::Ring),
+            "hrw" => Some(Self::Rendezvous),
+            "jump-hash" => Some(Self::Jump),
             _ => None,
         }
     }
@@ -83,7 +98,15 @@ impl StrategyKind {
             Self::RoundRobin | Self::Random | Self::LeastConn | Self::P2c | Self::First => &[],
             // Its key is the client's address, and nothing else.
             Self::IpHash => &[StrategyOption::Key],
-            Self::Maglev => {
+            // Its hashes are Envoy's, which have no secret.
+            Self::Ring => &[StrategyOption::Key, StrategyOption::BoundedLoad],
+            Self::Maglev => &[
+                StrategyOption::Key,
+                StrategyOption::BoundedLoad,
+                StrategyOption::Secret,
+                StrategyOption::Compat,
+            ],
+            Self::Rendezvous | Self::Jump => {
                 &[StrategyOption::Key, StrategyOption::BoundedLoad, StrategyOption::Secret]
             }
         }
@@ -99,7 +122,7 @@ impl StrategyKind {
     /// said.
     #[must_use]
     pub fn usual_bound(self) -> Option<f64> {
-        matches!(self, Self::Maglev).then_some(BoundedLoad::USUAL)
+        matches!(self, Self::Maglev | Self::Rendezvous | Self::Jump).then_some(BoundedLoad::USUAL)
     }
 
     /// A strategy of this kind with default options.
@@ -111,6 +134,7 @@ impl StrategyKind {
     /// A strategy of this kind with these options.
     #[must_use]
     pub fn build_with(self, options: &StrategyOptions) -> Box<dyn Strategy> {
+        let bound = options.bounded_load.or_usual(self.usual_bound());
         match self {
             Self::RoundRobin => Box::new(RoundRobin::default()),
             Self::Random => Box::new(Random),
@@ -118,9 +142,21 @@ impl StrategyKind {
             Self::P2c => Box::new(P2c),
             Self::First => Box::new(First),
             Self::IpHash => Box::new(IpHash::default()),
+            Self::Ring => Box::new(Ring::default().bounded(bound)),
+            Self::Maglev if options.compat == Some(Compat::Envoy) => {
+                Box::new(EnvoyMaglev::bounded(options.bounded_load.or_usual(None)))
+            }
             Self::Maglev => {
                 let maglev = options.secret.map_or_else(Maglev::default, Maglev::new);
-                Box::new(maglev.bounded(options.bounded_load.or_usual(self.usual_bound())))
+                Box::new(maglev.bounded(bound))
+            }
+            Self::Rendezvous => {
+                let rendezvous = options.secret.map_or_else(Rendezvous::default, Rendezvous::new);
+                Box::new(rendezvous.bounded(bound))
+            }
+            Self::Jump => {
+                let jump = options.secret.map_or_else(Jump::default, Jump::new);
+                Box::new(jump.bounded(bound))
             }
         }
     }

@@ -43,6 +43,11 @@ fn read_zone(value: Value<'_>) -> Option<Zone> {
 fn read_overflow(value: Value<'_>) -> Option<Overflow> {
     match value.as_bool() {
         Some(spills) => spills.then(Overflow::default),
+        None if value.is_text() => {
+            let error = value.error("must be true, false or a factor", "this is a string");
+            value.report(error.help("write `true`, which is `1.4`"));
+            None
+        }
         None => value.number().map(|factor| Overflow { factor }),
     }
 }

@@ -9,6 +9,7 @@ use super::{
     diagnostic::Diagnostic,
     diagnostics::Diagnostics,
     discover::{Discover, read_discover},
+    groups::{read_groups, warn_of_no_zones},
     health::read_health,
     listener::Listener,
     loader::Loader,
@@ -145,6 +146,9 @@ fn read_cluster(name: &Text<'_>, mut table: Table<'_>, cx: &ClusterContext<'_>) 
     cluster.backends =
         list.map(|list| read_backends(list, name.as_str(), fails, cx)).unwrap_or_default();
     check_names_in_cookies(&cluster, name);
+    if cluster.policy.zone.is_some() && cluster.discover.is_empty() {
+        warn_of_no_zones(&table, name.as_str(), &cluster.backends);
+    }
     table.finish();
     is_whole.then_some(cluster)
 }
@@ -177,6 +181,7 @@ fn read_settings(
     if let Some(share) = table.take_percent("panic_threshold") {
         cluster.policy.panic_threshold = share;
     }
+    read_groups(table, &mut cluster.policy);
     let fails = Fails::read(table);
     cluster.policy.passive = fails.passive();
     cluster.retry = read_retry(table.take_table("retry"), out);

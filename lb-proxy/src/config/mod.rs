@@ -20,6 +20,7 @@ mod discover;
 mod effective;
 mod expand;
 mod files;
+mod groups;
 mod health;
 mod keys;
 mod limits;

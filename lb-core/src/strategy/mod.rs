@@ -53,11 +53,11 @@ mod draws;
 mod first;
 mod haproxy_hash;
 mod ip_hash;
-mod ketama;
 mod keyed;
 mod kind;
 mod least_conn;
 mod maglev;
+mod nginx_consistent;
 mod nginx_hash;
 mod options;
 mod p2c;
@@ -78,10 +78,10 @@ pub use choice::{Choice, Reason};
 pub use first::First;
 pub use haproxy_hash::HaproxyHash;
 pub use ip_hash::IpHash;
-pub use ketama::NginxConsistent;
 pub use kind::{StrategyKind, UnknownStrategy};
 pub use least_conn::LeastConn;
 pub use maglev::Maglev;
+pub use nginx_consistent::NginxConsistent;
 pub use nginx_hash::NginxHash;
 pub use options::{
     BoundedLoad, Compat, HashFunction, HashType, KeyForm, Measure, StrategyOption, StrategyOptions,

@@ -9,7 +9,7 @@
 //! Of several points at one place only the first owner's counts. The others are kept
 //! nevertheless: they count once the first is gone.
 
-use std::{collections::HashMap, hash::Hash, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Points in order, and a look-up of one step.
 #[derive(Debug, Default)]
@@ -23,22 +23,28 @@ pub(super) struct Points {
 }
 
 /// More points than these are not made.
-pub(super) const MOST: u64 = 1 << 22;
-/// So many are made instead: where it is nobody else's circle any more, it may as
-/// well be one that is quickly built.
-const INSTEAD: u64 = 1 << 19;
+const MOST: u64 = 1 << 22;
+/// So many are made instead: where it is nobody else's circle any more, it may as well
+/// be one that is quickly built.
+const INSTEAD: u64 = 1 << 18;
+/// Or as many as this for each owner, if that is more.
+const EACH: u64 = 100;
 
 /// How many points to give to each of `wanted`: as many, if all together are not too
-/// many; otherwise in proportion, and one at least.
+/// many.
 pub(super) fn affordable(wanted: &[u64]) -> Vec<u32> {
     let sum: u64 = wanted.iter().sum();
     if sum <= MOST { counts(wanted.iter().copied()) } else { in_proportion(wanted) }
 }
 
-/// A quickly built circle's number of points for each of `wanted`.
+/// How many points to give to each of `wanted` for a circle that is quickly built: in
+/// proportion, and one at least. Halved as often as needed rather than divided, so that
+/// most numbers stay the same when the sum changes, and points can be kept.
 pub(super) fn in_proportion(wanted: &[u64]) -> Vec<u32> {
-    let sum = wanted.iter().sum::<u64>().max(1);
-    counts(wanted.iter().map(|wanted| ((wanted * INSTEAD + sum / 2) / sum).max(1)))
+    let sum: u64 = wanted.iter().sum();
+    let enough = INSTEAD.max(EACH * wanted.len() as u64);
+    let halvings = (0..63).find(|halvings| sum >> halvings <= enough).unwrap_or(63);
+    counts(wanted.iter().map(|wanted| (wanted >> halvings).max(1)))
 }
 
 fn counts(counts: impl Iterator<Item = u64>) -> Vec<u32> {
@@ -149,7 +155,7 @@ impl<T> Default for Circle<T> {
     }
 }
 
-impl<T: Eq + Hash> Circle<T> {
+impl<T: Ord> Circle<T> {
     /// The circle of these owners, all of them different, with so many points each,
     /// which `places` computes. O(points) for what changed in it, and O(1) per owner
     /// when nothing did.
@@ -170,7 +176,7 @@ impl<T: Eq + Hash> Circle<T> {
         owners: &[(T, u32)],
         places: impl Fn(&T, u32) -> P,
     ) -> Points {
-        let mut newcomers: HashMap<&(T, u32), u32> = owners.iter().zip(0..).collect();
+        let mut newcomers: BTreeMap<&(T, u32), u32> = owners.iter().zip(0..).collect();
         let kept: Vec<Option<u32>> =
             self.owners.iter().map(|owner| newcomers.remove(owner)).collect();
         let fresh = newcomers.into_iter().flat_map(|((of, count), number)| {
@@ -239,11 +245,9 @@ mod tests {
     #[test]
     fn so_many_points_that_nobody_could_build_them_are_given_in_proportion() {
         assert_eq!(affordable(&[160, 320]), [160, 320]);
-        let all = affordable(&[MOST, MOST, 1]);
-        assert_eq!(
-            all,
-            [u32::try_from(INSTEAD / 2).unwrap(), u32::try_from(INSTEAD / 2).unwrap(), 1]
-        );
+        // Eight million, halved five times.
+        assert_eq!(affordable(&[MOST, MOST, 1, 0]), [1 << 17, 1 << 17, 1, 1]);
+        assert_eq!(affordable(&[MOST, MOST / 2, 1, 0]), [1 << 17, 1 << 16, 1, 1]);
         assert_eq!(affordable(&[]), [0_u32; 0]);
     }
 }

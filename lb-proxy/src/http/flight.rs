@@ -68,7 +68,7 @@ impl Flight {
     /// The head of an answer is here.
     pub(super) fn first_byte(&mut self, status: u16) {
         let now = self.worker.clock.now();
-        self.lease.answered(status, now);
+        self.lease.answers(status, now);
         self.entry.note(|entry| {
             entry.first_byte = Some(now.since(entry.started));
             entry.status = Some(status);

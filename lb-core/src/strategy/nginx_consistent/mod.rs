@@ -2,7 +2,7 @@
 
 mod server;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     BuildCx, Needs, PickCx, Picker, RoundRobin, Strategy,
@@ -30,7 +30,7 @@ use crate::cluster::View;
 /// turns.
 ///
 /// Up to four million points (a sum of weights of 26,214) the ring is nginx's. Beyond
-/// that half a million is given in proportion to weights. Slow starts are not for it:
+/// that a quarter of a million is given in proportion to weights, or 100 to each. Slow starts are not for it:
 /// nginx's ring has only whole weights. [Bounds](super::BoundedLoad) on loads are not
 /// nginx's, and off unless said.
 ///
@@ -102,7 +102,7 @@ struct Shared {
 
 impl Servers {
     fn new(hosts: &[Host]) -> Self {
-        let mut numbers: HashMap<&Arc<str>, usize> = HashMap::new();
+        let mut numbers: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
         let mut list: Vec<Host> = Vec::new();
         let mut positions: Vec<Vec<usize>> = Vec::new();
         for (position, (address, weight)) in hosts.iter().enumerate() {

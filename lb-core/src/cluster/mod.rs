@@ -23,7 +23,6 @@
 mod acknowledge;
 mod build;
 mod builder;
-mod ceiling;
 mod change;
 mod driver;
 mod eligibility;

@@ -33,6 +33,8 @@
 //! lapses after the time of an ejection: it still tells what it finds, but meanwhile
 //! another may find out sooner.
 
+mod requests;
+
 use std::{sync::Arc, time::Duration};
 
 use super::{
@@ -164,8 +166,6 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Ejections get longer up to this many times their configured length.
-    const LONGEST: u32 = 8;
     /// A trial has at least this long.
     const SHORTEST_TRIAL: Duration = Duration::from_secs(1);
 
@@ -332,99 +332,6 @@ impl Machine {
         self.enter(State::Down, Reason::ChecksFailed { count: self.failed, last }, now)
     }
 
-    fn request_succeeded(&mut self, request: Request, now: Tick) -> Option<Transition> {
-        match self.state {
-            State::HalfOpen { .. } if self.is_new(request) => {
-                self.trials = 0;
-                self.enter(State::Up, Reason::Answered, now)
-            }
-            State::Up | State::Unknown => {
-                if self.is_new(request) {
-                    self.trials = 0;
-                }
-                if !self.answered {
-                    self.failed = 0;
-                }
-                None
-            }
-            _ => None,
-        }
-    }
-
-    fn request_failed(
-        &mut self,
-        how: Failure,
-        in_a_row: u32,
-        request: Request,
-        now: Tick,
-    ) -> Option<Transition> {
-        match (self.state, self.rules.passive) {
-            (State::Unknown | State::Up, Passive::Consecutive { failures, eject }) => {
-                let reason = Reason::FailuresInARow { count: in_a_row, last: how };
-                (in_a_row >= failures).then(|| self.eject(eject, reason, now))?
-            }
-            (State::Unknown | State::Up, Passive::Windowed { max_fails, fail_timeout }) => {
-                let count = self.window.add(now, fail_timeout, max_fails.max(1));
-                let reason = Reason::FailuresWithin { count, window: fail_timeout };
-                (count >= max_fails).then(|| self.eject(fail_timeout, reason, now))?
-            }
-            (State::HalfOpen { .. }, _) if self.is_new(request) => self.trial_failed(how, now),
-            _ => None,
-        }
-    }
-
-    fn request_erred(
-        &mut self,
-        how: Failure,
-        in_a_row: u32,
-        request: Request,
-        now: Tick,
-    ) -> Option<Transition> {
-        match (self.state, self.rules.outlier) {
-            (State::Unknown | State::Up, Some(Outlier { consecutive_5xx: Some(most), .. })) => {
-                let reason = Reason::FailuresInARow { count: in_a_row, last: how };
-                (in_a_row >= most.max(1)).then(|| self.eject_outlier(reason, now))?
-            }
-            (State::HalfOpen { .. }, _) if self.is_new(request) => self.trial_failed(how, now),
-            _ => None,
-        }
-    }
-
-    fn trial_failed(&mut self, how: Failure, now: Tick) -> Option<Transition> {
-        self.trials = self.trials.saturating_add(1);
-        let reason = Reason::TrialFailed(how);
-        match self.kind {
-            Kind::Failures => self.eject(self.base(), reason, now),
-            Kind::Outlier => self.eject_outlier(reason, now),
-        }
-    }
-
-    fn checks_may_end_it(&self) -> bool {
-        self.kind == Kind::Failures && self.trials == 0
-    }
-
-    fn is_new(&self, request: Request) -> bool {
-        request.trial || request.started >= self.since
-    }
-
-    fn eject(&mut self, base: Duration, reason: Reason, now: Tick) -> Option<Transition> {
-        let times = 1_u32.checked_shl(self.trials).map_or(Self::LONGEST, |n| n.min(Self::LONGEST));
-        self.kind = Kind::Failures;
-        self.base = base;
-        self.ejection = base.saturating_mul(times);
-        self.enter(State::Ejected { until: Some(now + self.ejection) }, reason, now)
-    }
-
-    fn eject_outlier(&mut self, reason: Reason, now: Tick) -> Option<Transition> {
-        // Where nobody looks for outliers any more, a trial of one may still fail.
-        let outlier = self.rules.outlier.unwrap_or_default();
-        self.kind = Kind::Outlier;
-        self.outliers = self.outliers.saturating_add(1);
-        self.base = outlier.eject;
-        self.ejection = outlier.ejection(self.outliers);
-        self.enter(State::Ejected { until: Some(now + self.ejection) }, reason, now)
-    }
-
     fn half_open(&mut self, reason: Reason, now: Tick) -> Option<Transition> {
         let state = self.trial(now);
         self.enter(state, reason, now)
@@ -434,14 +341,6 @@ impl Machine {
     fn trial(&mut self, now: Tick) -> State {
         self.periods = self.periods.wrapping_add(1);
         State::HalfOpen { until: now + self.base().max(Self::SHORTEST_TRIAL) }
-    }
-
-    /// How long it is ejected without trials that failed.
-    fn base(&self) -> Duration {
-        match self.kind {
-            Kind::Failures => self.rules.passive.ejection().unwrap_or(self.base),
-            Kind::Outlier => self.base,
-        }
     }
 
     fn verdict(&mut self, health: Health, now: Tick) -> Option<Transition> {

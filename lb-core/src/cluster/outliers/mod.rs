@@ -1,6 +1,10 @@
 //! What requests have reported, weighed with what all others did.
 
-use super::{Inputs, ceiling::Ceiling, driver::Report};
+mod ceiling;
+
+use ceiling::Ceiling;
+
+use super::{Inputs, driver::Report};
 use crate::{
     backend::{AdminState, Backend, IncarnationId},
     health::Input,

@@ -71,7 +71,9 @@ impl Outgoing {
     pub(super) fn pick(&mut self, client: &Client, tried: &Tried) -> Result<Flight, PickError> {
         let (worker, cluster) = (&client.worker, self.cluster());
         let key = cluster.settings.key.map(|rule| ClientKey::new(rule, self.client_ip));
-        let mut cx = PickCx::new(worker.clock.now(), worker.entropy.next()).avoiding(tried);
+        let mut cx = PickCx::new(worker.clock.now(), worker.entropy.next())
+            .on_worker(worker.number)
+            .avoiding(tried);
         if let Some(key) = &key {
             cx = cx.keyed(key.as_bytes());
         }

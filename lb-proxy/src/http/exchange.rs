@@ -60,6 +60,7 @@ pub(super) async fn attempt(
             None => Box::pin(open(client, &mut flight, outgoing)).await?,
         };
         let request = outgoing.hand_over(&connection, &flight, client);
+        flight.goes_out(&connection);
         match exchange(&mut connection, request, client, &flight, &outgoing.deadlines).await {
             Ok(response) => return answered(client, flight, connection, outgoing, response),
             Err(failure) => recover(client, &mut flight, &connection, outgoing, failure)?,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     runtime::{ClusterTimeouts, site::WorkerCluster, worker::Worker},
-    upstream::UpstreamConnection,
+    upstream::{Traffic, UpstreamConnection},
 };
 
 #[derive(Debug)]
@@ -27,6 +27,10 @@ pub(super) struct Flight {
     done: bool,
     /// The backend has said that it closes the connection after its answer.
     may_hang_up: bool,
+    /// What goes through its connection, if somebody wants to know.
+    traffic: Option<Rc<Traffic>>,
+    /// What went through others, which were stale.
+    moved: u64,
     entry: Entry,
 }
 
@@ -41,7 +45,16 @@ impl Flight {
         let lease = cluster.kept.handle.borrow_mut().acquire(cx)?;
         let entry = Entry::begin(attempts, &lease);
         let (worker, cluster) = (Rc::clone(worker), Rc::clone(cluster));
-        Ok(Self { worker, cluster, lease, done: false, may_hang_up: false, entry })
+        Ok(Self {
+            worker,
+            cluster,
+            lease,
+            done: false,
+            may_hang_up: false,
+            traffic: None,
+            moved: 0,
+            entry,
+        })
     }
 
     pub(super) fn lease(&self) -> &Lease {
@@ -63,6 +76,14 @@ impl Flight {
     /// There is a connection that was not at hand.
     pub(super) fn connected(&self) {
         self.entry.note(|entry| entry.connect = Some(self.worker.clock.now().since(entry.started)));
+    }
+
+    /// It is about to be sent on this connection.
+    pub(super) fn goes_out(&mut self, connection: &UpstreamConnection) {
+        if self.lease.measures().traffic {
+            self.moved += self.traffic.take().map_or(0, |traffic| traffic.bytes());
+            self.traffic = Some(Rc::clone(connection.traffic()));
+        }
     }
 
     /// The head of an answer is here.
@@ -112,10 +133,14 @@ impl Flight {
     pub(super) fn backend_done(&mut self, outcome: Outcome) {
         if !self.done {
             self.done = true;
-            // Failures are weighed by their age; of an orderly end the time does
-            // not matter.
+            // Failures are weighed by their age; of an orderly end the time mostly
+            // does not matter.
             let clock = &self.worker.clock;
-            let now = if outcome.is_failure() { clock.now() } else { clock.coarse() };
+            let is_timed = outcome.is_failure() || self.lease.measures().response_time;
+            let now = if is_timed { clock.now() } else { clock.coarse() };
+            if let Some(traffic) = self.traffic.take() {
+                self.lease.transferred(self.moved + traffic.bytes());
+            }
             self.lease.backend_done(outcome, now);
             self.entry.note(|entry| entry.ends(outcome, self.worker.clock.now()));
         }

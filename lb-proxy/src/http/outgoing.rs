@@ -72,7 +72,9 @@ impl Outgoing {
     /// Picks a backend, none of those that were tried. This is a try.
     pub(super) fn pick(&mut self, client: &Client, tried: &Tried) -> Result<Flight, PickError> {
         let (worker, cluster) = (&client.worker, self.cluster());
-        let mut cx = PickCx::new(worker.clock.now(), worker.entropy.next()).avoiding(tried);
+        let mut cx = PickCx::new(worker.clock.now(), worker.entropy.next())
+            .on_worker(worker.number)
+            .avoiding(tried);
         if let Some(key) = &self.key {
             cx = cx.keyed(key.as_bytes());
         }

@@ -6,6 +6,7 @@
 mod access_log;
 mod bodies;
 mod failure;
+mod feedback;
 mod forwarded;
 mod forwarding;
 mod health;

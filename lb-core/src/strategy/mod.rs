@@ -61,12 +61,12 @@ mod first;
 mod haproxy_hash;
 mod ip_hash;
 mod jump;
-mod ketama;
 mod keyed;
 mod kind;
 mod least_conn;
 mod least_time;
 mod maglev;
+mod nginx_consistent;
 mod nginx_hash;
 mod options;
 mod p2c;
@@ -94,11 +94,11 @@ pub use first::First;
 pub use haproxy_hash::HaproxyHash;
 pub use ip_hash::IpHash;
 pub use jump::Jump;
-pub use ketama::NginxConsistent;
 pub use kind::{StrategyKind, UnknownStrategy};
 pub use least_conn::LeastConn;
 pub use least_time::LeastTime;
 pub use maglev::Maglev;
+pub use nginx_consistent::NginxConsistent;
 pub use nginx_hash::NginxHash;
 pub use options::{
     BoundedLoad, Compat, HashFunction, HashType, KeyForm, Measure, StrategyOption, StrategyOptions,

@@ -9,36 +9,47 @@
 //! Of several points at one place only the first owner's counts. The others are kept
 //! nevertheless: they count once the first is gone.
 
-use std::{collections::HashMap, hash::Hash, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Points in order, and a look-up of one step.
 #[derive(Debug, Default)]
 pub(super) struct Points {
-    /// The place in the upper half, the owner in the lower: ordered as numbers are.
+    /// The place in the upper half, the owner in the lower: ordered as numbers are. After
+    /// the last one come [`AT_ONCE`] that are higher than any.
     sorted: Box<[u64]>,
+    /// How many there are without those.
+    len: usize,
     /// For each of the equal parts of the circle, where its points begin.
     starts: Box<[u32]>,
     /// How far a place is shifted to get the number of its part.
     shift: u32,
 }
 
+/// How many points a look-up compares at once.
+const AT_ONCE: usize = 4;
 /// More points than these are not made.
-pub(super) const MOST: u64 = 1 << 22;
-/// So many are made instead: where it is nobody else's circle any more, it may as
-/// well be one that is quickly built.
-const INSTEAD: u64 = 1 << 19;
+const MOST: u64 = 1 << 22;
+/// So many are made instead: where it is nobody else's circle any more, it may as well
+/// be one that is quickly built.
+const INSTEAD: u64 = 1 << 18;
+/// Or as many as this for each owner, if that is more.
+const EACH: u64 = 100;
 
 /// How many points to give to each of `wanted`: as many, if all together are not too
-/// many; otherwise in proportion, and one at least.
+/// many.
 pub(super) fn affordable(wanted: &[u64]) -> Vec<u32> {
     let sum: u64 = wanted.iter().sum();
     if sum <= MOST { counts(wanted.iter().copied()) } else { in_proportion(wanted) }
 }
 
-/// A quickly built circle's number of points for each of `wanted`.
+/// How many points to give to each of `wanted` for a circle that is quickly built: in
+/// proportion, and one at least. Halved as often as needed rather than divided, so that
+/// most numbers stay the same when the sum changes, and points can be kept.
 pub(super) fn in_proportion(wanted: &[u64]) -> Vec<u32> {
-    let sum = wanted.iter().sum::<u64>().max(1);
-    counts(wanted.iter().map(|wanted| ((wanted * INSTEAD + sum / 2) / sum).max(1)))
+    let sum: u64 = wanted.iter().sum();
+    let enough = INSTEAD.max(EACH * wanted.len() as u64);
+    let halvings = (0..63).find(|halvings| sum >> halvings <= enough).unwrap_or(63);
+    counts(wanted.iter().map(|wanted| (wanted >> halvings).max(1)))
 }
 
 fn counts(counts: impl Iterator<Item = u64>) -> Vec<u32> {
@@ -46,9 +57,9 @@ fn counts(counts: impl Iterator<Item = u64>) -> Vec<u32> {
 }
 
 impl Points {
-    fn new(sorted: Vec<u64>) -> Self {
-        // Two to four points per part: one cache line, and a small index.
-        let bits = sorted.len().max(8).ilog2() - 1;
+    fn new(mut sorted: Vec<u64>) -> Self {
+        // One or two points per part.
+        let bits = sorted.len().max(2).ilog2();
         let shift = 32 - bits;
         let mut starts = Vec::with_capacity((1 << bits) + 1);
         for (index, point) in (0..).zip(&sorted) {
@@ -58,31 +69,39 @@ impl Points {
         }
         let end = u32::try_from(sorted.len()).expect("there are at most a few million points");
         starts.resize((1 << bits) + 1, end);
-        Self { sorted: sorted.into(), starts: starts.into(), shift }
+        let len = sorted.len();
+        sorted.extend([u64::MAX; AT_ONCE]);
+        Self { sorted: sorted.into(), len, starts: starts.into(), shift }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.sorted.is_empty()
+        self.len == 0
     }
 
     /// The number of the first point at `place` or after it; there must be one.
     pub(super) fn at_or_after(&self, place: u32) -> usize {
         let target = u64::from(place) << 32;
         let mut index = self.starts[(place >> self.shift) as usize] as usize;
-        while self.sorted.get(index).is_some_and(|point| *point < target) {
-            index += 1;
+        // Not one by one: where to stop would be guessed wrong by the processor half of
+        // the time, which costs more than all comparisons.
+        loop {
+            let some = &self.sorted[index..index + AT_ONCE];
+            let before: usize = some.iter().map(|point| usize::from(*point < target)).sum();
+            index += before;
+            if before < AT_ONCE {
+                return if index == self.len { 0 } else { index };
+            }
         }
-        if index == self.sorted.len() { 0 } else { index }
     }
 
     /// The number of the next point.
     pub(super) fn after(&self, index: usize) -> usize {
-        if index + 1 == self.sorted.len() { 0 } else { index + 1 }
+        if index + 1 == self.len { 0 } else { index + 1 }
     }
 
     /// The number of the last point before this one.
     pub(super) fn before(&self, index: usize) -> usize {
-        if index == 0 { self.sorted.len() - 1 } else { index - 1 }
+        if index == 0 { self.len - 1 } else { index - 1 }
     }
 
     /// The number of the next point that is not at the same place.
@@ -106,9 +125,9 @@ impl Points {
     /// The same circle with other owners: `kept` says what number each old one has
     /// now, if any, and `fresh` are the points of new ones, in order.
     fn changed(&self, kept: &[Option<u32>], fresh: &[u64]) -> Self {
-        let mut merged = Vec::with_capacity(self.sorted.len() + fresh.len());
+        let mut merged = Vec::with_capacity(self.len + fresh.len() + AT_ONCE);
         let mut fresh = fresh.iter().copied().peekable();
-        for point in &self.sorted {
+        for point in &self.sorted[..self.len] {
             #[expect(clippy::cast_possible_truncation, reason = "the lower half of 64 bits")]
             let Some(owner) = kept[*point as u32 as usize] else { continue };
             let point = point >> 32 << 32 | u64::from(owner);
@@ -149,7 +168,7 @@ impl<T> Default for Circle<T> {
     }
 }
 
-impl<T: Eq + Hash> Circle<T> {
+impl<T: Ord> Circle<T> {
     /// The circle of these owners, all of them different, with so many points each,
     /// which `places` computes. O(points) for what changed in it, and O(1) per owner
     /// when nothing did.
@@ -170,7 +189,7 @@ impl<T: Eq + Hash> Circle<T> {
         owners: &[(T, u32)],
         places: impl Fn(&T, u32) -> P,
     ) -> Points {
-        let mut newcomers: HashMap<&(T, u32), u32> = owners.iter().zip(0..).collect();
+        let mut newcomers: BTreeMap<&(T, u32), u32> = owners.iter().zip(0..).collect();
         let kept: Vec<Option<u32>> =
             self.owners.iter().map(|owner| newcomers.remove(owner)).collect();
         let fresh = newcomers.into_iter().flat_map(|((of, count), number)| {
@@ -239,11 +258,9 @@ mod tests {
     #[test]
     fn so_many_points_that_nobody_could_build_them_are_given_in_proportion() {
         assert_eq!(affordable(&[160, 320]), [160, 320]);
-        let all = affordable(&[MOST, MOST, 1]);
-        assert_eq!(
-            all,
-            [u32::try_from(INSTEAD / 2).unwrap(), u32::try_from(INSTEAD / 2).unwrap(), 1]
-        );
+        // Eight million, halved five times.
+        assert_eq!(affordable(&[MOST, MOST, 1, 0]), [1 << 17, 1 << 17, 1, 1]);
+        assert_eq!(affordable(&[MOST, MOST / 2, 1, 0]), [1 << 17, 1 << 16, 1, 1]);
         assert_eq!(affordable(&[]), [0_u32; 0]);
     }
 }

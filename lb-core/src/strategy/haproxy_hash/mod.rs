@@ -28,8 +28,9 @@ use crate::cluster::View;
 ///   to the nearest one, the one before it on a tie. Points depend on a backend's position
 ///   in the whole list, which HAProxy calls its `id` and counts from 1: when one leaves,
 ///   those behind it get the points of their predecessors. Up to four million points it is
-///   HAProxy's ring, as long as no weight is above 256, which HAProxy has not; otherwise
-///   points are given in proportion, half a million in all and 4,096 each at most.
+///   HAProxy's ring, as long as no weight is above 256, which HAProxy has not. Otherwise a
+///   quarter of a million is given in proportion to weights, or 100 to each, and 4,096 to
+///   one at most.
 ///
 /// Keys of [`KeyForm::Address`] are a client's octets, read as words of 32 bits and joined
 /// by exclusive or, as of `source`. Keys of [`KeyForm::Text`] are hashed by the function,

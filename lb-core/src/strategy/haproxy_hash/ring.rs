@@ -49,13 +49,21 @@ impl Ring {
     }
 }
 
-/// Between which points a key is; those in between were met.
+/// Between which points a key is, but for those that it has met.
 #[derive(Debug)]
 pub(super) struct Walk {
     place: u32,
     last: usize,
     next: usize,
+    met: Option<Met>,
     left: usize,
+}
+
+/// Whom the key has met, and is between still.
+#[derive(Debug)]
+enum Met {
+    Last,
+    Next,
 }
 
 impl Table for Ring {
@@ -64,24 +72,24 @@ impl Table for Ring {
     fn walk(&self, cx: &PickCx<'_>) -> Walk {
         let place = self.hashing.of(cx);
         if self.points.is_empty() {
-            return Walk { place, last: 0, next: 0, left: 0 };
+            return Walk { place, last: 0, next: 0, met: None, left: 0 };
         }
         let next = self.points.at_or_after(place);
-        Walk { place, last: self.points.before(next), next, left: MISSES }
+        Walk { place, last: self.points.before(next), next, met: None, left: MISSES }
     }
 
     fn next(&self, walk: &mut Walk) -> Option<usize> {
         walk.left = walk.left.checked_sub(1)?;
+        // Only now: most walks end where they begin.
+        match walk.met {
+            Some(Met::Last) => walk.last = self.points.before(walk.last),
+            Some(Met::Next) => walk.next = self.points.after(walk.next),
+            None => {}
+        }
         let behind = walk.place.wrapping_sub(self.points.place(walk.last));
         let ahead = self.points.place(walk.next).wrapping_sub(walk.place);
-        if behind <= ahead {
-            let owner = self.points.owner(walk.last);
-            walk.last = self.points.before(walk.last);
-            Some(owner)
-        } else {
-            let owner = self.points.owner(walk.next);
-            walk.next = self.points.after(walk.next);
-            Some(owner)
-        }
+        let is_last = behind <= ahead;
+        walk.met = Some(if is_last { Met::Last } else { Met::Next });
+        Some(self.points.owner(if is_last { walk.last } else { walk.next }))
     }
 }

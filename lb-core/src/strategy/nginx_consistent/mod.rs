@@ -2,7 +2,7 @@
 
 mod server;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     BuildCx, Needs, PickCx, Picker, RoundRobin, Strategy,
@@ -30,7 +30,7 @@ use crate::cluster::View;
 /// turns.
 ///
 /// Up to four million points (a sum of weights of 26,214) the ring is nginx's. Beyond
-/// that half a million is given in proportion to weights. Slow starts are not for it:
+/// that a quarter of a million is given in proportion to weights, or 100 to each. Slow starts are not for it:
 /// nginx's ring has only whole weights. [Bounds](super::BoundedLoad) on loads are not
 /// nginx's, and off unless said.
 ///
@@ -102,7 +102,7 @@ struct Shared {
 
 impl Servers {
     fn new(hosts: &[Host]) -> Self {
-        let mut numbers: HashMap<&Arc<str>, usize> = HashMap::new();
+        let mut numbers: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
         let mut list: Vec<Host> = Vec::new();
         let mut positions: Vec<Vec<usize>> = Vec::new();
         for (position, (address, weight)) in hosts.iter().enumerate() {
@@ -134,8 +134,9 @@ struct Ring {
 #[derive(Debug)]
 struct Walk {
     point: usize,
-    /// How many of those that share the point were met.
+    /// How many of those that share the point were met; if it is all, it is done with.
     met: usize,
+    is_done: bool,
     entropy: u64,
     left: usize,
 }
@@ -147,32 +148,29 @@ impl Table for Ring {
         let key = cx.key().filter(|key| !key.is_empty() && !self.points.is_empty());
         let point = key.map(|key| self.points.at_or_after(crc32fast::hash(key)));
         let left = if point.is_some() { MET } else { 0 };
-        Walk { point: point.unwrap_or(0), met: 0, entropy: cx.entropy(), left }
+        let point = point.unwrap_or(0);
+        Walk { point, met: 0, is_done: false, entropy: cx.entropy(), left }
     }
 
     fn next(&self, walk: &mut Walk) -> Option<usize> {
+        // Only now: most walks end where they begin.
+        if walk.is_done {
+            walk.point = self.points.past(walk.point);
+            walk.met = 0;
+            walk.left -= 1;
+        }
         if walk.left == 0 {
             return None;
         }
         let owner = self.points.owner(walk.point);
         let Some(shared) = self.shared.get(owner) else {
-            self.go_on(walk);
+            walk.is_done = true;
             return Some(owner);
         };
         let first = shared.units.draw(walk.entropy);
         let position = shared.positions[(first + walk.met) % shared.positions.len()];
         walk.met += 1;
-        if walk.met == shared.positions.len() {
-            self.go_on(walk);
-        }
+        walk.is_done = walk.met == shared.positions.len();
         Some(position)
-    }
-}
-
-impl Ring {
-    fn go_on(&self, walk: &mut Walk) {
-        walk.point = self.points.past(walk.point);
-        walk.met = 0;
-        walk.left -= 1;
     }
 }

@@ -4,7 +4,7 @@ use super::{
     BoundedLoad, BuildCx, Needs, PickCx, Picker, Strategy,
     keyed::{Bound, ByKey, Cache, Hosts, Marks, Rehash, Table},
 };
-use crate::{cluster::View, hash::Secret};
+use crate::{cluster::View, hash::Secret, sample};
 
 /// By key, with jump consistent hash (Lamping, Veach: *A Fast, Minimal Memory, Consistent
 /// Hash Algorithm*, 2014) over the backends in the order of their list.
@@ -106,7 +106,12 @@ impl Table for Buckets {
         if self.count == 0 {
             return None;
         }
-        let bucket = jump(walk.next()?, self.count);
+        // Only the first must know of the order: the keys of those who can't take them go to
+        // all others, and that is one multiplication.
+        let bucket = match walk.attempt() {
+            0 => jump(walk.next()?, self.count),
+            _ => sample::index(walk.next()?, self.count as usize) as u64,
+        };
         match &*self.ends {
             [] => Some(bucket as usize),
             ends => Some(ends.partition_point(|end| *end <= bucket)),
@@ -139,7 +144,6 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::sample;
 
     #[test]
     fn buckets_are_those_of_the_paper() {

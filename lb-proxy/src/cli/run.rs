@@ -43,9 +43,9 @@ pub(super) struct RunArgs {
     #[arg(long, short, value_name = "ADDR", value_parser = Bind::parse)]
     listen: Option<Bind>,
 
-    /// How to choose a backend, in every cluster: round-robin, random, least-conn
-    /// (the default), p2c, first; by a key ip-hash, hash, hash-consistent, haproxy-hash,
-    /// ring, maglev, rendezvous, jump.
+    /// How to choose a backend, in every cluster: least-conn (the default), round-robin,
+    /// random, p2c, peak-ewma, least-time, first, bytraffic, bybusyness; by a key ip-hash,
+    /// hash, hash-consistent, haproxy-hash, ring, maglev, rendezvous, jump.
     #[arg(long, short, value_name = "NAME", value_parser = find_strategy)]
     strategy: Option<Strategy>,
 

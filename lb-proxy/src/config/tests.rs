@@ -155,6 +155,21 @@ fn what_every_key_means_is_kept_beside_its_file() {
 
 /// A line for each of the strategies that have a file of their own.
 #[test]
+fn every_strategy_is_documented_with_its_options() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let text = fs::read_to_string(file).expect("the reference");
+    for kind in StrategyKind::ALL {
+        let row = text.lines().find(|line| line.starts_with(&format!("| `{kind}` |")));
+        let row = row.unwrap_or_else(|| panic!("{kind} has no row"));
+        let (_, options) = row.trim_end_matches(" |").rsplit_once('|').expect("three columns");
+        for option in StrategyOption::ALL {
+            let is_there = options.contains(&format!("`{}`", option.name()));
+            assert_eq!(is_there, kind.options().contains(option), "{kind}: {option:?}");
+        }
+    }
+}
+
+#[test]
 fn what_every_option_means_is_kept_beside_its_file() {
     let (config, found) = Config::parse("x.toml", &strategies(), &world());
     let config = config.unwrap_or_else(|| panic!("{}", found.render(false)));

@@ -20,6 +20,11 @@ impl Rehash {
         Self { hash, attempt: 0 }
     }
 
+    /// How many there were.
+    pub(in crate::strategy) fn attempt(&self) -> u64 {
+        self.attempt
+    }
+
     /// The next hash; `None` when it is enough.
     pub(in crate::strategy) fn next(&mut self) -> Option<u64> {
         let hash = match self.attempt {

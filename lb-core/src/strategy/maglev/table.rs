@@ -76,14 +76,35 @@ fn turns(weights: &[u32], count: usize) -> Vec<u32> {
         return (0..backends).cycle().take(count).collect();
     }
     let total: u64 = weights.iter().map(|weight| u64::from(*weight)).sum();
-    let mut claims: Vec<(u64, u32)> = Vec::new();
+    let mut claims: Vec<(usize, u32)> = Vec::new();
     for (backend, weight) in (0..backends).zip(weights) {
         let weight = u64::from(*weight);
         let most = count as u64 * weight / total + 1;
-        claims.extend((0..=most).map(|n| ((n * heaviest).div_ceil(weight), backend)));
+        claims.extend((0..=most).map(|n| (round(n * heaviest, weight), backend)));
     }
-    claims.sort_unstable();
-    claims.into_iter().take(count).map(|(_, backend)| backend).collect()
+    // By round, and in a round by backend, as they are: there are few rounds.
+    let rounds = claims.iter().map(|(round, _)| round + 1).max().unwrap_or(0);
+    let mut ends = vec![0; rounds];
+    claims.iter().for_each(|(round, _)| ends[*round] += 1);
+    let mut end = 0;
+    for count in &mut ends {
+        end += std::mem::replace(count, end);
+    }
+    let mut ordered = vec![0; claims.len()];
+    for (round, backend) in claims {
+        ordered[ends[round]] = backend;
+        ends[round] += 1;
+    }
+    ordered.truncate(count);
+    ordered
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "there are fewer rounds than places and weight"
+)]
+fn round(claim: u64, weight: u64) -> usize {
+    claim.div_ceil(weight) as usize
 }
 
 #[cfg(test)]
@@ -108,6 +129,13 @@ mod tests {
             let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
             assert!(most - least <= 1, "{backends}: {least} to {most}");
         }
+    }
+
+    #[test]
+    fn turns_go_by_round_and_then_by_backend() {
+        // In rounds 0, 1, 2, …; 0, 3, 6, …; 0, 2, 3, 5, ….
+        let expected = [0, 1, 2, 0, 0, 2, 0, 1, 2, 0, 0, 2];
+        assert_eq!(turns(&[3, 1, 2], 12), expected);
     }
 
     #[test]

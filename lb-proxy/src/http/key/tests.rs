@@ -1,6 +1,7 @@
 use std::net::IpAddr;
 
 use http::{Method, Request};
+use proptest::{collection::vec, prelude::*, test_runner::RngSeed};
 
 use super::*;
 use crate::RequestFacts;
@@ -136,4 +137,25 @@ fn a_rule_is_written_as_in_a_file() {
 #[test]
 fn a_key_is_not_much_to_move() {
     assert!(size_of::<Option<RequestKey>>() <= 56, "{}", size_of::<Option<RequestKey>>());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        rng_seed: RngSeed::Fixed(11),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn different_parts_are_different_keys(
+        one in vec("[ab]{0,30}", 3),
+        other in vec("[ab]{0,30}", 3),
+    ) {
+        let names = ["x-a", "x-b", "x-c"];
+        let rule = KeyRule::Composed(names.map(header).into());
+        let of = |values: &[String]| {
+            let headers: Vec<_> = names.into_iter().zip(values.iter().map(String::as_str)).collect();
+            key_for(&rule, "/", &headers, "::1")
+        };
+        prop_assert_eq!(of(&one) == of(&other), one == other);
+    }
 }

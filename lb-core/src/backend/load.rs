@@ -102,10 +102,12 @@ impl Load {
         load
     }
 
+    #[inline]
     pub(crate) fn seat(&self) -> &Seat {
         &self.seat
     }
 
+    #[inline]
     pub(crate) fn gate(&self) -> &Gate {
         &self.gate
     }
@@ -132,6 +134,7 @@ impl Load {
         self.shunned.store(u32::from(shunned), Ordering::Relaxed);
     }
 
+    #[inline]
     fn is_shunned_by(&self, admission: Admission) -> bool {
         self.shunned.load(Ordering::Relaxed) != 0 && admission != Admission::LastResort
     }
@@ -142,6 +145,7 @@ impl Load {
     /// Without a ceiling, that is one addition, taken back if the backend is
     /// closed. With one, a request that does not fit must not be counted even for
     /// a moment, or it would look full to a third request when it is not.
+    #[inline]
     pub(crate) fn reserve(
         &self,
         admission: Admission,
@@ -179,6 +183,7 @@ impl Load {
     }
 
     /// Counts one request out of `phases`: [`BUSY`], [`HELD`] or both.
+    #[inline]
     pub(crate) fn finish(&self, phases: u64) {
         let before = self.word.fetch_sub(phases, Ordering::AcqRel);
         debug_assert!(
@@ -238,6 +243,7 @@ impl Load {
 
     /// Requests in flight and failures that still weigh like some, in 1/256 of a
     /// request.
+    #[inline]
     pub(crate) fn pressure(&self, now: Tick) -> u64 {
         let occupied = if self.gate.is_occupied() { OCCUPIED } else { 0 };
         u64::from(self.busy()) * phantom::ONE + self.phantom.at(now) + occupied
@@ -248,6 +254,7 @@ impl Load {
         self.phantom.add(now);
     }
 
+    #[inline]
     pub(crate) fn busy(&self) -> u32 {
         (self.word.load(Ordering::Acquire) & COUNT) as u32
     }
@@ -258,6 +265,7 @@ impl Load {
 
     /// Takes one time to the first byte into the average, which keeps 7/8 of
     /// what it was (the gain of TCP's smoothed round-trip time, RFC 6298).
+    #[inline]
     pub(crate) fn observe_latency(&self, sample: Duration) {
         let sample = u64::try_from(sample.as_nanos()).unwrap_or(u64::MAX).max(1);
         let average = self.latency.load(Ordering::Relaxed);
@@ -281,6 +289,7 @@ impl Load {
 
     /// Says whether the success is to be reported. Writes only when there is something
     /// to forget: no shared write per good answer.
+    #[inline]
     pub(crate) fn forget_failures(&self) -> bool {
         self.failures.load(Ordering::Relaxed) != 0
             && self.failures.swap(0, Ordering::Relaxed) & TELL != 0
@@ -304,6 +313,7 @@ impl Load {
 }
 
 /// Whether a request that finds `word` is let in.
+#[inline]
 fn verdict(word: u64, admission: Admission, limit: Option<NonZeroU32>) -> Result<(), Refused> {
     let closed = match admission {
         Admission::New | Admission::LastResort => CLOSED | CLOSED_TO_NEW,

@@ -29,6 +29,7 @@ mod eligibility;
 mod generation;
 mod handle;
 mod health;
+mod holds;
 mod lease;
 mod observation;
 mod outcome;

@@ -1,13 +1,13 @@
 //! The set of backends as pickable now.
 
-use std::{fmt, num::NonZeroU32, sync::Arc};
+use std::{collections::BTreeMap, fmt, num::NonZeroU32, sync::Arc};
 
 use super::{
     change::Version,
     driver::Driver,
     eligibility::{Panic, Standing},
     generation::Stamp,
-    lease::Hold,
+    holds::{Hold, Holds},
     slots::{Slot, SlotSet},
     view::View,
 };
@@ -144,28 +144,25 @@ impl Snapshot {
     }
 
     /// A worker's holds on all backends: those of `before` where nothing changed.
-    pub(super) fn holds(&self, before: &[Arc<Hold>], driver: &Arc<Driver>) -> Box<[Arc<Hold>]> {
-        let mut before: Vec<&Arc<Hold>> = before.iter().collect();
-        before.sort_unstable_by_key(|hold| hold.incarnation);
-        let hold = |(member, hot): (&Member, &Hot)| {
-            let found = before.binary_search_by_key(&member.incarnation, |hold| hold.incarnation);
-            match found.ok().map(|position| before[position]) {
-                Some(hold)
-                    if Arc::ptr_eq(&hold.backend, &member.backend)
-                        && hold.standing == member.standing =>
-                {
-                    Arc::clone(hold)
-                }
-                _ => Arc::new(Hold {
+    pub(super) fn holds(&self, before: Box<[Holds]>, driver: &Arc<Driver>) -> Box<[Holds]> {
+        let by_incarnation = |holds: Holds| (holds.own().incarnation, holds);
+        let mut before: BTreeMap<_, _> = before.into_iter().map(by_incarnation).collect();
+        let holds = |(member, hot): (&Member, &Hot)| {
+            let found = before.remove(&member.incarnation).filter(|holds| {
+                Arc::ptr_eq(&holds.own().backend, &member.backend)
+                    && holds.own().standing == member.standing
+            });
+            found.unwrap_or_else(|| {
+                Holds::new(Arc::new(Hold {
                     backend: Arc::clone(&member.backend),
                     incarnation: member.incarnation,
                     load: sync::Arc::clone(&hot.load),
                     standing: member.standing,
                     driver: Arc::clone(driver),
-                }),
-            }
+                }))
+            })
         };
-        self.roster.members.iter().zip(&self.roster.hot).map(hold).collect()
+        self.roster.members.iter().zip(&self.roster.hot).map(holds).collect()
     }
 }
 

@@ -38,7 +38,7 @@
 //!         let slot = candidates
 //!             .filter(|slot| view.is_candidate(*slot, cx))
 //!             .min_by_key(|slot| view.latency(*slot))?;
-//!         Some(Choice::new(slot, Reason::Custom("fastest")))
+//!         Some(Choice::new(slot, Reason::Custom(&"fastest")))
 //!     }
 //! }
 //! ```

@@ -157,7 +157,6 @@ impl Load {
             if let Err(word) =
                 self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, counted_in)
             {
-                self.give_back();
                 return verdict(word, admission, limit).map(|()| None);
             }
         } else {
@@ -172,14 +171,10 @@ impl Load {
             self.finish(BUSY | HELD);
             return Err(Refused::Shunned);
         }
-        let Ok(trial) = self.gate.pass() else {
+        self.gate.pass().map_err(|()| {
             self.finish(BUSY | HELD);
-            return Err(Refused::Occupied);
-        };
-        if self.seat.is_tracked() && self.seat.is_idle() {
-            self.seat.claim();
-        }
-        Ok(trial)
+            Refused::Occupied
+        })
     }
 
     /// Counts one request out of `phases`: [`BUSY`], [`HELD`] or both.
@@ -197,15 +192,35 @@ impl Load {
         if phases & BUSY != 0
             && before & COUNT == BUSY
             && self.seat.is_tracked()
+            && !self.seat.is_idle()
             && !self.phantom.is_there()
         {
             self.seat.set_idle();
         }
     }
 
-    /// Undoes the claim of an idle bit that came to nothing.
-    fn give_back(&self) {
-        if self.seat.is_tracked() && self.busy() == 0 && !self.phantom.is_there() {
+    /// Whether it has nothing to do, and no failure of a moment ago weighs on it.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.busy() == 0 && !self.phantom.is_there()
+    }
+
+    /// The same for who found its idle bit set: a bit that is wrong is cleared.
+    pub(crate) fn confirm_idle(&self) -> bool {
+        let idle = self.is_idle();
+        if !idle {
+            self.seat.clear_idle();
+            self.restore_idle();
+        }
+        idle
+    }
+
+    /// Sets the idle bit where it is wrongly clear. Looks at the count by a write, so
+    /// that a request which ends after this look sees what was done to the bit and the
+    /// phantom before it, and one that ended before it is seen.
+    fn restore_idle(&self) {
+        let busy = self.word.fetch_or(0, Ordering::AcqRel) & COUNT;
+        if busy == 0 && !self.phantom.is_there() && !self.seat.is_idle() {
             self.seat.set_idle();
         }
     }
@@ -228,17 +243,10 @@ impl Load {
     /// decayed.
     pub(crate) fn sweep(&self, now: Tick) {
         self.phantom.sweep(now);
-        let idle = self.seat.is_idle();
-        if (self.busy() > 0 || self.phantom.is_there()) && idle {
-            self.seat.claim();
+        if self.seat.is_idle() && !self.is_idle() {
+            self.seat.clear_idle();
         }
-        // After the claim: the last request may have ended just before it. And by a
-        // write, so that a request that ends after this look sees that the phantom is
-        // gone, and one that ended before it is seen.
-        let busy = self.word.fetch_or(0, Ordering::AcqRel) & COUNT;
-        if busy == 0 && !self.phantom.is_there() && !self.seat.is_idle() {
-            self.seat.set_idle();
-        }
+        self.restore_idle();
     }
 
     /// Requests in flight and failures that still weigh like some, in 1/256 of a

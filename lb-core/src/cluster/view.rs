@@ -166,8 +166,7 @@ impl<'a> View<'a> {
     /// The stable number of a backend's seat. Bit `seat % 64` of
     /// [`idle_bits`](Self::idle_bits) of block `seat / 64` belongs to it.
     ///
-    /// Like all about idle bits for the pickers of this crate only: a bit that is
-    /// claimed and then not used is lost until the next sweep.
+    /// Like all about idle bits for the pickers of this crate only.
     pub(crate) fn seat(self, slot: Slot) -> usize {
         self.roster.hot[slot.index()].load.seat().number() as usize
     }
@@ -177,21 +176,20 @@ impl<'a> View<'a> {
         self.roster.blocks.len()
     }
 
-    /// The idle bits of 64 seats; only right if the strategy
-    /// [needs](crate::strategy::Needs) them.
+    /// The idle bits of 64 seats: of whoever is idle, and perhaps of others. Only right
+    /// if the strategy [needs](crate::strategy::Needs) them.
     pub(crate) fn idle_bits(self, block: usize) -> u64 {
         self.roster.blocks[block].idle()
     }
 
-    /// Whether its idle bit is set.
+    /// Whether it has nothing to do, and no failure of a moment ago weighs on it.
+    #[inline]
     pub(crate) fn is_idle(self, slot: Slot) -> bool {
-        self.roster.hot[slot.index()].load.seat().is_idle()
+        self.roster.hot[slot.index()].load.is_idle()
     }
 
-    /// Takes an idle backend: clears its bit and says whether it was set. A picker
-    /// that got `true` must choose that slot; the bit comes back when its last
-    /// request ends, or when the choice is refused.
-    pub(crate) fn claim_idle(self, slot: Slot) -> bool {
-        self.roster.hot[slot.index()].load.seat().claim()
+    /// The same for who found its idle bit set: a bit that is wrong is cleared.
+    pub(crate) fn confirm_idle(self, slot: Slot) -> bool {
+        self.roster.hot[slot.index()].load.confirm_idle()
     }
 }

@@ -68,7 +68,7 @@ pub mod strategy;
 mod sync;
 pub mod time;
 
-pub use backend::{AdminState, Backend, Health, Weight};
+pub use backend::{AdminState, Backend, Health, LoadReport, Weight};
 pub use cluster::{Cause, Change, Cluster, ClusterHandle, Lease, Outcome, PickError, Snapshot};
 pub use membership::Membership;
 pub use strategy::{Binding, PickCx, Tried};

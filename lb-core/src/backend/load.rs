@@ -1,18 +1,21 @@
 //! What happens on one incarnation right now: the numbers that picks read and
 //! requests write.
 //!
-//! One cache line per incarnation, so that two backends never share one. The
+//! One cache line per incarnation for what every request writes, so that two backends
+//! never share one, and further ones for what is written only where it is read. The
 //! counts of a request's two phases and the two ways of being closed lie in *one*
 //! word, so that nothing can slip in between a check and a count. Counting in is
 //! one addition, taken back if the backend turns out to be closed; with a ceiling
 //! it is a compare-and-swap instead.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::num::NonZeroU32;
 
 use super::{
     AdminState,
     gate::{Gate, Trial},
+    meters::Meters,
     phantom::{self, Phantom},
+    report::LastReport,
     seat::Seat,
 };
 use crate::{
@@ -64,9 +67,6 @@ pub(crate) struct Load {
     /// whichever worker has it; acquire/release, because seat and drain logic
     /// draw conclusions from reaching zero.
     word: AtomicU64,
-    /// Moving average of the time to the first byte in nanoseconds; 0: none yet.
-    /// A statistic: two workers may overwrite each other's sample.
-    latency: AtomicU64,
     /// When the last local failure was, in ticks. A statistic.
     failed_at: AtomicU64,
     /// Local failures in a row, and [`TELL`]. A statistic, but for the bit, which is
@@ -83,13 +83,16 @@ pub(crate) struct Load {
     /// the verdict; nothing else hangs on it, so the order does not matter.
     shunned: AtomicU32,
     seat: Seat,
+    /// On a line of their own.
+    meters: Meters,
+    /// As well.
+    report: LastReport,
 }
 
 impl Load {
     pub(crate) fn new(seat: Seat) -> Self {
         let load = Self {
             word: AtomicU64::new(0),
-            latency: AtomicU64::new(0),
             failed_at: AtomicU64::new(0),
             failures: AtomicU32::new(0),
             alarm: AtomicU32::new(0),
@@ -97,6 +100,8 @@ impl Load {
             gate: Gate::new(),
             shunned: AtomicU32::new(0),
             seat,
+            meters: Meters::new(),
+            report: LastReport::new(),
         };
         load.seat.set_idle();
         load
@@ -105,6 +110,14 @@ impl Load {
     #[inline]
     pub(crate) fn seat(&self) -> &Seat {
         &self.seat
+    }
+
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    pub(crate) fn report(&self) -> &LastReport {
+        &self.report
     }
 
     #[inline]
@@ -269,21 +282,6 @@ impl Load {
 
     pub(crate) fn held(&self) -> u32 {
         ((self.word.load(Ordering::Acquire) / HELD) & COUNT) as u32
-    }
-
-    /// Takes one time to the first byte into the average, which keeps 7/8 of
-    /// what it was (the gain of TCP's smoothed round-trip time, RFC 6298).
-    #[inline]
-    pub(crate) fn observe_latency(&self, sample: Duration) {
-        let sample = u64::try_from(sample.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let average = self.latency.load(Ordering::Relaxed);
-        let next = if average == 0 { sample } else { average - average / 8 + sample / 8 };
-        self.latency.store(next, Ordering::Relaxed);
-    }
-
-    pub(crate) fn latency(&self) -> Option<Duration> {
-        let nanos = self.latency.load(Ordering::Relaxed);
-        (nanos > 0).then(|| Duration::from_nanos(nanos))
     }
 
     /// Counts one more failure in a row, and says how many there are if that is to be

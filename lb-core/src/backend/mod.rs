@@ -11,10 +11,13 @@
 //!   address under an old name starts from nothing.
 
 mod admin_state;
+pub(crate) mod decay;
 pub(crate) mod gate;
 mod health;
 pub(crate) mod load;
+pub(crate) mod meters;
 mod phantom;
+pub(crate) mod report;
 pub(crate) mod seat;
 mod weight;
 
@@ -22,6 +25,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc};
 
 pub use admin_state::AdminState;
 pub use health::Health;
+pub use report::{LoadReport, Reported};
 pub use weight::Weight;
 
 use crate::cluster::Passive;

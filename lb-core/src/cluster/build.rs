@@ -6,6 +6,7 @@ use super::{
     Inputs,
     change::Version,
     eligibility::{Facts, Judgement, Standing, judge},
+    feedback::Feedback,
     generation::{Generation, Journal, Stamp},
     pace::Pace,
     ramp::{Ramp, Share},
@@ -14,10 +15,12 @@ use super::{
     view::View,
 };
 use crate::{
-    backend::{AdminState, Backend, Health, IncarnationId, Weight, load::Load, seat::Seats},
+    backend::{
+        AdminState, Backend, Health, IncarnationId, Weight, load::Load, meters::Means, seat::Seats,
+    },
     membership::{Diff, Membership},
     sticky::Routes,
-    strategy::{BuildCx, Strategy},
+    strategy::{BuildCx, Needs, Strategy},
     sync,
     time::Tick,
 };
@@ -28,6 +31,8 @@ pub(super) struct Builder {
     strategy: Box<dyn Strategy>,
     cx: BuildCx,
     seats: Seats,
+    /// What the last snapshot has kept up, and the means of it.
+    feedback: Feedback,
     /// The incarnations that are there, by name.
     lives: BTreeMap<Arc<str>, Life>,
     born: u64,
@@ -62,7 +67,7 @@ struct Life {
 }
 
 impl Builder {
-    /// How often idle bits are put right.
+    /// How often idle bits and means are put right.
     const SWEEP: Duration = Duration::from_secs(1);
 
     pub(super) fn new(strategy: Box<dyn Strategy>, cx: BuildCx) -> Self {
@@ -70,6 +75,7 @@ impl Builder {
             strategy,
             cx,
             seats: Seats::default(),
+            feedback: Feedback { needs: Needs::default(), means: Arc::new(Means::new()) },
             lives: BTreeMap::new(),
             born: 0,
             built: Version::default(),
@@ -91,7 +97,7 @@ impl Builder {
     pub(super) fn build(&mut self, mut inputs: Inputs, now: Tick) -> Built {
         let mut candidate = inputs.strategy.take();
         let lives = self.lives(&inputs.membership);
-        let (roster, next_step) = self.roster(&inputs, &lives, now);
+        let (mut roster, next_step) = self.roster(&inputs, &lives, now);
         let strategy = candidate.as_mut().unwrap_or(&mut self.strategy);
         let picker = strategy.build(View::new(&roster), &self.cx);
 
@@ -102,7 +108,8 @@ impl Builder {
         self.stale = false;
         self.built = inputs.version;
         self.publications += 1;
-        self.keep_idle_bits();
+        self.keep_up(self.strategy.needs());
+        roster.feedback = self.feedback.clone();
         let causes = inputs.causes.len();
         self.record(inputs, now);
         let snapshot = Snapshot {
@@ -130,19 +137,30 @@ impl Builder {
         self.pace.built(started, finished);
     }
 
-    /// Puts right the idle bits of `snapshot`, once a second, if anybody reads
-    /// them.
+    /// Puts right the idle bits of `snapshot` and takes the means of its backends, once
+    /// a second, if anybody reads them.
     pub(super) fn sweep(&mut self, snapshot: &Snapshot, now: Tick) {
-        if self.seats.is_tracked() && now >= self.next_sweep {
-            snapshot.loads().for_each(|(_, load)| load.sweep(now));
-            self.next_sweep = now + Self::SWEEP;
+        if !self.is_swept() || now < self.next_sweep {
+            return;
         }
+        if self.seats.is_tracked() {
+            snapshot.loads().for_each(|(_, load)| load.sweep(now));
+        }
+        let Feedback { needs, means } = &self.feedback;
+        if needs.is_metered() {
+            means.refresh(snapshot.loads().map(|(_, load)| load.meters()), needs.peak, now);
+        }
+        self.next_sweep = now + Self::SWEEP;
+    }
+
+    fn is_swept(&self) -> bool {
+        self.seats.is_tracked() || self.feedback.needs.is_metered()
     }
 
     /// When the next call is due; `behind`: there are changes not built yet.
     pub(super) fn next_deadline(&self, behind: bool) -> Option<Tick> {
         let build = (behind || self.stale).then(|| self.pace.not_before());
-        let sweep = self.seats.is_tracked().then_some(self.next_sweep);
+        let sweep = self.is_swept().then_some(self.next_sweep);
         // What has run out already waits for the build.
         let revision = self.next_revision.filter(|_| !self.stale);
         [build, sweep, revision].into_iter().flatten().min()
@@ -173,14 +191,16 @@ impl Builder {
         self.membership = inputs.membership;
     }
 
-    /// Has the idle bits kept if the picker just built reads them. Those that were
-    /// not kept until now are put right with the next sweep, which is due at once.
-    fn keep_idle_bits(&mut self) {
-        let needed = self.strategy.needs().idle_bits;
-        if needed && !self.seats.is_tracked() {
+    /// Has kept up what the picker just built reads. What was not until now is put
+    /// right with the next sweep, which is due at once.
+    fn keep_up(&mut self, needs: Needs) {
+        if needs.idle_bits && !self.seats.is_tracked()
+            || needs.is_metered() && !self.feedback.needs.is_metered()
+        {
             self.next_sweep = Tick::ZERO;
         }
-        self.seats.track(needed);
+        self.seats.track(needs.idle_bits);
+        self.feedback.needs = needs;
     }
 
     /// The lives of `membership`: those that go on, and new ones.
@@ -250,6 +270,7 @@ impl Builder {
             trials: judgement.trials,
             reserves: judgement.reserves,
             blocks: self.seats.blocks(),
+            feedback: self.feedback.clone(),
         };
         (roster, ramp.next_step)
     }

@@ -7,7 +7,7 @@
 
 use std::{cell::Cell, sync::Arc};
 
-use super::{driver::Driver, eligibility::Standing};
+use super::{driver::Driver, eligibility::Standing, feedback::Feedback};
 use crate::{
     backend::{Backend, IncarnationId, load::Load},
     sync,
@@ -23,6 +23,7 @@ pub(super) struct Hold {
     pub(super) load: sync::Arc<Load>,
     pub(super) standing: Standing,
     pub(super) driver: Arc<Driver>,
+    pub(super) feedback: Feedback,
 }
 
 /// A worker's holds on one backend: the one it keeps, and spare ones. One cache line.
@@ -75,7 +76,10 @@ impl Holds {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::backend::seat::Seats;
+    use crate::{
+        backend::{meters::Means, seat::Seats},
+        strategy::Needs,
+    };
 
     fn hold() -> Arc<Hold> {
         Arc::new(Hold {
@@ -84,6 +88,7 @@ mod tests {
             load: sync::Arc::new(Load::new(Seats::default().take())),
             standing: Standing::In,
             driver: Driver::new(),
+            feedback: Feedback { needs: Needs::default(), means: Arc::new(Means::new()) },
         })
     }
 

@@ -10,12 +10,12 @@ use super::{
 };
 use crate::{
     backend::{
-        Backend, IncarnationId,
+        Backend, IncarnationId, LoadReport,
         gate::Trial,
         load::{BUSY, HELD},
     },
     health::{Failure, Input, Request},
-    strategy::{Choice, Reason},
+    strategy::{Choice, Needs, Reason},
     time::Tick,
 };
 
@@ -59,15 +59,42 @@ impl Lease {
         Self { hold, choice, started, phases: BUSY | HELD, answered: false, trial }
     }
 
-    /// Says that the first byte of the answer is here. Only the first call counts.
+    /// Says that the first byte of the answer is here. Only the first call counts, of
+    /// this and [`answers`](Self::answers).
     pub fn first_byte(&mut self, now: Tick) {
+        self.answers(200, now);
+    }
+
+    /// Says that the head of an answer with this status is here. With one that tells of
+    /// a [failure](Outcome::is_held_against), the backend does not pass for fast.
+    pub fn answers(&mut self, status: u16, now: Tick) {
         if !mem::replace(&mut self.answered, true) {
-            self.hold().load.observe_latency(now.since(self.started));
+            let failed = Outcome::Status(status).is_held_against();
+            let hold = self.hold();
+            hold.feedback.first_byte(&hold.load, now.since(self.started), failed, now);
             if self.trial.is_some() {
                 // It may go on for hours, and the others wait for what it tells.
                 self.tell_success(now);
             }
         }
+    }
+
+    /// Says how many bytes went to the backend and came from it for this request. To be
+    /// called once, when both are known.
+    pub fn transferred(&mut self, bytes: u64) {
+        self.hold().feedback.transferred(&self.hold().load, bytes);
+    }
+
+    /// Passes on what the backend said of itself.
+    pub fn reports(&mut self, report: LoadReport, now: Tick) {
+        self.hold().feedback.reports(&self.hold().load, report, now);
+    }
+
+    /// What of this request is of use to anybody; telling the rest does no harm, but
+    /// finding it out may cost something.
+    #[must_use]
+    pub fn measures(&self) -> Needs {
+        self.hold().feedback.needs
     }
 
     /// Says that the backend is done with the request; the client need not be.
@@ -167,6 +194,8 @@ impl Lease {
         if outcome.is_held_against() {
             self.hold().load.hold_against(now);
         }
+        let (hold, elapsed) = (self.hold(), now.since(self.started));
+        hold.feedback.end(&hold.load, elapsed, self.answered, outcome, now);
         if let Outcome::Status(_) = outcome {
             if self.hold().load.forget_failures() || self.is_untold() {
                 self.tell_success(now);
@@ -241,9 +270,10 @@ mod races {
     use crate::{
         backend::{
             load::{Admission, Load},
+            meters::Means,
             seat::Seats,
         },
-        cluster::{driver::Driver, slots::Slot},
+        cluster::{driver::Driver, feedback::Feedback, slots::Slot},
         sync,
     };
 
@@ -260,6 +290,7 @@ mod races {
                 load: sync::Arc::clone(&load),
                 standing: Standing::In,
                 driver: Driver::new(),
+                feedback: Feedback { needs: Needs::default(), means: Arc::new(Means::new()) },
             };
             let choice = Choice::new(Slot::new(0), Reason::Turn);
             let mut lease = Lease::new(Arc::new(hold), Granted { choice, trial: None }, Tick::ZERO);

@@ -26,6 +26,7 @@ mod builder;
 mod change;
 mod driver;
 mod eligibility;
+mod feedback;
 mod generation;
 mod handle;
 mod health;

@@ -6,6 +6,7 @@ use super::{
     change::Version,
     driver::Driver,
     eligibility::{Panic, Standing},
+    feedback::Feedback,
     generation::Stamp,
     holds::{Hold, Holds},
     slots::{Slot, SlotSet},
@@ -54,6 +55,7 @@ pub(super) struct Roster {
     /// Slots on standby, by tier.
     pub(super) reserves: Box<[Slot]>,
     pub(super) blocks: Box<[sync::Arc<Block>]>,
+    pub(super) feedback: Feedback,
 }
 
 pub(super) struct Hot {
@@ -71,6 +73,7 @@ pub(super) struct Member {
 
 impl Snapshot {
     /// What pickers see of it.
+    #[inline]
     #[must_use]
     pub fn view(&self) -> View<'_> {
         View::new(&self.roster)
@@ -130,6 +133,7 @@ impl Snapshot {
         found.ok().map(|position| slots[position])
     }
 
+    #[inline]
     pub(super) fn publication(&self) -> u64 {
         self.publication
     }
@@ -138,7 +142,7 @@ impl Snapshot {
         &self.roster.hot[slot.index()].load
     }
 
-    pub(super) fn loads(&self) -> impl Iterator<Item = (&Backend, &Load)> {
+    pub(super) fn loads(&self) -> impl Iterator<Item = (&Backend, &Load)> + Clone {
         let pairs = self.roster.members.iter().zip(&self.roster.hot);
         pairs.map(|(member, hot)| (&*member.backend, &*hot.load))
     }
@@ -151,6 +155,7 @@ impl Snapshot {
             let found = before.remove(&member.incarnation).filter(|holds| {
                 Arc::ptr_eq(&holds.own().backend, &member.backend)
                     && holds.own().standing == member.standing
+                    && holds.own().feedback.needs == self.roster.feedback.needs
             });
             found.unwrap_or_else(|| {
                 Holds::new(Arc::new(Hold {
@@ -159,6 +164,7 @@ impl Snapshot {
                     load: sync::Arc::clone(&hot.load),
                     standing: member.standing,
                     driver: Arc::clone(driver),
+                    feedback: self.roster.feedback.clone(),
                 }))
             })
         };

@@ -1,7 +1,5 @@
 //! What a strategy sees: the one set of questions it may ask.
 
-use std::time::Duration;
-
 use super::{
     eligibility::Standing,
     slots::{Slot, SlotSet},
@@ -20,7 +18,7 @@ use crate::{
 /// decision can be replayed with the numbers it saw.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    roster: &'a Roster,
+    pub(super) roster: &'a Roster,
 }
 
 impl<'a> View<'a> {
@@ -135,12 +133,6 @@ impl<'a> View<'a> {
         let hot = &self.roster.hot[slot.index()];
         hot.limit.is_some_and(|limit| hot.load.busy() >= limit.get())
             || hot.load.gate().is_occupied()
-    }
-
-    /// Moving average of its time to the first byte; `None` before the first.
-    #[must_use]
-    pub fn latency(self, slot: Slot) -> Option<Duration> {
-        self.roster.hot[slot.index()].load.latency()
     }
 
     /// How many requests in a row failed there, up to now, and when the last did;

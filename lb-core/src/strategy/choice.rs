@@ -62,6 +62,10 @@ pub enum Reason {
     Idle,
     /// Of those looked at, it had the least in flight for its weight.
     LeastLoaded,
+    /// Of those looked at, it should answer soonest.
+    Fastest,
+    /// It has moved the fewest bytes for its weight.
+    LeastTraffic,
     /// It is the first that can take the request.
     First,
     /// Its key belongs there.
@@ -82,8 +86,9 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Those without a word, by number, from 1.
-    const PLAIN: [Self; 11] = [
+    /// Those without a word, by number, from 1. The numbers mean nothing outside: new
+    /// ones come last.
+    const PLAIN: [Self; 13] = [
         Self::Turn,
         Self::Draw,
         Self::Idle,
@@ -95,6 +100,8 @@ impl Reason {
         Self::Trial,
         Self::LastResort,
         Self::Standby,
+        Self::Fastest,
+        Self::LeastTraffic,
     ];
 
     #[inline]
@@ -111,7 +118,9 @@ impl Reason {
             Self::Trial => 9,
             Self::LastResort => 10,
             Self::Standby => 11,
-            Self::Custom(_) => 12,
+            Self::Fastest => 12,
+            Self::LeastTraffic => 13,
+            Self::Custom(_) => 255,
         };
         NonZeroU64::MIN.saturating_add(number - 1)
     }
@@ -129,6 +138,8 @@ impl fmt::Display for Reason {
             Self::Draw => "draw",
             Self::Idle => "idle",
             Self::LeastLoaded => "least-loaded",
+            Self::Fastest => "fastest",
+            Self::LeastTraffic => "least-traffic",
             Self::First => "first",
             Self::Key => "key",
             Self::Rehash => "rehash",

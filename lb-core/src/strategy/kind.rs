@@ -3,8 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BoundedLoad, First, IpHash, LeastConn, Maglev, P2c, Random, RoundRobin, Strategy,
-    StrategyOption, StrategyOptions,
+    BoundedLoad, ByBusyness, ByTraffic, First, IpHash, LeastConn, LeastTime, Maglev, P2c, PeakEwma,
+    Random, RoundRobin, Strategy, StrategyOption, StrategyOptions,
 };
 
 /// A strategy by name.
@@ -20,8 +20,16 @@ pub enum StrategyKind {
     LeastConn,
     /// [`P2c`]
     P2c,
+    /// [`PeakEwma`]
+    PeakEwma,
+    /// [`LeastTime`]
+    LeastTime,
     /// [`First`]
     First,
+    /// [`ByTraffic`]
+    ByTraffic,
+    /// [`ByBusyness`]
+    ByBusyness,
     /// [`IpHash`]
     IpHash,
     /// [`Maglev`]
@@ -43,7 +51,11 @@ impl StrategyKind {
         Self::Random,
         Self::LeastConn,
         Self::P2c,
+        Self::PeakEwma,
+        Self::LeastTime,
         Self::First,
+        Self::ByTraffic,
+        Self::ByBusyness,
         Self::IpHash,
         Self::Maglev,
     ];
@@ -56,7 +68,11 @@ impl StrategyKind {
             Self::Random => "random",
             Self::LeastConn => "least-conn",
             Self::P2c => "p2c",
+            Self::PeakEwma => "peak-ewma",
+            Self::LeastTime => "least-time",
             Self::First => "first",
+            Self::ByTraffic => "bytraffic",
+            Self::ByBusyness => "bybusyness",
             Self::IpHash => "ip-hash",
             Self::Maglev => "maglev",
         }
@@ -71,6 +87,10 @@ impl StrategyKind {
                 Some(Self::LeastConn)
             }
             "power-of-two" | "random-two" | "two-choices" => Some(Self::P2c),
+            "ewma" | "peak_ewma" | "peakewma" => Some(Self::PeakEwma),
+            "least_time" | "leasttime" | "least-response-time" => Some(Self::LeastTime),
+            "by-traffic" | "by_traffic" => Some(Self::ByTraffic),
+            "by-busyness" | "by_busyness" => Some(Self::ByBusyness),
             "ip_hash" => Some(Self::IpHash),
             _ => None,
         }
@@ -80,7 +100,13 @@ impl StrategyKind {
     #[must_use]
     pub fn options(self) -> &'static [StrategyOption] {
         match self {
-            Self::RoundRobin | Self::Random | Self::LeastConn | Self::P2c | Self::First => &[],
+            Self::RoundRobin => &[StrategyOption::Tickets],
+            Self::P2c => &[StrategyOption::Draws, StrategyOption::Memory],
+            Self::PeakEwma => &[StrategyOption::Decay],
+            Self::LeastTime => &[StrategyOption::Measure],
+            Self::Random | Self::LeastConn | Self::First | Self::ByTraffic | Self::ByBusyness => {
+                &[]
+            }
             // Its key is the client's address, and nothing else.
             Self::IpHash => &[StrategyOption::Key],
             Self::Maglev => {
@@ -112,11 +138,18 @@ impl StrategyKind {
     #[must_use]
     pub fn build_with(self, options: &StrategyOptions) -> Box<dyn Strategy> {
         match self {
-            Self::RoundRobin => Box::new(RoundRobin::default()),
+            Self::RoundRobin => Box::new(RoundRobin::default().tickets(options.tickets)),
             Self::Random => Box::new(Random),
             Self::LeastConn => Box::new(LeastConn::default()),
-            Self::P2c => Box::new(P2c),
+            Self::P2c => {
+                let p2c = P2c::default().remembering(options.memory);
+                Box::new(options.draws.map_or(p2c, |draws| p2c.drawing(draws)))
+            }
+            Self::PeakEwma => Box::new(PeakEwma::new(options.decay)),
+            Self::LeastTime => Box::new(LeastTime::by(options.measure)),
             Self::First => Box::new(First),
+            Self::ByTraffic => Box::new(ByTraffic::default()),
+            Self::ByBusyness => Box::new(ByBusyness::default()),
             Self::IpHash => Box::new(IpHash::default()),
             Self::Maglev => {
                 let maglev = options.secret.map_or_else(Maglev::default, Maglev::new);

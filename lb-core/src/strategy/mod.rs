@@ -15,7 +15,7 @@
 //! ```
 //! use lb_core::{
 //!     cluster::View,
-//!     strategy::{BuildCx, Choice, PickCx, Picker, Reason, Strategy},
+//!     strategy::{BuildCx, Choice, Needs, PickCx, Picker, Reason, Strategy},
 //! };
 //!
 //! /// Always the backend that answered its last requests fastest.
@@ -25,6 +25,10 @@
 //! impl Strategy for Fastest {
 //!     fn name(&self) -> &'static str {
 //!         "fastest"
+//!     }
+//!
+//!     fn needs(&self) -> Needs {
+//!         Needs::latency()
 //!     }
 //!
 //!     fn build(&mut self, _: View<'_>, _: &BuildCx) -> Box<dyn Picker> {
@@ -48,43 +52,55 @@
 
 mod alias;
 mod binding;
+mod blocks;
+mod by_busyness;
+mod by_traffic;
 mod choice;
 mod draws;
 mod first;
 mod ip_hash;
 mod kind;
 mod least_conn;
+mod least_time;
 mod maglev;
 mod options;
 mod p2c;
+mod peak_ewma;
+mod per_worker;
 mod pick_cx;
 mod random;
 pub(crate) mod rendezvous;
 mod retry;
 mod round_robin;
+mod scan;
 mod schedule;
 mod tried;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 pub use binding::Binding;
+pub use by_busyness::ByBusyness;
+pub use by_traffic::ByTraffic;
 pub use choice::{Choice, Reason};
 pub use first::First;
 pub use ip_hash::IpHash;
 pub use kind::{StrategyKind, UnknownStrategy};
 pub use least_conn::LeastConn;
+pub use least_time::LeastTime;
 pub use maglev::Maglev;
 pub use options::{
     BoundedLoad, Compat, HashFunction, HashType, KeyForm, Measure, StrategyOption, StrategyOptions,
     Tickets,
 };
 pub use p2c::P2c;
+pub use peak_ewma::PeakEwma;
 pub use pick_cx::PickCx;
 pub use random::Random;
 pub use round_robin::RoundRobin;
 pub use tried::Tried;
 
 use crate::{
+    backend::decay::Decay,
     cluster::{Slot, View},
     hash::Secret,
 };
@@ -126,12 +142,72 @@ pub struct Needs {
     pub(crate) idle_bits: bool,
     /// Picks go by a [key](PickCx::keyed).
     pub key: bool,
+    /// Keep [`View::latency`] up to date.
+    pub latency: bool,
+    /// Keep [`View::response_time`] up to date.
+    pub response_time: bool,
+    /// Keep [`View::traffic`] up to date.
+    pub traffic: bool,
+    /// Keep [`View::reported`] up to date.
+    pub reports: bool,
+    /// Keep [`View::peak_latency`] up to date, so that it forgets like this.
+    pub(crate) peak: Option<Decay>,
 }
 
 impl Needs {
     /// The bitmap of idle backends, and nothing else.
     pub(crate) fn idle_bits() -> Self {
         Self { idle_bits: true, ..Self::default() }
+    }
+
+    /// The average times to the first byte, and nothing else.
+    #[must_use]
+    pub fn latency() -> Self {
+        Self { latency: true, ..Self::default() }
+    }
+
+    /// The average times to the last byte, and nothing else.
+    #[must_use]
+    pub fn response_time() -> Self {
+        Self { response_time: true, ..Self::default() }
+    }
+
+    /// The bytes that backends moved, and nothing else.
+    #[must_use]
+    pub fn traffic() -> Self {
+        Self { traffic: true, ..Self::default() }
+    }
+
+    /// What backends report of themselves, and nothing else.
+    #[must_use]
+    pub fn reports() -> Self {
+        Self { reports: true, ..Self::default() }
+    }
+
+    /// The peaks of times to the first byte, which are forgotten in about this time,
+    /// and nothing else.
+    #[must_use]
+    pub fn peak_latency(decay: Duration) -> Self {
+        Self { peak: Some(Decay::over(decay)), ..Self::default() }
+    }
+
+    /// Both what this needs and the `other`; of two peaks, this one's.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            idle_bits: self.idle_bits || other.idle_bits,
+            key: self.key || other.key,
+            latency: self.latency || other.latency,
+            response_time: self.response_time || other.response_time,
+            traffic: self.traffic || other.traffic,
+            reports: self.reports || other.reports,
+            peak: self.peak.or(other.peak),
+        }
+    }
+
+    /// Whether requests leave times or bytes behind.
+    pub(crate) fn is_metered(&self) -> bool {
+        self.latency || self.response_time || self.traffic || self.peak.is_some()
     }
 
     /// A key with each pick, and nothing else.

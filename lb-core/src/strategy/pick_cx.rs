@@ -9,6 +9,7 @@ use crate::{sample, time::Tick};
 pub struct PickCx<'a> {
     now: Tick,
     entropy: u64,
+    worker: usize,
     key: Option<&'a [u8]>,
     binding: Option<Binding<'a>>,
     tried: &'a Tried,
@@ -19,7 +20,16 @@ impl<'a> PickCx<'a> {
     /// [`mix`](crate::sample::mix) of a counter. The counter itself would not do.
     #[must_use]
     pub fn new(now: Tick, entropy: u64) -> Self {
-        Self { now, entropy, key: None, binding: None, tried: Tried::NOTHING }
+        Self { now, entropy, worker: 0, key: None, binding: None, tried: Tried::NOTHING }
+    }
+
+    /// Says which of the workers picks: numbers from 0, each used by one thread. What
+    /// strategies keep apart for workers they keep by it; all who say none share the
+    /// part of worker 0, which is right as well, but slower.
+    #[must_use]
+    pub fn on_worker(mut self, number: usize) -> Self {
+        self.worker = number;
+        self
     }
 
     /// Gives it the key by which strategies that [need](super::Needs::key) one
@@ -60,6 +70,12 @@ impl<'a> PickCx<'a> {
     #[must_use]
     pub fn entropy(&self) -> u64 {
         self.entropy
+    }
+
+    /// The number of the worker who picks; 0 unless said.
+    #[must_use]
+    pub fn worker(&self) -> usize {
+        self.worker
     }
 
     /// What requests that belong together have in common.

@@ -40,13 +40,23 @@ impl Schedule {
         Self { turns }
     }
 
+    /// How many turns there are; 0 when nobody is there.
+    pub(super) fn len(&self) -> usize {
+        self.turns.len()
+    }
+
+    /// Whose turn this is, of those below [`len`](Self::len).
+    #[expect(clippy::cast_possible_truncation, reason = "an index")]
+    pub(super) fn at(&self, turn: u64) -> usize {
+        self.turns[turn as usize] as usize
+    }
+
     /// Whose turn this is; `None` when nobody is there.
-    #[expect(clippy::cast_possible_truncation, reason = "a remainder below a length")]
     pub(super) fn turn(&self, ticket: u64) -> Option<usize> {
         if self.turns.is_empty() {
             return None;
         }
-        Some(self.turns[(ticket % self.turns.len() as u64) as usize] as usize)
+        Some(self.at(ticket % self.turns.len() as u64))
     }
 }
 

@@ -221,18 +221,6 @@ fn failures_in_a_row_are_counted_and_an_answer_ends_the_row() {
 }
 
 #[test]
-fn time_to_first_byte_is_averaged_per_backend() {
-    let cluster = cluster(StrategyKind::First, equal(1));
-    let mut handle = cluster.handle();
-    let mut lease = handle.acquire(&PickCx::new(Tick::from_millis(5), 0)).unwrap();
-    lease.first_byte(Tick::from_millis(8));
-    lease.first_byte(Tick::from_millis(900));
-    let snapshot = cluster.snapshot();
-    let latency = snapshot.view().latency(snapshot.find("b0").unwrap());
-    assert_eq!(latency, Some(std::time::Duration::from_millis(3)));
-}
-
-#[test]
 fn handles_of_several_threads_share_the_counts() {
     let cluster = cluster(StrategyKind::First, equal(1));
     let threads: Vec<_> = (0..4)

@@ -4,15 +4,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on may panic")]
 
+mod blocks;
 mod changes;
 mod distribution;
+mod feedback;
+mod feedback_loops;
 mod golden;
 mod health;
 mod keys;
 mod leases;
 mod properties;
+mod simulation;
 mod slow_start;
 mod sticky;
 mod stress;
 mod support;
 mod tiers;
+mod traffic;

@@ -194,8 +194,11 @@ impl Lease {
         if outcome.is_held_against() {
             self.hold().load.hold_against(now);
         }
-        let (hold, elapsed) = (self.hold(), now.since(self.started));
-        hold.feedback.end(&hold.load, elapsed, self.answered, outcome, now);
+        let hold = self.hold();
+        if hold.feedback.needs.is_metered() {
+            let elapsed = now.since(self.started);
+            hold.feedback.end(&hold.load, elapsed, self.answered, outcome, now);
+        }
         if let Outcome::Status(_) = outcome {
             if self.hold().load.forget_failures() || self.is_untold() {
                 self.tell_success(now);

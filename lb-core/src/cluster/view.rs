@@ -22,11 +22,13 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
+    #[inline]
     pub(super) fn new(roster: &'a Roster) -> Self {
         Self { roster }
     }
 
     /// How many backends there are, pickable or not.
+    #[inline]
     #[must_use]
     pub fn len(self) -> usize {
         self.roster.members.len()
@@ -52,6 +54,7 @@ impl<'a> View<'a> {
 
     /// The slots that take anybody, in order; all of one tier. Half-open backends of a
     /// better one are not among them: those are tried before a strategy is asked.
+    #[inline]
     #[must_use]
     pub fn new_set(self) -> &'a SlotSet {
         &self.roster.new
@@ -65,12 +68,14 @@ impl<'a> View<'a> {
     }
 
     /// The description of a backend.
+    #[inline]
     #[must_use]
     pub fn backend(self, slot: Slot) -> &'a Backend {
         &self.roster.members[slot.index()].backend
     }
 
     /// Which life of the backend this is.
+    #[inline]
     #[must_use]
     pub fn incarnation(self, slot: Slot) -> IncarnationId {
         self.roster.members[slot.index()].incarnation
@@ -85,6 +90,7 @@ impl<'a> View<'a> {
     /// The weight in force. While anybody [starts slowly](super::SlowStart), all
     /// weights are ten times what they are otherwise: compare them with each other
     /// only.
+    #[inline]
     #[must_use]
     pub fn weight(self, slot: Slot) -> u32 {
         self.roster.hot[slot.index()].weight
@@ -109,12 +115,14 @@ impl<'a> View<'a> {
     /// So a backend that fails at once does not look idle. This is what strategies
     /// that go by load compare. One that is half-open and being tried has more than
     /// any other.
+    #[inline]
     #[must_use]
     pub fn pressure(self, slot: Slot, now: Tick) -> u64 {
         self.roster.hot[slot.index()].load.pressure(now)
     }
 
     /// Requests it is working on.
+    #[inline]
     #[must_use]
     pub fn in_flight(self, slot: Slot) -> u32 {
         self.roster.hot[slot.index()].load.busy()
@@ -128,6 +136,7 @@ impl<'a> View<'a> {
 
     /// Whether it has as many requests in flight as it may: its ceiling, or one while
     /// it is half-open.
+    #[inline]
     #[must_use]
     pub fn is_full(self, slot: Slot) -> bool {
         let hot = &self.roster.hot[slot.index()];
@@ -144,12 +153,14 @@ impl<'a> View<'a> {
 
     /// Whether a request of this context may go there: the slot takes anybody and
     /// was not tried. Whether it is full shows when it is reserved.
+    #[inline]
     #[must_use]
     pub fn is_candidate(self, slot: Slot, cx: &PickCx<'_>) -> bool {
         self.roster.new.contains(slot) && !self.was_tried(slot, cx)
     }
 
     /// Whether the request has been there.
+    #[inline]
     #[must_use]
     pub fn was_tried(self, slot: Slot, cx: &PickCx<'_>) -> bool {
         !cx.tried().is_empty() && cx.tried().contains(self.incarnation(slot))

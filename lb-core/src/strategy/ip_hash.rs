@@ -74,8 +74,7 @@ impl Picker for Table {
         let mut hash = START;
         // What the request tried were hits when it was sent there.
         for attempt in 0..=MISSES + cx.tried().len() {
-            hash =
-                octets.iter().fold(hash, |hash, octet| (hash * 113 + u32::from(*octet)) % VALUES);
+            hash = hashed(hash, octets);
             let slot = *self.owners.get(hash as usize)?;
             if view.is_candidate(slot, cx) && !view.is_full(slot) {
                 return Some(Choice::new(slot, Reason::of_attempt(attempt)));
@@ -83,6 +82,16 @@ impl Picker for Table {
         }
         self.turns.pick(view, cx)
     }
+}
+
+/// One more round. nginx takes the remainder after each octet; after seven it is the
+/// same, and 64 bits are enough for that.
+#[expect(clippy::cast_possible_truncation, reason = "a remainder of a small divisor")]
+fn hashed(hash: u32, octets: &[u8]) -> u32 {
+    octets.chunks(7).fold(hash, |hash, octets| {
+        let next = |sum, octet: &u8| sum * 113 + u64::from(*octet);
+        (octets.iter().fold(u64::from(hash), next) % u64::from(VALUES)) as u32
+    })
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ impl Strategy for LeastConn {
         }
         let slots: Box<[Slot]> = view.new_set().as_slice().into();
         let weights: Box<[u32]> = slots.iter().map(|slot| view.weight(*slot)).collect();
-        let schedule = Schedule::new(&weights);
+        let schedule = Schedule::new(&slots, &weights);
         let cursor = Cursor::keep(&mut self.cursor, cx.entropy);
         Box::new(Scan { slots, weights, schedule, cursor })
     }
@@ -89,13 +89,13 @@ impl Picker for Scan {
                 least |= 1 << position;
             }
         }
-        let position = match least.count_ones() as usize {
+        let slot = match least.count_ones() as usize {
             0 => return None,
-            1 => least.trailing_zeros() as usize,
+            1 => self.slots[least.trailing_zeros() as usize],
             count if count == self.slots.len() => self.schedule.turn(self.cursor.take())?,
-            _ => self.draw_among(least, cx.entropy())?,
+            _ => self.slots[self.draw_among(least, cx.entropy())?],
         };
-        Some(Choice::new(self.slots[position], Reason::LeastLoaded))
+        Some(Choice::new(slot, Reason::LeastLoaded))
     }
 }
 

@@ -206,6 +206,7 @@ impl Needs {
     }
 
     /// Whether requests leave times or bytes behind.
+    #[inline]
     pub(crate) fn is_metered(&self) -> bool {
         self.latency || self.response_time || self.traffic || self.peak.is_some()
     }

@@ -103,7 +103,9 @@ fn two_who_clear_the_bit_while_the_last_request_ends_leave_it_set() {
             thread::spawn(move || load.confirm_idle())
         });
         load.finish(BUSY | HELD);
-        others.into_iter().for_each(|other| drop(other.join().unwrap()));
+        for other in others {
+            other.join().unwrap();
+        }
         assert!(load.seat().is_idle(), "nothing in flight, yet not idle");
     });
 }

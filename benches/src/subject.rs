@@ -157,8 +157,8 @@ impl Subject {
                 let cx = PickCx::new(Entropy::NOW, entropy.of(pick)).keyed(&key);
                 match handle.acquire(black_box(&cx)) {
                     Ok(lease) => {
-                        black_box(&lease);
-                        lease.complete(Outcome::Status(200), Entropy::NOW);
+                        black_box(lease.backend());
+                        handle.complete(lease, Outcome::Status(200), Entropy::NOW);
                     }
                     Err(_) => without += 1,
                 }

@@ -107,6 +107,7 @@ impl Load {
         load
     }
 
+    #[inline]
     pub(crate) fn seat(&self) -> &Seat {
         &self.seat
     }
@@ -119,6 +120,7 @@ impl Load {
         &self.report
     }
 
+    #[inline]
     pub(crate) fn gate(&self) -> &Gate {
         &self.gate
     }
@@ -145,6 +147,7 @@ impl Load {
         self.shunned.store(u32::from(shunned), Ordering::Relaxed);
     }
 
+    #[inline]
     fn is_shunned_by(&self, admission: Admission) -> bool {
         self.shunned.load(Ordering::Relaxed) != 0 && admission != Admission::LastResort
     }
@@ -155,6 +158,7 @@ impl Load {
     /// Without a ceiling, that is one addition, taken back if the backend is
     /// closed. With one, a request that does not fit must not be counted even for
     /// a moment, or it would look full to a third request when it is not.
+    #[inline]
     pub(crate) fn reserve(
         &self,
         admission: Admission,
@@ -166,7 +170,6 @@ impl Load {
             if let Err(word) =
                 self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, counted_in)
             {
-                self.give_back();
                 return verdict(word, admission, limit).map(|()| None);
             }
         } else {
@@ -181,17 +184,14 @@ impl Load {
             self.finish(BUSY | HELD);
             return Err(Refused::Shunned);
         }
-        let Ok(trial) = self.gate.pass() else {
+        self.gate.pass().map_err(|()| {
             self.finish(BUSY | HELD);
-            return Err(Refused::Occupied);
-        };
-        if self.seat.is_tracked() && self.seat.is_idle() {
-            self.seat.claim();
-        }
-        Ok(trial)
+            Refused::Occupied
+        })
     }
 
     /// Counts one request out of `phases`: [`BUSY`], [`HELD`] or both.
+    #[inline]
     pub(crate) fn finish(&self, phases: u64) {
         let before = self.word.fetch_sub(phases, Ordering::AcqRel);
         debug_assert!(
@@ -205,15 +205,35 @@ impl Load {
         if phases & BUSY != 0
             && before & COUNT == BUSY
             && self.seat.is_tracked()
+            && !self.seat.is_idle()
             && !self.phantom.is_there()
         {
             self.seat.set_idle();
         }
     }
 
-    /// Undoes the claim of an idle bit that came to nothing.
-    fn give_back(&self) {
-        if self.seat.is_tracked() && self.busy() == 0 && !self.phantom.is_there() {
+    /// Whether it has nothing to do, and no failure of a moment ago weighs on it.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.busy() == 0 && !self.phantom.is_there()
+    }
+
+    /// The same for who found its idle bit set: a bit that is wrong is cleared.
+    pub(crate) fn confirm_idle(&self) -> bool {
+        let idle = self.is_idle();
+        if !idle {
+            self.seat.clear_idle();
+            self.restore_idle();
+        }
+        idle
+    }
+
+    /// Sets the idle bit where it is wrongly clear. Looks at the count by a write, so
+    /// that a request which ends after this look sees what was done to the bit and the
+    /// phantom before it, and one that ended before it is seen.
+    fn restore_idle(&self) {
+        let busy = self.word.fetch_or(0, Ordering::AcqRel) & COUNT;
+        if busy == 0 && !self.phantom.is_there() && !self.seat.is_idle() {
             self.seat.set_idle();
         }
     }
@@ -236,21 +256,15 @@ impl Load {
     /// decayed.
     pub(crate) fn sweep(&self, now: Tick) {
         self.phantom.sweep(now);
-        let idle = self.seat.is_idle();
-        if (self.busy() > 0 || self.phantom.is_there()) && idle {
-            self.seat.claim();
+        if self.seat.is_idle() && !self.is_idle() {
+            self.seat.clear_idle();
         }
-        // After the claim: the last request may have ended just before it. And by a
-        // write, so that a request that ends after this look sees that the phantom is
-        // gone, and one that ended before it is seen.
-        let busy = self.word.fetch_or(0, Ordering::AcqRel) & COUNT;
-        if busy == 0 && !self.phantom.is_there() && !self.seat.is_idle() {
-            self.seat.set_idle();
-        }
+        self.restore_idle();
     }
 
     /// Requests in flight and failures that still weigh like some, in 1/256 of a
     /// request.
+    #[inline]
     pub(crate) fn pressure(&self, now: Tick) -> u64 {
         u64::from(self.busy()) * phantom::ONE + self.failure_pressure(now)
     }
@@ -266,6 +280,7 @@ impl Load {
         self.phantom.add(now);
     }
 
+    #[inline]
     pub(crate) fn busy(&self) -> u32 {
         (self.word.load(Ordering::Acquire) & COUNT) as u32
     }
@@ -285,6 +300,7 @@ impl Load {
 
     /// Says whether the success is to be reported. Writes only when there is something
     /// to forget: no shared write per good answer.
+    #[inline]
     pub(crate) fn forget_failures(&self) -> bool {
         self.failures.load(Ordering::Relaxed) != 0
             && self.failures.swap(0, Ordering::Relaxed) & TELL != 0
@@ -315,6 +331,7 @@ impl Load {
 }
 
 /// Whether a request that finds `word` is let in.
+#[inline]
 fn verdict(word: u64, admission: Admission, limit: Option<NonZeroU32>) -> Result<(), Refused> {
     let closed = match admission {
         Admission::New | Admission::LastResort => CLOSED | CLOSED_TO_NEW,

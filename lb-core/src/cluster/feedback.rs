@@ -54,7 +54,8 @@ impl Feedback {
     }
 
     /// The backend is done with a request after this time; `answered`: the first byte
-    /// was told.
+    /// was told. To be called only where anything is [metered](Needs::is_metered).
+    #[inline(never)]
     pub(super) fn end(
         &self,
         load: &Load,
@@ -64,7 +65,7 @@ impl Feedback {
         now: Tick,
     ) {
         let failed = outcome.is_held_against();
-        if !self.needs.is_metered() || !failed && !matches!(outcome, Outcome::Status(_)) {
+        if !failed && !matches!(outcome, Outcome::Status(_)) {
             // A client that left says nothing about the backend.
             return;
         }

@@ -31,6 +31,7 @@ mod generation;
 mod groups;
 mod handle;
 mod health;
+mod holds;
 mod lease;
 mod observation;
 mod outcome;

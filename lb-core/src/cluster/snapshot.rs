@@ -1,6 +1,6 @@
 //! The set of backends as pickable now.
 
-use std::{fmt, num::NonZeroU32, sync::Arc};
+use std::{collections::BTreeMap, fmt, num::NonZeroU32, sync::Arc};
 
 use super::{
     change::Version,
@@ -9,7 +9,7 @@ use super::{
     feedback::Feedback,
     generation::Stamp,
     groups::{ALL, GroupId, Groups},
-    lease::Hold,
+    holds::{Hold, Holds},
     slots::{Slot, SlotSet},
     view::View,
 };
@@ -83,6 +83,7 @@ pub(super) struct Member {
 
 impl Snapshot {
     /// What pickers see of it.
+    #[inline]
     #[must_use]
     pub fn view(&self) -> View<'_> {
         View::new(&self.roster)
@@ -151,6 +152,7 @@ impl Snapshot {
     }
 
     /// The position of the group that a request is for.
+    #[inline]
     pub(super) fn group_of(&self, cx: &PickCx<'_>) -> usize {
         if self.pickers.others.is_empty() {
             return 0;
@@ -160,10 +162,16 @@ impl Snapshot {
 
     /// What the strategy chooses of a request's group, or of another one where that has
     /// nobody for it.
+    #[inline]
     pub(super) fn pick(&self, group: usize, cx: &PickCx<'_>) -> Option<Choice> {
         if self.pickers.others.is_empty() {
             return self.pickers.first.pick(self.view(), cx);
         }
+        self.pick_of_several(group, cx)
+    }
+
+    #[inline(never)]
+    fn pick_of_several(&self, group: usize, cx: &PickCx<'_>) -> Option<Choice> {
         let others = (0..self.roster.groups.len()).filter(|other| *other != group);
         [group].into_iter().chain(others).find_map(|group| {
             let view = View::of_group(&self.roster, self.roster.groups.get(group));
@@ -178,6 +186,7 @@ impl Snapshot {
         }
     }
 
+    #[inline]
     pub(super) fn publication(&self) -> u64 {
         self.publication
     }
@@ -192,21 +201,18 @@ impl Snapshot {
     }
 
     /// A worker's holds on all backends: those of `before` where nothing changed.
-    pub(super) fn holds(&self, before: &[Arc<Hold>], driver: &Arc<Driver>) -> Box<[Arc<Hold>]> {
-        let mut before: Vec<&Arc<Hold>> = before.iter().collect();
-        before.sort_unstable_by_key(|hold| hold.incarnation);
-        let hold = |(member, hot): (&Member, &Hot)| {
-            let found = before.binary_search_by_key(&member.incarnation, |hold| hold.incarnation);
-            match found.ok().map(|position| before[position]) {
-                Some(hold)
-                    if Arc::ptr_eq(&hold.backend, &member.backend)
-                        && hold.standing == member.standing
-                        && is_same(hold.tallies.as_ref(), member.tallies.as_ref())
-                        && hold.feedback.needs == self.roster.feedback.needs =>
-                {
-                    Arc::clone(hold)
-                }
-                _ => Arc::new(Hold {
+    pub(super) fn holds(&self, before: Box<[Holds]>, driver: &Arc<Driver>) -> Box<[Holds]> {
+        let by_incarnation = |holds: Holds| (holds.own().incarnation, holds);
+        let mut before: BTreeMap<_, _> = before.into_iter().map(by_incarnation).collect();
+        let holds = |(member, hot): (&Member, &Hot)| {
+            let found = before.remove(&member.incarnation).filter(|holds| {
+                Arc::ptr_eq(&holds.own().backend, &member.backend)
+                    && holds.own().standing == member.standing
+                    && is_same(holds.own().tallies.as_ref(), member.tallies.as_ref())
+                    && holds.own().feedback.needs == self.roster.feedback.needs
+            });
+            found.unwrap_or_else(|| {
+                Holds::new(Arc::new(Hold {
                     backend: Arc::clone(&member.backend),
                     incarnation: member.incarnation,
                     load: sync::Arc::clone(&hot.load),
@@ -214,10 +220,10 @@ impl Snapshot {
                     driver: Arc::clone(driver),
                     tallies: member.tallies.clone(),
                     feedback: self.roster.feedback.clone(),
-                }),
-            }
+                }))
+            })
         };
-        self.roster.members.iter().zip(&self.roster.hot).map(hold).collect()
+        self.roster.members.iter().zip(&self.roster.hot).map(holds).collect()
     }
 }
 

@@ -24,6 +24,7 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
+    #[inline]
     pub(super) fn new(roster: &'a Roster) -> Self {
         Self { roster, group: &roster.groups.whole }
     }
@@ -34,6 +35,7 @@ impl<'a> View<'a> {
     }
 
     /// How many backends there are, pickable or not.
+    #[inline]
     #[must_use]
     pub fn len(self) -> usize {
         self.roster.members.len()
@@ -61,6 +63,7 @@ impl<'a> View<'a> {
     /// [group](crate::strategy::BuildCx::group), all of one tier; the view of a
     /// [snapshot](super::Snapshot::view) has those of all groups. Half-open backends of a
     /// better tier are not among them: those are tried before a strategy is asked.
+    #[inline]
     #[must_use]
     pub fn new_set(self) -> &'a SlotSet {
         &self.group.new
@@ -74,12 +77,14 @@ impl<'a> View<'a> {
     }
 
     /// The description of a backend.
+    #[inline]
     #[must_use]
     pub fn backend(self, slot: Slot) -> &'a Backend {
         &self.roster.members[slot.index()].backend
     }
 
     /// Which life of the backend this is.
+    #[inline]
     #[must_use]
     pub fn incarnation(self, slot: Slot) -> IncarnationId {
         self.roster.members[slot.index()].incarnation
@@ -94,6 +99,7 @@ impl<'a> View<'a> {
     /// The weight in force. While anybody [starts slowly](super::SlowStart), all
     /// weights are ten times what they are otherwise: compare them with each other
     /// only.
+    #[inline]
     #[must_use]
     pub fn weight(self, slot: Slot) -> u32 {
         self.roster.hot[slot.index()].weight
@@ -118,6 +124,7 @@ impl<'a> View<'a> {
     /// So a backend that fails at once does not look idle. This is what strategies
     /// that go by load compare. One that is half-open and being tried has more than
     /// any other.
+    #[inline]
     #[must_use]
     pub fn pressure(self, slot: Slot, now: Tick) -> u64 {
         self.roster.hot[slot.index()].load.pressure(now)
@@ -129,6 +136,7 @@ impl<'a> View<'a> {
     }
 
     /// Requests it is working on.
+    #[inline]
     #[must_use]
     pub fn in_flight(self, slot: Slot) -> u32 {
         self.roster.hot[slot.index()].load.busy()
@@ -142,6 +150,7 @@ impl<'a> View<'a> {
 
     /// Whether it has as many requests in flight as it may: its ceiling, or one while
     /// it is half-open.
+    #[inline]
     #[must_use]
     pub fn is_full(self, slot: Slot) -> bool {
         let hot = &self.roster.hot[slot.index()];
@@ -158,6 +167,7 @@ impl<'a> View<'a> {
 
     /// Whether a request of this context may go there: the slot takes anybody and
     /// was not tried. Whether it is full shows when it is reserved.
+    #[inline]
     #[must_use]
     pub fn is_candidate(self, slot: Slot, cx: &PickCx<'_>) -> bool {
         self.group.new.contains(slot) && !self.was_tried(slot, cx)
@@ -169,6 +179,7 @@ impl<'a> View<'a> {
     }
 
     /// Whether the request has been there.
+    #[inline]
     #[must_use]
     pub fn was_tried(self, slot: Slot, cx: &PickCx<'_>) -> bool {
         !cx.tried().is_empty() && cx.tried().contains(self.incarnation(slot))
@@ -177,8 +188,7 @@ impl<'a> View<'a> {
     /// The stable number of a backend's seat. Bit `seat % 64` of
     /// [`idle_bits`](Self::idle_bits) of block `seat / 64` belongs to it.
     ///
-    /// Like all about idle bits for the pickers of this crate only: a bit that is
-    /// claimed and then not used is lost until the next sweep.
+    /// Like all about idle bits for the pickers of this crate only.
     pub(crate) fn seat(self, slot: Slot) -> usize {
         self.roster.hot[slot.index()].load.seat().number() as usize
     }
@@ -188,21 +198,20 @@ impl<'a> View<'a> {
         self.roster.blocks.len()
     }
 
-    /// The idle bits of 64 seats; only right if the strategy
-    /// [needs](crate::strategy::Needs) them.
+    /// The idle bits of 64 seats: of whoever is idle, and perhaps of others. Only right
+    /// if the strategy [needs](crate::strategy::Needs) them.
     pub(crate) fn idle_bits(self, block: usize) -> u64 {
         self.roster.blocks[block].idle()
     }
 
-    /// Whether its idle bit is set.
+    /// Whether it has nothing to do, and no failure of a moment ago weighs on it.
+    #[inline]
     pub(crate) fn is_idle(self, slot: Slot) -> bool {
-        self.roster.hot[slot.index()].load.seat().is_idle()
+        self.roster.hot[slot.index()].load.is_idle()
     }
 
-    /// Takes an idle backend: clears its bit and says whether it was set. A picker
-    /// that got `true` must choose that slot; the bit comes back when its last
-    /// request ends, or when the choice is refused.
-    pub(crate) fn claim_idle(self, slot: Slot) -> bool {
-        self.roster.hot[slot.index()].load.seat().claim()
+    /// The same for who found its idle bit set: a bit that is wrong is cleared.
+    pub(crate) fn confirm_idle(self, slot: Slot) -> bool {
+        self.roster.hot[slot.index()].load.confirm_idle()
     }
 }

@@ -11,6 +11,7 @@ use std::sync::{
 };
 
 use super::{PickCx, per_worker::PerWorker, round_robin::Cursor, schedule::Schedule};
+use crate::cluster::Slot;
 
 /// How many turns a worker takes at once, as a power of two.
 const BLOCK_BITS: u32 = 6;
@@ -36,7 +37,8 @@ impl Blocks {
     }
 
     /// Whose turn is next for the worker who picks; `None` when nobody is there.
-    pub(super) fn turn(&self, schedule: &Schedule, cx: &PickCx<'_>) -> Option<usize> {
+    #[inline]
+    pub(super) fn turn(&self, schedule: &Schedule, cx: &PickCx<'_>) -> Option<Slot> {
         let len = schedule.len() as u64;
         if len == 0 {
             return None;

@@ -13,32 +13,35 @@ use crate::{
 /// The pickable backends of a snapshot, to draw from by weight.
 #[derive(Debug)]
 pub(super) struct Draws {
-    slots: Box<[Slot]>,
     table: AliasTable,
 }
 
 impl Draws {
     pub(super) fn new(view: View<'_>) -> Self {
-        let slots: Box<[Slot]> = view.new_set().as_slice().into();
+        let slots = view.new_set().as_slice();
         let weights: Vec<u32> = slots.iter().map(|slot| view.weight(*slot)).collect();
-        Self { slots, table: AliasTable::new(&weights) }
+        Self { table: AliasTable::new(slots, &weights) }
     }
 
     pub(super) fn slots(&self) -> &[Slot] {
-        &self.slots
+        self.table.slots()
     }
 
     /// Draws one. O(1).
+    #[inline]
     pub(super) fn draw(&self, entropy: u64) -> Option<Slot> {
-        self.table.draw(entropy).map(|position| self.slots[position])
+        self.table.draw(entropy)
     }
 
     /// Draws one that the request has not tried.
+    #[inline]
     pub(super) fn draw_untried(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Slot> {
         let first = self.draw(cx.entropy())?;
-        if !view.was_tried(first, cx) {
-            return Some(first);
-        }
+        if view.was_tried(first, cx) { self.draw_another(view, cx) } else { Some(first) }
+    }
+
+    #[cold]
+    fn draw_another(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Slot> {
         // Drawing again keeps the proportions of the others; it is rarely in vain.
         let mut redraws = (1..=16).filter_map(|n| self.draw(sample::mix(cx.entropy() ^ n)));
         redraws.find(|slot| !view.was_tried(*slot, cx)).or_else(|| self.any_untried(view, cx))
@@ -99,7 +102,7 @@ impl Draws {
 
     /// Any that the request has not tried, for when draws were in vain. O(n).
     pub(super) fn any_untried(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Slot> {
-        any_untried(view, cx, &self.slots)
+        any_untried(view, cx, self.slots())
     }
 }
 

@@ -42,7 +42,7 @@
 //!         let slot = candidates
 //!             .filter(|slot| view.is_candidate(*slot, cx))
 //!             .min_by_key(|slot| view.latency(*slot))?;
-//!         Some(Choice::new(slot, Reason::Custom("fastest")))
+//!         Some(Choice::new(slot, Reason::Custom(&"fastest")))
 //!     }
 //! }
 //! ```
@@ -240,6 +240,7 @@ impl Needs {
     }
 
     /// Whether requests leave times or bytes behind.
+    #[inline]
     pub(crate) fn is_metered(&self) -> bool {
         self.latency || self.response_time || self.traffic || self.peak.is_some()
     }

@@ -32,6 +32,7 @@ const CELLS: usize = 64;
 impl<T> PerWorker<T> {
     /// What is kept for the worker who picks; whoever has not said his number is
     /// worker 0.
+    #[inline]
     pub(super) fn of(&self, cx: &PickCx<'_>) -> &T {
         &self.cells[cx.worker() % CELLS].0
     }

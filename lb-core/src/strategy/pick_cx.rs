@@ -19,6 +19,7 @@ pub struct PickCx<'a> {
 impl<'a> PickCx<'a> {
     /// A pick at this time with 64 random bits: from a generator, or
     /// [`mix`](crate::sample::mix) of a counter. The counter itself would not do.
+    #[inline]
     #[must_use]
     pub fn new(now: Tick, entropy: u64) -> Self {
         Self {
@@ -35,6 +36,7 @@ impl<'a> PickCx<'a> {
     /// Says which of the workers picks: numbers from 0, each used by one thread. What
     /// strategies keep apart for workers they keep by it; all who say none share the
     /// part of worker 0, which is right as well, but slower.
+    #[inline]
     #[must_use]
     pub fn on_worker(mut self, number: usize) -> Self {
         self.worker = number;
@@ -43,6 +45,7 @@ impl<'a> PickCx<'a> {
 
     /// Gives it the key by which strategies that [need](super::Needs::key) one
     /// pick: the client's address as 4 or 16 octets, or whatever was configured.
+    #[inline]
     #[must_use]
     pub fn keyed(mut self, key: &'a [u8]) -> Self {
         self.key = Some(key);
@@ -77,24 +80,28 @@ impl<'a> PickCx<'a> {
     }
 
     /// When.
+    #[inline]
     #[must_use]
     pub fn now(&self) -> Tick {
         self.now
     }
 
     /// Sixty-four random bits, different for each pick.
+    #[inline]
     #[must_use]
     pub fn entropy(&self) -> u64 {
         self.entropy
     }
 
     /// The number of the worker who picks; 0 unless said.
+    #[inline]
     #[must_use]
     pub fn worker(&self) -> usize {
         self.worker
     }
 
     /// What requests that belong together have in common.
+    #[inline]
     #[must_use]
     pub fn key(&self) -> Option<&'a [u8]> {
         self.key
@@ -102,6 +109,7 @@ impl<'a> PickCx<'a> {
 
     /// The backend that is asked for. Looked up before the strategy is asked, so a
     /// picker needs not know.
+    #[inline]
     pub(crate) fn binding(&self) -> Option<Binding<'a>> {
         self.binding
     }
@@ -112,6 +120,7 @@ impl<'a> PickCx<'a> {
     }
 
     /// What to leave out.
+    #[inline]
     #[must_use]
     pub fn tried(&self) -> &'a Tried {
         self.tried

@@ -94,7 +94,7 @@ impl Strategy for RoundRobin {
     fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
         let slots: Box<[Slot]> = view.new_set().as_slice().into();
         let weights: Vec<u32> = slots.iter().map(|slot| view.weight(*slot)).collect();
-        let schedule = Schedule::new(&weights);
+        let schedule = Schedule::new(&slots, &weights);
         let counter = match self.tickets {
             Tickets::Exact => Counter::Exact(Cursor::keep(self.cursors.of(cx.group()), cx.entropy)),
             Tickets::Blocks => {
@@ -107,19 +107,25 @@ impl Strategy for RoundRobin {
 
 impl Picker for Turns {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
-        let choice = |slot| Choice::new(slot, Reason::Turn);
-        if cx.tried().is_empty() {
-            let position = match &self.counter {
-                Counter::Exact(cursor) => self.schedule.turn(cursor.take()),
-                Counter::Blocks(blocks) => blocks.turn(&self.schedule, cx),
-            }?;
-            return Some(choice(self.slots[position]));
+        if !cx.tried().is_empty() {
+            return self.another(view, cx);
         }
-        let draws = (0..8).filter_map(|n| self.schedule.turn(sample::mix(cx.entropy() ^ n)));
-        let mut drawn = draws.map(|position| self.slots[position]);
+        let slot = match &self.counter {
+            Counter::Exact(cursor) => self.schedule.turn(cursor.take()),
+            Counter::Blocks(blocks) => blocks.turn(&self.schedule, cx),
+        };
+        slot.map(|slot| Choice::new(slot, Reason::Turn))
+    }
+}
+
+impl Turns {
+    /// For a request that has been somewhere.
+    #[cold]
+    fn another(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
+        let mut drawn = (0..8).filter_map(|n| self.schedule.turn(sample::mix(cx.entropy() ^ n)));
         drawn
             .find(|slot| !view.was_tried(*slot, cx))
             .or_else(|| any_untried(view, cx, &self.slots))
-            .map(choice)
+            .map(|slot| Choice::new(slot, Reason::Turn))
     }
 }

@@ -41,7 +41,7 @@ impl Scan {
     pub(super) fn new(view: View<'_>, cursor: Arc<Cursor>) -> Self {
         let slots: Box<[Slot]> = view.new_set().as_slice().into();
         let weights: Box<[u32]> = slots.iter().map(|slot| view.weight(*slot)).collect();
-        let schedule = Schedule::new(&weights);
+        let schedule = Schedule::new(&slots, &weights);
         Self { slots, weights, schedule, cursor }
     }
 
@@ -80,8 +80,7 @@ impl Scan {
             }
         }
         if count > 1 && count == self.slots.len() {
-            let position = self.schedule.turn(self.cursor.take())?;
-            return Some(self.slots[position]);
+            return self.schedule.turn(self.cursor.take());
         }
         best.map(|(_, slot)| slot)
     }

@@ -18,31 +18,24 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, mem};
 
+use crate::cluster::Slot;
+
 /// The longest cycle: with larger sums, weights are rounded to fit.
 const MAX_TURNS: u64 = 65_536;
 /// Backends × turns up to which nginx's order is computed.
 const MAX_STEPS: u64 = 2_000_000;
 
-/// One cycle of turns over positions `0..n`.
+/// One cycle of turns.
 #[derive(Debug)]
 pub(super) struct Schedule {
-    turns: Box<[u32]>,
+    turns: Box<[Slot]>,
 }
 
 impl Schedule {
-    /// The cycle for these weights, each at least 1.
-    pub(super) fn new(weights: &[u32]) -> Self {
-        let weights = reduced(weights);
-        let turns: u64 = weights.iter().sum();
-        let turns = if turns == weights.len() as u64 {
-            // All equal: smooth order is the order of the list.
-            positions(weights.len()).collect()
-        } else if turns * weights.len() as u64 <= MAX_STEPS {
-            smooth(&weights, turns)
-        } else {
-            by_deadline(&weights, turns)
-        };
-        Self { turns }
+    /// The cycle of these slots with these weights, each at least 1.
+    pub(super) fn new(slots: &[Slot], weights: &[u32]) -> Self {
+        let turns = order(weights);
+        Self { turns: turns.iter().map(|position| slots[*position as usize]).collect() }
     }
 
     /// How many turns there are; 0 when nobody is there.
@@ -51,17 +44,33 @@ impl Schedule {
     }
 
     /// Whose turn this is, of those below [`len`](Self::len).
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "an index")]
-    pub(super) fn at(&self, turn: u64) -> usize {
-        self.turns[turn as usize] as usize
+    pub(super) fn at(&self, turn: u64) -> Slot {
+        self.turns[turn as usize]
     }
 
     /// Whose turn this is; `None` when nobody is there.
-    pub(super) fn turn(&self, ticket: u64) -> Option<usize> {
+    #[inline]
+    pub(super) fn turn(&self, ticket: u64) -> Option<Slot> {
         if self.turns.is_empty() {
             return None;
         }
         Some(self.at(ticket % self.turns.len() as u64))
+    }
+}
+
+/// Whose turn it is, by position, for one cycle.
+fn order(weights: &[u32]) -> Box<[u32]> {
+    let weights = reduced(weights);
+    let turns: u64 = weights.iter().sum();
+    if turns == weights.len() as u64 {
+        // All equal: smooth order is the order of the list.
+        positions(weights.len()).collect()
+    } else if turns * weights.len() as u64 <= MAX_STEPS {
+        smooth(&weights, turns)
+    } else {
+        by_deadline(&weights, turns)
     }
 }
 
@@ -136,7 +145,7 @@ mod tests {
     use crate::sample;
 
     fn turns(weights: &[u32]) -> Vec<u32> {
-        Schedule::new(weights).turns.to_vec()
+        order(weights).to_vec()
     }
 
     #[test]
@@ -152,7 +161,7 @@ mod tests {
 
     #[test]
     fn nobody_has_no_turns() {
-        assert_eq!(Schedule::new(&[]).turn(3), None);
+        assert_eq!(Schedule::new(&[], &[]).turn(3), None);
     }
 
     /// How far anybody is off his share at most, and the longest row of turns of one,
@@ -221,9 +230,9 @@ mod tests {
 
     #[test]
     fn large_weights_are_rounded_to_a_cycle_of_bounded_length() {
-        let schedule = Schedule::new(&[65_535, 65_534, 1]);
-        assert!(schedule.turns.len() <= 65_537, "{}", schedule.turns.len());
-        let third = schedule.turns.iter().filter(|position| **position == 2).count();
+        let turns = order(&[65_535, 65_534, 1]);
+        assert!(turns.len() <= 65_537, "{}", turns.len());
+        let third = turns.iter().filter(|position| **position == 2).count();
         assert_eq!(third, 1, "the smallest is not rounded away");
     }
 }

@@ -3,7 +3,8 @@
 use std::{panic, sync::Arc};
 
 use lb_core::{
-    AdminState, Cause, Change, Cluster, Membership, Outcome, PickCx, Tick, Tried,
+    AdminState, Cause, Change, Cluster, ClusterHandle, Lease, Membership, Outcome, PickCx, Tick,
+    Tried,
     cluster::{CauseKind, View},
     strategy::{BuildCx, Choice, Picker, Reason, Strategy, StrategyKind},
 };
@@ -130,6 +131,34 @@ fn backends_that_are_busy_when_idle_bits_are_switched_on_are_not_taken_for_idle(
 }
 
 #[test]
+fn a_lease_ends_through_any_handle_and_after_any_change() {
+    let cluster = cluster(StrategyKind::First, equal(2));
+    let (mut handle, mut other) = (cluster.handle(), cluster.handle());
+    let ends = |handle: &mut ClusterHandle, lease: Lease| {
+        handle.complete(lease, Outcome::Status(200), Tick::ZERO);
+    };
+    for _ in 0..20 {
+        let leases: Vec<_> = (0..10).map(|_| handle.acquire(&now()).unwrap()).collect();
+        assert_eq!(counts(&cluster), [(10, 10), (0, 0)]);
+        leases.into_iter().for_each(|lease| ends(&mut handle, lease));
+        assert_eq!(counts(&cluster), [(0, 0), (0, 0)]);
+    }
+    let lease = handle.acquire(&now()).unwrap();
+    ends(&mut other, lease);
+    let (before, late) = (handle.acquire(&now()).unwrap(), handle.acquire(&now()).unwrap());
+    say(&cluster, Change::Membership(crate::support::weighted(&[5])));
+    settle(&cluster);
+    let after = handle.acquire(&now()).unwrap();
+    ends(&mut handle, before);
+    ends(&mut handle, after);
+    let after = handle.acquire(&now()).unwrap();
+    assert_eq!(after.backend().weight().get(), 5, "a hold on the old description was kept");
+    drop((after, handle));
+    ends(&mut other, late);
+    assert_eq!(counts(&cluster), [(0, 0)]);
+}
+
+#[test]
 fn a_lease_shows_the_description_it_was_picked_with() {
     let cluster = cluster(StrategyKind::First, equal(1));
     let mut handle = cluster.handle();
@@ -231,7 +260,7 @@ impl Strategy for Stubborn {
 impl Picker for Stubborn {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
         let slot = view.new_set().as_slice()[self.0?];
-        view.is_candidate(slot, cx).then(|| Choice::new(slot, Reason::Custom("stubborn")))
+        view.is_candidate(slot, cx).then(|| Choice::new(slot, Reason::Custom(&"stubborn")))
     }
 }
 

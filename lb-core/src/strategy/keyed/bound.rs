@@ -75,8 +75,9 @@ impl Shares {
         total
     }
 
-    /// Whether one more request leaves this backend within its bound. O(1).
-    pub(super) fn admit(&self, slot: Slot, total: u64, view: View<'_>) -> bool {
+    /// Whether one more request leaves this backend within its bound, given what is in
+    /// flight: who is idle need not know. O(1).
+    pub(super) fn admit(&self, slot: Slot, view: View<'_>, total: impl FnOnce() -> u64) -> bool {
         let in_flight = u64::from(view.in_flight(slot));
         // Whatever its share is, it is not nothing.
         if in_flight == 0 {
@@ -85,7 +86,7 @@ impl Shares {
         // in flight < ⌈factor × (all + 1) × weight ÷ all weights⌉
         let has = u128::from(in_flight * 1_000) * u128::from(self.weight);
         let factor = u64::from(self.bound.thousandths) * u64::from(view.weight(slot));
-        has < u128::from(factor) * u128::from(total + 1)
+        has < u128::from(factor) * u128::from(total() + 1)
     }
 }
 

@@ -315,3 +315,62 @@ fn spares_are_used_while_as_many_others_are_out() {
         expect(&["b0", "b1"]);
     }
 }
+
+/// A cluster of whatever is possible, drawn with `seed`. Each backend takes one request.
+fn any_cluster(kind: StrategyKind, seed: u64) -> Cluster {
+    let draw = |what: u64, below: u64| mix(mix(seed) ^ what) % below;
+    let size = 1 + draw(0, 12);
+    let backend = |n: u64| {
+        let of = |what: u64, below| draw(100 * what + n, below);
+        let backend = Backend::new(format!("b{n}")).with_max_in_flight(NonZeroU32::MIN);
+        let backend = backend.in_tier(u8::try_from(of(1, 3)).unwrap()).spare(of(2, 4) == 0);
+        backend.in_zone(["here", "there"][usize::try_from(of(3, 2)).unwrap()])
+    };
+    let threshold = [0, 50, 100][usize::try_from(draw(1, 3)).unwrap()];
+    let policy = Policy {
+        panic_threshold: threshold,
+        overflow: (draw(2, 2) == 0).then(Overflow::default),
+        zone: (draw(3, 2) == 0).then(|| Zone { own: "here".into() }),
+        subset: (draw(4, 3) == 0).then(|| Subset {
+            size: NonZeroU32::new(1 + u32::try_from(draw(5, 4)).unwrap()).unwrap(),
+            instance: u32::try_from(draw(6, 9)).unwrap(),
+        }),
+        ..Policy::default()
+    };
+    let cluster = cluster(kind, (0..size).map(backend).collect(), policy);
+    let snapshot = cluster.snapshot();
+    for n in 0..size {
+        let health = [Health::Up, Health::Down, Health::Ejected, Health::HalfOpen];
+        let Some(health) = health.get(usize::try_from(draw(900 + n, 7)).unwrap()) else { continue };
+        let incarnation = snapshot.view().incarnation(snapshot.find(&format!("b{n}")).unwrap());
+        let change = Change::Health { incarnation, health: *health };
+        cluster.apply(change, Cause::new(CauseKind::Person, "test")).unwrap();
+    }
+    settle(&cluster);
+    cluster
+}
+
+#[test]
+fn whoever_could_take_a_request_is_found_however_backends_are_grouped() {
+    for kind in StrategyKind::ALL {
+        for seed in 0..60 {
+            let cluster = any_cluster(*kind, seed);
+            let standings = |wanted: &[Standing]| {
+                let snapshot = cluster.snapshot();
+                let view = snapshot.view();
+                view.slots().filter(|slot| wanted.contains(&view.standing(*slot))).count()
+            };
+            let used = [Standing::In, Standing::HalfOpen, Standing::Panic];
+            let (used, standby) = (standings(&used), standings(&[Standing::Standby]));
+            let mut handle = cluster.handle();
+            let mut acquire = |n: u64| {
+                let key = mix(n).to_be_bytes();
+                handle.acquire(&PickCx::new(Tick::ZERO, mix(n)).keyed(&key[..4]))
+            };
+            let leases: Vec<Lease> = (0..).map_while(|n| acquire(n).ok()).collect();
+            assert_eq!(leases.len(), used + standby, "{kind}, cluster {seed}");
+            let last = leases.iter().rposition(|lease| lease.reason() != Reason::Standby);
+            assert_eq!(last.map_or(0, |last| last + 1), used, "{kind}, cluster {seed}");
+        }
+    }
+}

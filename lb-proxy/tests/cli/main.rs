@@ -14,3 +14,4 @@ mod run;
 mod standstill;
 mod stderr;
 mod stop;
+mod tiers;

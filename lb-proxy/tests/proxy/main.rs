@@ -22,4 +22,5 @@ mod routes;
 mod shutdown;
 mod sticky;
 mod support;
+mod tiers;
 mod timeouts;

@@ -14,6 +14,7 @@ mod keys;
 mod leases;
 mod prequal;
 mod properties;
+mod reported;
 mod slow_start;
 mod sticky;
 mod stress;

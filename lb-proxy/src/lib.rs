@@ -46,9 +46,9 @@ pub use self::duration::parse_duration;
 pub use self::observe::bench;
 pub use self::{
     http::{
-        Arrival, Bound, Claim, ClientKey, Condition, Explained, HostPattern, KeyRule, Metric,
-        PathError, PathPattern, Refusal, ReportSettings, RequestFacts, RetryOn, RetrySettings,
-        Route, RouteTable, SameSite, StickySettings, StickyValue, Unrouted, ValuePattern, Verdict,
+        Arrival, Bound, Claim, Condition, Explained, HostPattern, KeyRule, Metric, PathError, PathPattern,
+        Refusal, ReportSettings, RequestFacts, RequestKey, RetryOn, RetrySettings, Route, RouteTable, SameSite,
+        StickySettings, StickyValue, Unrouted, ValuePattern, Verdict,
     },
     listen::{ListenerLimits, ListenerSettings, ListenerTimeouts, TrustedProxies},
     observe::{

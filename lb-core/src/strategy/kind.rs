@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 use super::{
     BoundedLoad, First, IpHash, LeastConn, Maglev, P2c, Prequal, Random, ReportedLoad, RoundRobin,
     Strategy, StrategyOption, StrategyOptions,
+    BoundedLoad, Compat, First, IpHash, Jump, LeastConn, Maglev, P2c, Random, Rendezvous, Ring,
+    RoundRobin, Strategy, StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
 };
 
 /// A strategy by name.
@@ -28,8 +30,14 @@ pub enum StrategyKind {
     Prequal,
     /// [`IpHash`]
     IpHash,
+    /// [`Ring`]
+    Ring,
     /// [`Maglev`]
     Maglev,
+    /// [`Rendezvous`]
+    Rendezvous,
+    /// [`Jump`]
+    Jump,
 }
 
 /// No strategy is called that.
@@ -51,7 +59,10 @@ impl StrategyKind {
         Self::ReportedLoad,
         Self::Prequal,
         Self::IpHash,
+        Self::Ring,
         Self::Maglev,
+        Self::Rendezvous,
+        Self::Jump,
     ];
 
     /// Its name.
@@ -66,7 +77,10 @@ impl StrategyKind {
             Self::ReportedLoad => "reported-load",
             Self::Prequal => "prequal",
             Self::IpHash => "ip-hash",
+            Self::Ring => "ring",
             Self::Maglev => "maglev",
+            Self::Rendezvous => "rendezvous",
+            Self::Jump => "jump",
         }
     }
 
@@ -80,6 +94,9 @@ impl StrategyKind {
             }
             "power-of-two" | "random-two" | "two-choices" => Some(Self::P2c),
             "ip_hash" => Some(Self::IpHash),
+            "ring_hash" | "ring-hash" => Some(Self::Ring),
+            "hrw" => Some(Self::Rendezvous),
+            "jump-hash" => Some(Self::Jump),
             _ => None,
         }
     }
@@ -101,7 +118,15 @@ impl StrategyKind {
             }
             // Its key is the client's address, and nothing else.
             Self::IpHash => &[StrategyOption::Key],
-            Self::Maglev => {
+            // Its hashes are Envoy's, which have no secret.
+            Self::Ring => &[StrategyOption::Key, StrategyOption::BoundedLoad],
+            Self::Maglev => &[
+                StrategyOption::Key,
+                StrategyOption::BoundedLoad,
+                StrategyOption::Secret,
+                StrategyOption::Compat,
+            ],
+            Self::Rendezvous | Self::Jump => {
                 &[StrategyOption::Key, StrategyOption::BoundedLoad, StrategyOption::Secret]
             }
         }
@@ -117,7 +142,7 @@ impl StrategyKind {
     /// said.
     #[must_use]
     pub fn usual_bound(self) -> Option<f64> {
-        matches!(self, Self::Maglev).then_some(BoundedLoad::USUAL)
+        matches!(self, Self::Maglev | Self::Rendezvous | Self::Jump).then_some(BoundedLoad::USUAL)
     }
 
     /// A strategy of this kind with default options.
@@ -129,6 +154,7 @@ impl StrategyKind {
     /// A strategy of this kind with these options.
     #[must_use]
     pub fn build_with(self, options: &StrategyOptions) -> Box<dyn Strategy> {
+        let bound = options.bounded_load.or_usual(self.usual_bound());
         match self {
             Self::RoundRobin => Box::new(RoundRobin::default().tickets(options.tickets)),
             Self::Random => Box::new(Random),
@@ -141,9 +167,21 @@ impl StrategyKind {
             }
             Self::Prequal => Box::new(Prequal),
             Self::IpHash => Box::new(IpHash::default()),
+            Self::Ring => Box::new(Ring::default().bounded(bound)),
+            Self::Maglev if options.compat == Some(Compat::Envoy) => {
+                Box::new(EnvoyMaglev::bounded(options.bounded_load.or_usual(None)))
+            }
             Self::Maglev => {
                 let maglev = options.secret.map_or_else(Maglev::default, Maglev::new);
-                Box::new(maglev.bounded(options.bounded_load.or_usual(self.usual_bound())))
+                Box::new(maglev.bounded(bound))
+            }
+            Self::Rendezvous => {
+                let rendezvous = options.secret.map_or_else(Rendezvous::default, Rendezvous::new);
+                Box::new(rendezvous.bounded(bound))
+            }
+            Self::Jump => {
+                let jump = options.secret.map_or_else(Jump::default, Jump::new);
+                Box::new(jump.bounded(bound))
             }
         }
     }

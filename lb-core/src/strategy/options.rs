@@ -190,6 +190,23 @@ pub enum StrategyOption {
 }
 
 impl StrategyOption {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Key,
+        Self::BoundedLoad,
+        Self::Secret,
+        Self::Draws,
+        Self::Memory,
+        Self::Decay,
+        Self::Tickets,
+        Self::Measure,
+        Self::Compat,
+        Self::HashType,
+        Self::Function,
+        Self::Avalanche,
+        Self::StaleAfter,
+    ];
+
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {

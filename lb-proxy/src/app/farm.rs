@@ -222,7 +222,7 @@ impl Draft {
             timeouts: settings.timeouts.clone(),
             retry: settings.retry.clone(),
             sticky: settings.sticky.clone(),
-            key: settings.key(),
+            key: settings.strategy.key.clone(),
             ..ClusterSettings::new(cluster.clone())
         };
         self.0.iter().map(settings).collect()

@@ -9,8 +9,10 @@ use std::{
 use clap::Args;
 use lb_core::strategy::StrategyKind;
 use lb_proxy::{
-    StickySettings,
-    config::{Bind, Config, MOST_WORKERS, Machine, cookie_problem, find_strategy},
+    KeyRule, StickySettings,
+    config::{
+        Bind, Cluster, Config, MOST_WORKERS, Machine, cookie_problem, find_strategy, read_key_rule,
+    },
 };
 
 use super::{
@@ -46,6 +48,11 @@ pub(super) struct RunArgs {
     #[arg(long, short, value_name = "NAME", value_parser = find_strategy)]
     strategy: Option<StrategyKind>,
 
+    /// What every cluster whose strategy is by key picks by: client-ip (the default),
+    /// uri, path, header:NAME, cookie:NAME, query:NAME, or several with commas between.
+    #[arg(long, value_name = "RULE", value_parser = read_key_rule)]
+    key: Option<KeyRule>,
+
     /// Bind clients to their backend by a cookie of this name, in every cluster.
     #[arg(long, value_name = "COOKIE", value_parser = read_cookie)]
     sticky: Option<StickySettings>,
@@ -67,9 +74,10 @@ Signals:
   USR2             nothing: this version does not hand over to another
 
 Environment:
-  LB_CONFIG, LB_LISTEN, LB_STRATEGY, LB_STICKY, LB_WORKERS   the flags of these names
-  LB_TO                                                      `--to`, several separated by spaces
-  LB_LOG                                                     what to log to stderr (default: info)
+  LB_CONFIG, LB_KEY, LB_LISTEN,
+  LB_STICKY, LB_STRATEGY, LB_WORKERS   the flags of these names
+  LB_TO                                `--to`, several separated by spaces
+  LB_LOG                               what to log to stderr (default: info)
 ";
 
 /// Runs until a signal ends it.
@@ -152,11 +160,13 @@ fn from_file(path: &Path, consequence: &str) -> Result<(Config, String), Exit> {
 fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
     let strategy = args.strategy.map_or_else(|| variable("LB_STRATEGY", find_strategy), said);
     let sticky = args.sticky.clone().map_or_else(|| variable("LB_STICKY", read_cookie), said);
+    let key = args.key.clone().map_or_else(|| variable("LB_KEY", read_key_rule), said);
     let workers = args.workers.map_or_else(|| variable("LB_WORKERS", read_workers), said);
     let listen = args.listen.clone().map_or_else(|| variable("LB_LISTEN", Bind::parse), said);
     let mut mistakes = Vec::new();
     let strategy = strategy.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
     let sticky = sticky.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
+    let key = key.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
     let workers = workers.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
     let listen = listen.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
     if !mistakes.is_empty() {
@@ -185,6 +195,9 @@ fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
             cluster.strategy = strategy.into();
         }
     }
+    if let Some(key) = key {
+        pick_by(&key, &mut config.clusters)?;
+    }
     if let Some(sticky) = sticky {
         for cluster in &mut config.clusters {
             cluster.sticky = Some(sticky.clone());
@@ -192,6 +205,23 @@ fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
     }
     config.workers = workers.or(config.workers);
     Ok(())
+}
+
+/// Makes every cluster pick by this key that picks by one; an error if none does.
+fn pick_by(key: &KeyRule, clusters: &mut [Cluster]) -> Result<(), Vec<String>> {
+    let by_key = |cluster: &&mut Cluster| cluster.strategy.kind.needs_key();
+    let has_any = clusters.iter_mut().any(|cluster| by_key(&cluster));
+    let mut mistakes = Vec::new();
+    for cluster in clusters.iter_mut().filter(|cluster| !has_any || by_key(cluster)) {
+        match cluster.strategy.clone().with_key(key.clone()) {
+            Ok(strategy) => cluster.strategy = strategy,
+            Err((problem, help)) => {
+                let name = &cluster.name;
+                mistakes.push(format!("`{name}` cannot pick by `{key}`: {problem}; {help}"));
+            }
+        }
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
 }
 
 /// Keeps a mistake until all are known.

@@ -20,7 +20,7 @@ use super::{
     strategy::{Strategy, read_strategy},
     timeouts::read_cluster_timeouts,
 };
-use crate::{ClusterTimeouts, HealthCheck, KeyRule, RetrySettings, StickySettings, StickyValue};
+use crate::{ClusterTimeouts, HealthCheck, RetrySettings, StickySettings, StickyValue};
 
 /// The cluster that `to = […]` and `--to` make.
 pub const DEFAULT_CLUSTER: &str = "default";
@@ -63,12 +63,6 @@ impl Cluster {
             backends,
             discover: Vec::new(),
         }
-    }
-
-    /// What its strategy picks by, if it picks by a key.
-    #[must_use]
-    pub fn key(&self) -> Option<KeyRule> {
-        self.strategy.kind.needs_key().then_some(KeyRule::ClientIp)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use lb_core::strategy::StrategyOption;
 
-use super::{Config, Strategy, reader::Setting};
+use super::{Config, Strategy, keys::STRATEGY, reader::Setting};
 
 /// Makes the defaults in a list of settings those that hold.
 pub(super) fn correct_defaults(settings: &mut Vec<Setting>, config: &Config) {
@@ -23,18 +23,7 @@ pub(super) fn correct_defaults(settings: &mut Vec<Setting>, config: &Config) {
         if cluster.health.as_ref().is_some_and(|check| check.timeout == check.interval) {
             copy(settings, &format!("{path}.health."), "timeout", "interval");
         }
-        let bound = format!("{path}.strategy.bounded_load");
-        let own = format!("{path}.strategy");
-        let Strategy { kind, options } = &cluster.strategy;
-        let usual = options.bounded_load.or_usual(kind.usual_bound());
-        if !kind.options().contains(&StrategyOption::BoundedLoad) {
-            settings.retain(|setting| setting.key != bound || setting.place.is_some());
-        } else if settings.iter().all(|setting| setting.key != bound)
-            && let Some(at) = settings.iter().position(|setting| setting.key == own)
-        {
-            let value = usual.map_or_else(|| "\"off\"".to_owned(), |load| load.to_string());
-            settings.insert(at + 1, default(bound, value));
-        }
+        options_that_hold(settings, &format!("{path}.strategy"), &cluster.strategy);
     }
     for (index, route) in config.routes.iter().enumerate() {
         let path = format!("route[{index}].");
@@ -44,6 +33,33 @@ pub(super) fn correct_defaults(settings: &mut Vec<Setting>, config: &Config) {
             && settings.iter().all(|setting| setting.key != name)
         {
             settings.insert(first, default(name, format!("{:?}", route.name)));
+        }
+    }
+}
+
+/// Of the options of a strategy those that mean something to it, each with what holds.
+fn options_that_hold(settings: &mut Vec<Setting>, table: &str, strategy: &Strategy) {
+    let Strategy { kind, .. } = strategy;
+    let means_nothing = |key: &str| {
+        let option = key.strip_prefix(table).and_then(|key| key.strip_prefix('.'));
+        option.is_some_and(|name| {
+            name != "name" && kind.options().iter().all(|option| option.name() != name)
+        })
+    };
+    settings.retain(|setting| setting.place.is_some() || !means_nothing(&setting.key));
+    let mut after = settings.iter().rposition(|setting| setting.key.starts_with(table));
+    for option in kind.options() {
+        let key = format!("{table}.{}", option.name());
+        let described = STRATEGY.key(option.name()).and_then(|key| key.default);
+        let value = match (option, kind.usual_bound()) {
+            (StrategyOption::BoundedLoad, Some(factor)) => Some(factor.to_string()),
+            (StrategyOption::BoundedLoad, None) => Some("\"off\"".to_owned()),
+            _ => described.map(str::to_owned),
+        };
+        let is_there = settings.iter().any(|setting| setting.key == key);
+        if let (false, Some(value), Some(at)) = (is_there, value, &mut after) {
+            *at += 1;
+            settings.insert(*at, default(key, value));
         }
     }
 }

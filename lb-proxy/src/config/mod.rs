@@ -64,7 +64,7 @@ pub use self::{
     reader::{Setting, did_you_mean},
     schema::schema,
     sticky::cookie_problem,
-    strategy::{Strategy, find_strategy},
+    strategy::{Strategy, find_strategy, read_key_rule},
 };
 use self::{
     cluster::{ClusterContext, read_clusters, read_defaults},

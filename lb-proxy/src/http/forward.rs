@@ -100,8 +100,8 @@ fn prepare(
     let (mut head, body) = request.into_parts();
     check(&head, &client.settings().limits)?;
     let site = client.worker.site();
-    let Rewritten { cluster, client_ip, public, lacks_host, named } =
-        rewrite(&mut head, client, &site.routes, id)?;
+    let Rewritten { cluster, client_ip, key, public, lacks_host, named } =
+        rewrite(&mut head, client, &site, id)?;
     let of = &site.clusters[cluster];
     let attempts = Attempts::begin(client.records.is_open());
     client.records.note(|record| {
@@ -119,6 +119,7 @@ fn prepare(
     Ok(Outgoing {
         cluster,
         client_ip,
+        key,
         public,
         request: Some(request),
         spare: None,

@@ -9,7 +9,7 @@
 //! | `rewrite` | what a backend sees of it |
 //! | `headers`, `trailers`, `forwarded`, `via`, `request_id` | what is taken away and set on the way |
 //! | `public` | what a backend says about itself, put right on the way back |
-//! | `binder`, `key` | whom the client is bound to, and what a strategy may pick by |
+//! | `binder`, `cookies`, `key` | whom the client is bound to, and what a strategy may pick by |
 //! | `forward`, `outgoing`, `deadlines` | a request from the first try to the last |
 //! | `exchange`, `flight`, `replay` | a try with a backend, and what follows a failed one |
 //! | `load_report` | what a backend says of its load |
@@ -25,6 +25,7 @@ pub(crate) mod body;
 mod check;
 mod client;
 mod client_io;
+mod cookies;
 mod deadlines;
 mod driver;
 mod exchange;
@@ -65,7 +66,7 @@ pub(crate) mod fuzzing {
 
 pub use arrival::{Arrival, Refusal};
 pub use binder::{Bound, Claim};
-pub use key::{ClientKey, KeyRule};
+pub use key::{KeyRule, RequestKey};
 pub use load_report::{Metric, ReportSettings};
 pub(crate) use request_id::RequestIds;
 pub use retry::{RetryOn, RetrySettings};

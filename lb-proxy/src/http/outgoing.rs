@@ -13,7 +13,7 @@ use super::{
     deadlines::Deadlines,
     exchange::Answer,
     flight::Flight,
-    key::ClientKey,
+    key::RequestKey,
     public::PublicForm,
     retry::RetryOn,
 };
@@ -29,6 +29,8 @@ pub(super) struct Outgoing {
     pub(super) cluster: usize,
     /// Where it came from, as far as trusted proxies tell it.
     pub(super) client_ip: IpAddr,
+    /// What its cluster picks by, if it picks by a key and the request has one.
+    pub(super) key: Option<RequestKey>,
     /// How its client sees what it asks for.
     pub(super) public: PublicForm,
     /// `None` while it is with a connection.
@@ -70,9 +72,8 @@ impl Outgoing {
     /// Picks a backend, none of those that were tried. This is a try.
     pub(super) fn pick(&mut self, client: &Client, tried: &Tried) -> Result<Flight, PickError> {
         let (worker, cluster) = (&client.worker, self.cluster());
-        let key = cluster.settings.key.map(|rule| ClientKey::new(rule, self.client_ip));
         let mut cx = PickCx::new(worker.clock.now(), worker.entropy.next()).avoiding(tried);
-        if let Some(key) = &key {
+        if let Some(key) = &self.key {
             cx = cx.keyed(key.as_bytes());
         }
         if let Some(bound) = &self.bound {

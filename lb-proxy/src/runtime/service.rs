@@ -39,7 +39,7 @@ pub struct ClusterSettings {
     pub retry: RetrySettings,
     /// Whether clients stay with their backend.
     pub sticky: Option<StickySettings>,
-    /// What a strategy by key picks by.
+    /// What a strategy by key picks by. Nothing is looked for in requests without it.
     pub key: Option<KeyRule>,
 }
 

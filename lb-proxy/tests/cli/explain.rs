@@ -136,6 +136,69 @@ fn cookies_are_read_as_the_proxy_reads_them() {
 }
 
 #[test]
+fn the_key_that_is_found_is_told_part_by_part() {
+    let file = file(
+        "[[route]]\nto = \"a\"\nstrip = true\npath = \"/api/\"\n[cluster.a]\n\
+         strategy = { name = \"maglev\", key = [\"header:x-user\", \"query:id\", \"path\"] }\n\
+         backends = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n",
+    );
+    let ask = ["GET", "/api/x?id=a%20b", "-H", "Host: a", "-H", "X-User: ann"];
+    let stdout = text(&explain(&file, &ask).stdout);
+    for line in [
+        "  key      header:x-user is \"ann\"\n",
+        "  key      query:id is \"a%20b\"\n",
+        "  key      path is \"/api/x\"\n",
+        ": the key belongs there\n",
+        "  assumes  idle backends: one with 1.25 times its share in flight is passed over\n",
+        "  target   /x?id=a%20b\n",
+    ] {
+        assert!(stdout.contains(line), "{line}{stdout}");
+    }
+    let told = json(&file, &["GET", "/api/x", "-H", "Host: a"]);
+    assert_eq!(told["key"][0]["part"], "header:x-user");
+    assert_eq!(told["key"][0]["value"], serde_json::Value::Null);
+    assert_eq!(told["key"][2]["value"], "/api/x");
+}
+
+#[test]
+fn every_strategy_says_how_it_picks() {
+    for kind in lb_core::strategy::StrategyKind::ALL {
+        let option = if kind.needs_key() { ", key = \"client-ip\"" } else { "" };
+        let file = file(&format!(
+            "to = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n\
+             [defaults]\nstrategy = {{ name = \"{kind}\"{option} }}\n",
+        ));
+        let told = json(&file, &["GET", "/", "-H", "Host: a", "--client", "192.0.2.7"]);
+        let why = told["pick"].as_str().unwrap_or_else(|| panic!("{kind}: {told}"));
+        if kind.needs_key() {
+            assert_eq!(told["key"][0]["value"], "192.0.2.7", "{kind}");
+            assert_eq!(why, "the client's address belongs there", "{kind}");
+            assert_eq!(told["assumes"].is_null(), kind.usual_bound().is_none(), "{kind}");
+        } else {
+            assert!(why.contains(kind.name()) || why == "it is the first", "{kind}: {why}");
+            let by_load = !["round-robin", "random"].contains(&kind.name());
+            assert_eq!(told["assumes"].is_string(), by_load, "{kind}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_request_without_a_key_is_told_to_have_none() {
+    for kind in lb_core::strategy::StrategyKind::ALL {
+        if !kind.needs_key() || kind.name() == "ip-hash" {
+            continue;
+        }
+        let file = file(&format!(
+            "to = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n\
+             [defaults]\nstrategy = {{ name = \"{kind}\", key = \"cookie:A\" }}\n",
+        ));
+        let told = json(&file, &["GET", "/", "-H", "Host: a"]);
+        let why = told["pick"].as_str().unwrap_or_else(|| panic!("{kind}: {told}"));
+        assert!(why.ends_with(", as there is no key"), "{kind}: {told}");
+    }
+}
+
+#[test]
 fn no_backend_is_named_where_sources_may_tell_of_others() {
     let file = file(
         "[[route]]\nto = \"a\"\n[cluster.a]\nstrategy = \"ip-hash\"\n\

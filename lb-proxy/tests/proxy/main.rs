@@ -10,6 +10,7 @@ mod forwarded;
 mod forwarding;
 mod health;
 mod keep_alive;
+mod keys;
 mod limits;
 mod raw_bytes;
 mod reload;

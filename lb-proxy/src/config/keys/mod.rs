@@ -15,7 +15,6 @@ mod sticky;
 mod strategy;
 mod top;
 
-pub(in crate::config) use self::top::TOP;
 use self::{
     cluster::{CLUSTER, DEFAULTS},
     health::HEALTH,
@@ -23,8 +22,8 @@ use self::{
     log::LOG,
     route::ROUTE,
     sticky::{SECRET, STICKY},
-    strategy::STRATEGY,
 };
+pub(in crate::config) use self::{strategy::STRATEGY, top::TOP};
 
 /// A table of the file.
 #[derive(Debug)]

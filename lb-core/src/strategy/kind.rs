@@ -3,10 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BoundedLoad, First, IpHash, LeastConn, Maglev, P2c, Prequal, Random, ReportedLoad, RoundRobin,
-    Strategy, StrategyOption, StrategyOptions,
-    BoundedLoad, Compat, First, IpHash, Jump, LeastConn, Maglev, P2c, Random, Rendezvous, Ring,
-    RoundRobin, Strategy, StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
+    BoundedLoad, Compat, First, IpHash, Jump, LeastConn, Maglev, P2c, Prequal, Random, Rendezvous,
+    ReportedLoad, Ring, RoundRobin, Strategy, StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
 };
 
 /// A strategy by name.

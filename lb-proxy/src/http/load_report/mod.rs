@@ -29,6 +29,8 @@ use base64::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lb_core::backend::LoadReport;
 
+use crate::observe::Tally;
+
 const ORCA: HeaderName = HeaderName::from_static("endpoint-load-metrics");
 const ORCA_BINARY: HeaderName = HeaderName::from_static("endpoint-load-metrics-bin");
 
@@ -241,6 +243,25 @@ impl ReportSettings {
         let message = STANDARD.decode(text).or_else(|_| unpadded()).map_err(|_| BadReport::Form)?;
         binary::read(&message, visit).ok_or(BadReport::Form)?;
         Ok(!message.is_empty() && self.metric.is_left_out_at_zero())
+    }
+}
+
+/// What an answer reports. What cannot be read is counted, and the first time told.
+pub(crate) fn heed(
+    settings: &ReportSettings,
+    headers: &HeaderMap,
+    tally: &Tally,
+    cluster: &str,
+) -> Option<LoadReport> {
+    match settings.read(headers)? {
+        Ok(report) => Some(report),
+        Err(error) => {
+            if tally.load_reports_malformed.is_none() {
+                tracing::warn!(cluster, %error, "a load report cannot be read; told once");
+            }
+            tally.load_reports_malformed.add();
+            None
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use lb_core::strategy::StrategyKind;
+use lb_core::strategy::{StrategyKind, StrategyOption};
 use lb_proxy::{
     KeyRule, StickySettings,
     config::{
@@ -45,7 +45,7 @@ pub(super) struct RunArgs {
 
     /// How to choose a backend, in every cluster: round-robin, random, least-conn
     /// (the default), p2c, first, ip-hash, maglev.
-    #[arg(long, short, value_name = "NAME", value_parser = find_strategy)]
+    #[arg(long, short, value_name = "NAME", value_parser = read_strategy)]
     strategy: Option<StrategyKind>,
 
     /// What every cluster whose strategy is by key picks by: client-ip (the default),
@@ -147,6 +147,15 @@ fn from_targets(said_by: &str, values: &[String]) -> Result<(Config, String), Ex
     Ok((Config::to_backends(backends), said_by.to_owned()))
 }
 
+/// A strategy that needs nothing but its name.
+fn read_strategy(name: &str) -> Result<StrategyKind, String> {
+    let kind = find_strategy(name)?;
+    match kind.options().contains(&StrategyOption::Probes) {
+        true => Err(format!("`{kind}` needs `probes`, which only a file can say")),
+        false => Ok(kind),
+    }
+}
+
 fn from_file(path: &Path, consequence: &str) -> Result<(Config, String), Exit> {
     let source = Source::read(path).map_err(|error| {
         print::error(&error);
@@ -158,7 +167,7 @@ fn from_file(path: &Path, consequence: &str) -> Result<(Config, String), Exit> {
 }
 
 fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
-    let strategy = args.strategy.map_or_else(|| variable("LB_STRATEGY", find_strategy), said);
+    let strategy = args.strategy.map_or_else(|| variable("LB_STRATEGY", read_strategy), said);
     let sticky = args.sticky.clone().map_or_else(|| variable("LB_STICKY", read_cookie), said);
     let key = args.key.clone().map_or_else(|| variable("LB_KEY", read_key_rule), said);
     let workers = args.workers.map_or_else(|| variable("LB_WORKERS", read_workers), said);

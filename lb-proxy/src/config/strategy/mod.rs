@@ -12,8 +12,9 @@ use super::{
     diagnostics::Diagnostics,
     loader::Loader,
     reader::{Text, Value, code_list, did_you_mean},
+    reports::{lacks_probes, read_probes, read_reports, usual_reports},
 };
-use crate::KeyRule;
+use crate::{KeyRule, ProbeSettings, ReportSettings};
 
 /// How a cluster chooses a backend.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -24,6 +25,10 @@ pub struct Strategy {
     pub options: StrategyOptions,
     /// What it picks by; `Some` where it picks by a key.
     pub key: Option<KeyRule>,
+    /// Where backends report their load; `Some` where it goes by that.
+    pub reports: Option<ReportSettings>,
+    /// How they are asked for it; `Some` where it goes by answers.
+    pub probes: Option<ProbeSettings>,
 }
 
 impl From<StrategyKind> for Strategy {
@@ -36,7 +41,8 @@ impl Strategy {
     /// By the client's address, if it picks by a key.
     #[must_use]
     pub fn new(kind: StrategyKind, options: StrategyOptions) -> Self {
-        let strategy = Self { kind, options, key: None };
+        let reports = usual_reports(kind);
+        let strategy = Self { kind, options, key: None, reports, probes: None };
         match kind.needs_key() {
             true => strategy.by(KeyRule::ClientIp),
             false => strategy,
@@ -112,14 +118,19 @@ pub(in crate::config) fn read_strategy(
     out: &Diagnostics,
 ) -> Option<Strategy> {
     if !value.is_table() {
-        return Some(read_kind(&value.text()?, out)?.into());
+        let place = value.clone();
+        let kind = read_kind(&value.text()?, out)?;
+        if kind.options().contains(&StrategyOption::Probes) {
+            lacks_probes(&place, out);
+        }
+        return Some(kind.into());
     }
     let mut table = value.into_table()?;
     let name = table.take("name");
     if name.is_none() {
         out.push(table.missing("name", "which one?").help("add `name = \"least-conn\"`"));
     }
-    let kind = name.and_then(Value::text).and_then(|text| read_kind(&text, out));
+    let kind = name.clone().and_then(Value::text).and_then(|text| read_kind(&text, out));
     let given = StrategyOption::ALL.iter().filter_map(|option| {
         let value = table.take(option.name())?;
         is_known_to(kind, *option, &value, out).then_some((*option, value))
@@ -129,7 +140,13 @@ pub(in crate::config) fn read_strategy(
     let key = given.iter().find(|(option, _)| *option == StrategyOption::Key);
     let key = key.and_then(|(_, value)| Some((read_key(value)?, value)));
     let options = read_options(given.iter().cloned(), loader, out);
-    let strategy = Strategy::new(kind?, options);
+    let mut strategy = Strategy::new(kind?, options);
+    if let Some(reports) = &mut strategy.reports {
+        read_reports(&given, reports);
+    }
+    if let Some(name) = name.filter(|_| strategy.kind.options().contains(&StrategyOption::Probes)) {
+        strategy.probes = read_probes(&given, &name, out);
+    }
     let Some((rule, place)) = key else { return Some(strategy) };
     match strategy.with_key(rule) {
         Ok(strategy) => Some(strategy),

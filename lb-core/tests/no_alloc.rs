@@ -272,7 +272,7 @@ fn probes_and_reports_allocate_nothing() {
                         let latency = Duration::from_micros(entropy & 1023);
                         let found = Probed::new(snapshot.view(), slot, load, latency, now);
                         pool.add(found, size, entropy);
-                        if entropy % 50 == 0 {
+                        if entropy.is_multiple_of(50) {
                             pool.failed(found.incarnation);
                         }
                     }

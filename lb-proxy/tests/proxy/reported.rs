@@ -205,8 +205,7 @@ fn probes_arrive_and_lead_requests_to_who_has_less_to_do() {
     eventually("the third gets all", || shares(&running, &origins, 20) == [0, 0, 20]);
     let counters = running.counters().clusters[0].load_probes_total;
     assert!(counters.answered > 50 && counters.failed == 0, "{counters:?}");
-    let seen = origins.iter().flat_map(|origin| origin.requests());
-    let probe = seen.filter(is_probe).next().unwrap();
+    let probe = backends[0].requests().into_iter().find(is_probe).unwrap();
     assert_eq!(probe.header("user-agent"), Some("lb-load-probe"));
     assert!(probe.header("host").is_some());
     // They are no requests: nobody is busy with one.

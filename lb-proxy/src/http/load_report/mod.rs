@@ -111,7 +111,7 @@ impl<'a> Field<'a> {
     /// What a text calls it: `cpu_utilization`, `named_metrics.queue`.
     fn of_text(name: &'a str) -> Self {
         let in_map = |(map, name)| Some(Self { map: Some(Map::of_name(map)?), name });
-        name.split_once('.').and_then(in_map).unwrap_or(Self::own(name))
+        name.split_once('.').and_then(in_map).unwrap_or_else(|| Self::own(name))
     }
 }
 
@@ -225,7 +225,8 @@ impl ReportSettings {
             b"TEXT" => text::read(rest, &mut visit)?,
             _ => text::read(value, &mut visit)?,
         }
-        let load = best.map(|(_, value)| value).or(zero.then_some(0.0));
+        let unwritten = zero.then_some(0.0);
+        let load = best.map(|(_, value)| value).or(unwritten);
         Ok(load.map(|load| {
             let mut report = LoadReport::new(parts_of(load));
             (report.in_flight, report.latency) = (in_flight, latency);

@@ -111,6 +111,10 @@ fn fair(elapsed: Duration, failed: bool, had: u64, mean: u64) -> Option<u64> {
     }
 }
 
+fn unknown(load: &Load, mean: u64, now: Tick) -> u64 {
+    if load.pressure(now) == 0 { 0 } else { mean.max(1) }
+}
+
 fn known(nanos: u64) -> Option<Duration> {
     (nanos > 0).then(|| Duration::from_nanos(nanos))
 }
@@ -135,7 +139,9 @@ impl View<'_> {
     /// the mean of the cluster where it has none of its own; `None` where nobody has.
     #[must_use]
     pub fn peak_latency(self, slot: Slot, now: Tick) -> Option<Duration> {
-        known(self.peak_nanos(slot, now))
+        let Feedback { needs, means } = &self.roster.feedback;
+        let meters = self.load(slot).meters();
+        known(needs.peak.map_or(0, |decay| meters.peak(now, decay, means.peak())))
     }
 
     /// The usual time to the first byte in the cluster, as of the last second: the
@@ -160,23 +166,31 @@ impl View<'_> {
         self.load(slot).report().read(now)
     }
 
-    /// [`peak_latency`](Self::peak_latency) in nanoseconds; 0: unknown.
+    /// What one more request there is expected to take, by its peak, in nanoseconds.
+    ///
+    /// Of a backend that is new, or half-open, nothing is known. It takes nothing as
+    /// long as it has nothing to do, so that one request finds out, and what is usual
+    /// while that is under way. Otherwise somebody who is slower than the fastest
+    /// would never be asked, and one that has failed would stay half-open.
     pub(crate) fn peak_nanos(self, slot: Slot, now: Tick) -> u64 {
-        let Feedback { needs, means } = &self.roster.feedback;
-        let peak = |decay| self.load(slot).meters().peak(now, decay, means.peak());
-        needs.peak.map_or(0, peak)
+        let (load, means) = (self.load(slot), &self.roster.feedback.means);
+        match self.roster.feedback.needs.peak {
+            Some(decay) if load.meters().has_peak() && !load.gate().is_shut() => {
+                load.meters().peak(now, decay, means.peak())
+            }
+            _ => unknown(load, means.peak(), now),
+        }
     }
 
-    /// The average by this measure in nanoseconds, halved for each ten seconds in which
-    /// nothing was measured; the mean of the cluster where there is none, and 0 where
-    /// nobody has one.
+    /// As [`peak_nanos`](Self::peak_nanos), by the average of this measure, halved for
+    /// each ten seconds in which nothing was measured.
     pub(crate) fn recent_nanos(self, slot: Slot, measure: Measure, now: Tick) -> u64 {
-        let (meters, means) = (self.load(slot).meters(), &self.roster.feedback.means);
+        let (load, means) = (self.load(slot), &self.roster.feedback.means);
         let (recent, mean) = match measure {
-            Measure::FirstByte => (meters.recent_first_byte(now), means.first_byte()),
-            Measure::LastByte => (meters.recent_last_byte(now), means.last_byte()),
+            Measure::FirstByte => (load.meters().recent_first_byte(now), means.first_byte()),
+            Measure::LastByte => (load.meters().recent_last_byte(now), means.last_byte()),
         };
-        if recent == 0 { mean } else { recent }
+        if recent == 0 || load.gate().is_shut() { unknown(load, mean, now) } else { recent }
     }
 
     /// The usual bytes of a request in the cluster, as of the last second; 0: unknown.

@@ -43,6 +43,10 @@ pub enum Reason {
     Idle,
     /// Of those looked at, it had the least in flight for its weight.
     LeastLoaded,
+    /// Of those looked at, it should answer soonest.
+    Fastest,
+    /// It has moved the fewest bytes for its weight.
+    LeastTraffic,
     /// Of those asked just now, it is the fastest that has not much to do.
     Probed,
     /// It is the first that can take the request.
@@ -78,6 +82,8 @@ impl fmt::Display for Reason {
             Self::Draw => "draw",
             Self::Idle => "idle",
             Self::LeastLoaded => "least-loaded",
+            Self::Fastest => "fastest",
+            Self::LeastTraffic => "least-traffic",
             Self::Probed => "probed",
             Self::First => "first",
             Self::Key => "key",

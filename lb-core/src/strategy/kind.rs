@@ -3,8 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BoundedLoad, Compat, First, IpHash, Jump, LeastConn, Maglev, P2c, Prequal, Random, Rendezvous,
-    ReportedLoad, Ring, RoundRobin, Strategy, StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
+    BoundedLoad, ByBusyness, ByTraffic, Compat, First, IpHash, Jump, LeastConn, LeastTime, Maglev,
+    P2c, PeakEwma, Prequal, Random, Rendezvous, ReportedLoad, Ring, RoundRobin, Strategy,
+    StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
 };
 
 /// A strategy by name.
@@ -20,8 +21,16 @@ pub enum StrategyKind {
     LeastConn,
     /// [`P2c`]
     P2c,
+    /// [`PeakEwma`]
+    PeakEwma,
+    /// [`LeastTime`]
+    LeastTime,
     /// [`First`]
     First,
+    /// [`ByTraffic`]
+    ByTraffic,
+    /// [`ByBusyness`]
+    ByBusyness,
     /// [`ReportedLoad`]
     ReportedLoad,
     /// [`Prequal`]
@@ -53,7 +62,11 @@ impl StrategyKind {
         Self::Random,
         Self::LeastConn,
         Self::P2c,
+        Self::PeakEwma,
+        Self::LeastTime,
         Self::First,
+        Self::ByTraffic,
+        Self::ByBusyness,
         Self::ReportedLoad,
         Self::Prequal,
         Self::IpHash,
@@ -71,7 +84,11 @@ impl StrategyKind {
             Self::Random => "random",
             Self::LeastConn => "least-conn",
             Self::P2c => "p2c",
+            Self::PeakEwma => "peak-ewma",
+            Self::LeastTime => "least-time",
             Self::First => "first",
+            Self::ByTraffic => "bytraffic",
+            Self::ByBusyness => "bybusyness",
             Self::ReportedLoad => "reported-load",
             Self::Prequal => "prequal",
             Self::IpHash => "ip-hash",
@@ -91,6 +108,10 @@ impl StrategyKind {
                 Some(Self::LeastConn)
             }
             "power-of-two" | "random-two" | "two-choices" => Some(Self::P2c),
+            "ewma" | "peak_ewma" | "peakewma" => Some(Self::PeakEwma),
+            "least_time" | "leasttime" | "least-response-time" => Some(Self::LeastTime),
+            "by-traffic" | "by_traffic" => Some(Self::ByTraffic),
+            "by-busyness" | "by_busyness" => Some(Self::ByBusyness),
             "ip_hash" => Some(Self::IpHash),
             "ring_hash" | "ring-hash" => Some(Self::Ring),
             "hrw" => Some(Self::Rendezvous),
@@ -104,7 +125,12 @@ impl StrategyKind {
     pub fn options(self) -> &'static [StrategyOption] {
         match self {
             Self::RoundRobin => &[StrategyOption::Tickets],
-            Self::Random | Self::LeastConn | Self::P2c | Self::First => &[],
+            Self::P2c => &[StrategyOption::Draws, StrategyOption::Memory],
+            Self::PeakEwma => &[StrategyOption::Decay],
+            Self::LeastTime => &[StrategyOption::Measure],
+            Self::Random | Self::LeastConn | Self::First | Self::ByTraffic | Self::ByBusyness => {
+                &[]
+            }
             Self::ReportedLoad => &[
                 StrategyOption::Header,
                 StrategyOption::Metric,
@@ -157,8 +183,15 @@ impl StrategyKind {
             Self::RoundRobin => Box::new(RoundRobin::default().tickets(options.tickets)),
             Self::Random => Box::new(Random),
             Self::LeastConn => Box::new(LeastConn::default()),
-            Self::P2c => Box::new(P2c),
+            Self::P2c => {
+                let p2c = P2c::default().remembering(options.memory);
+                Box::new(options.draws.map_or(p2c, |draws| p2c.drawing(draws)))
+            }
+            Self::PeakEwma => Box::new(PeakEwma::new(options.decay)),
+            Self::LeastTime => Box::new(LeastTime::by(options.measure)),
             Self::First => Box::new(First),
+            Self::ByTraffic => Box::new(ByTraffic::default()),
+            Self::ByBusyness => Box::new(ByBusyness::default()),
             Self::ReportedLoad => {
                 let draws = options.draws.unwrap_or(ReportedLoad::DRAWS);
                 Box::new(ReportedLoad::new(draws, options.stale_after))

@@ -53,6 +53,8 @@
 mod alias;
 mod binding;
 mod blocks;
+mod by_busyness;
+mod by_traffic;
 mod choice;
 mod draws;
 mod first;
@@ -61,9 +63,11 @@ mod jump;
 mod keyed;
 mod kind;
 mod least_conn;
+mod least_time;
 mod maglev;
 mod options;
 mod p2c;
+mod peak_ewma;
 mod per_worker;
 mod pick_cx;
 mod prequal;
@@ -73,24 +77,29 @@ mod reported_load;
 mod retry;
 mod ring;
 mod round_robin;
+mod scan;
 mod schedule;
 mod tried;
 
 use std::{fmt::Debug, time::Duration};
 
 pub use binding::Binding;
+pub use by_busyness::ByBusyness;
+pub use by_traffic::ByTraffic;
 pub use choice::{Choice, Reason};
 pub use first::First;
 pub use ip_hash::IpHash;
 pub use jump::Jump;
 pub use kind::{StrategyKind, UnknownStrategy};
 pub use least_conn::LeastConn;
+pub use least_time::LeastTime;
 pub use maglev::Maglev;
 pub use options::{
     BoundedLoad, Compat, HashFunction, HashType, KeyForm, Measure, StrategyOption, StrategyOptions,
     Tickets,
 };
 pub use p2c::P2c;
+pub use peak_ewma::PeakEwma;
 pub use pick_cx::PickCx;
 pub use prequal::{Prequal, ProbePool, Probed};
 pub use random::Random;

@@ -69,7 +69,7 @@ impl Strategy for Jump {
         let marks = Marks::new(&hosts.list, secret);
         let build = || Buckets::new(marks.weights(), secret);
         let buckets = self.tables.table(&hosts.list, secret, build);
-        Box::new(ByKey::ours(buckets, hosts.slots, marks, view).bounded(self.bound))
+        Box::new(ByKey::ours(buckets, hosts.slots, marks, view).bounded(self.bound, view))
     }
 }
 

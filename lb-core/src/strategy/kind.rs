@@ -3,9 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BoundedLoad, ByBusyness, ByTraffic, Compat, First, IpHash, Jump, LeastConn, LeastTime, Maglev,
-    P2c, PeakEwma, Prequal, Random, Rendezvous, ReportedLoad, Ring, RoundRobin, Strategy,
-    StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
+    BoundedLoad, ByBusyness, ByTraffic, Compat, First, HaproxyHash, IpHash, Jump, LeastConn,
+    LeastTime, Maglev, NginxConsistent, NginxHash, P2c, PeakEwma, Prequal, Random, Rendezvous,
+    ReportedLoad, Ring, RoundRobin, Strategy, StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
 };
 
 /// A strategy by name.
@@ -37,6 +37,12 @@ pub enum StrategyKind {
     Prequal,
     /// [`IpHash`]
     IpHash,
+    /// [`NginxHash`]
+    Hash,
+    /// [`NginxConsistent`]
+    HashConsistent,
+    /// [`HaproxyHash`]
+    HaproxyHash,
     /// [`Ring`]
     Ring,
     /// [`Maglev`]
@@ -70,6 +76,9 @@ impl StrategyKind {
         Self::ReportedLoad,
         Self::Prequal,
         Self::IpHash,
+        Self::Hash,
+        Self::HashConsistent,
+        Self::HaproxyHash,
         Self::Ring,
         Self::Maglev,
         Self::Rendezvous,
@@ -93,30 +102,53 @@ impl StrategyKind {
             Self::Prequal => "prequal",
             Self::IpHash => "ip-hash",
             Self::Ring => "ring",
+            Self::Hash => "hash",
+            Self::HashConsistent => "hash-consistent",
+            Self::HaproxyHash => "haproxy-hash",
             Self::Maglev => "maglev",
             Self::Rendezvous => "rendezvous",
             Self::Jump => "jump",
         }
     }
 
-    /// The strategy that other programs call this.
+    /// The strategy that other programs call this, in any case.
+    ///
+    /// Where they give one name to two things it is the thing: Envoy's `LEAST_REQUEST`
+    /// compares two backends, and is [`P2c`].
     #[must_use]
     pub fn from_alias(alias: &str) -> Option<Self> {
-        match alias {
-            "rr" | "wrr" | "roundrobin" | "round_robin" | "byrequests" => Some(Self::RoundRobin),
-            "leastconn" | "least_conn" | "least-connections" | "least_request" => {
+        match &*alias.to_ascii_lowercase() {
+            "rr"
+            | "wrr"
+            | "roundrobin"
+            | "round_robin"
+            | "static-rr"
+            | "byrequests"
+            | "weighted_round_robin" => Some(Self::RoundRobin),
+            "leastconn" | "least_conn" | "least-connections" | "least_connections" => {
                 Some(Self::LeastConn)
             }
-            "power-of-two" | "random-two" | "two-choices" => Some(Self::P2c),
+            "power-of-two"
+            | "random-two"
+            | "random two"
+            | "random two least_conn"
+            | "two-choices"
+            | "least_request"
+            | "random_choose" => Some(Self::P2c),
+            "pick_first" => Some(Self::First),
             "ewma" | "peak_ewma" | "peakewma" => Some(Self::PeakEwma),
-            "least_time" | "leasttime" | "least-response-time" => Some(Self::LeastTime),
+            "least_time" | "least_time header" | "leasttime" | "least-response-time" => {
+                Some(Self::LeastTime)
+            }
             "by-traffic" | "by_traffic" => Some(Self::ByTraffic),
             "by-busyness" | "by_busyness" => Some(Self::ByBusyness),
             "ip_hash" => Some(Self::IpHash),
             "ring_hash" | "ring-hash" => Some(Self::Ring),
             "hrw" => Some(Self::Rendezvous),
             "jump-hash" => Some(Self::Jump),
-            _ => None,
+            "hash_consistent" | "hash consistent" | "ketama" => Some(Self::HashConsistent),
+            "source" => Some(Self::HaproxyHash),
+            own => own.parse().ok(),
         }
     }
 
@@ -153,6 +185,16 @@ impl StrategyKind {
             Self::Rendezvous | Self::Jump => {
                 &[StrategyOption::Key, StrategyOption::BoundedLoad, StrategyOption::Secret]
             }
+            Self::Hash | Self::HashConsistent => {
+                &[StrategyOption::Key, StrategyOption::BoundedLoad]
+            }
+            Self::HaproxyHash => &[
+                StrategyOption::Key,
+                StrategyOption::HashType,
+                StrategyOption::Function,
+                StrategyOption::Avalanche,
+                StrategyOption::BoundedLoad,
+            ],
         }
     }
 
@@ -202,6 +244,15 @@ impl StrategyKind {
             Self::Maglev if options.compat == Some(Compat::Envoy) => {
                 Box::new(EnvoyMaglev::bounded(options.bounded_load.or_usual(None)))
             }
+            Self::Hash => {
+                let hash = NginxHash::default();
+                Box::new(hash.bounded(options.bounded_load.or_usual(self.usual_bound())))
+            }
+            Self::HashConsistent => {
+                let hash = NginxConsistent::default();
+                Box::new(hash.bounded(options.bounded_load.or_usual(self.usual_bound())))
+            }
+            Self::HaproxyHash => Box::new(HaproxyHash::new(options)),
             Self::Maglev => {
                 let maglev = options.secret.map_or_else(Maglev::default, Maglev::new);
                 Box::new(maglev.bounded(bound))
@@ -245,5 +296,32 @@ mod tests {
             assert_eq!(kind.name().parse(), Ok(*kind));
         }
         assert!("rr".parse::<StrategyKind>().is_err());
+    }
+
+    #[test]
+    fn names_of_other_programs_are_known() {
+        for (aliases, kind) in [
+            ("rr wrr roundrobin static-rr byrequests ROUND_ROBIN", StrategyKind::RoundRobin),
+            ("leastconn least_conn", StrategyKind::LeastConn),
+            ("LEAST_REQUEST P2C", StrategyKind::P2c),
+            ("RANDOM", StrategyKind::Random),
+            ("ewma peakewma", StrategyKind::PeakEwma),
+            ("least_time leasttime", StrategyKind::LeastTime),
+            ("bytraffic", StrategyKind::ByTraffic),
+            ("bybusyness", StrategyKind::ByBusyness),
+            ("pick_first", StrategyKind::First),
+            ("ip_hash", StrategyKind::IpHash),
+            ("RING_HASH", StrategyKind::Ring),
+            ("MAGLEV", StrategyKind::Maglev),
+            ("ketama HASH_CONSISTENT", StrategyKind::HashConsistent),
+            ("source", StrategyKind::HaproxyHash),
+            ("hrw", StrategyKind::Rendezvous),
+        ] {
+            for alias in aliases.split(' ') {
+                assert_eq!(StrategyKind::from_alias(alias), Some(kind), "{alias}");
+            }
+        }
+        assert_eq!(StrategyKind::from_alias("random two"), Some(StrategyKind::P2c));
+        assert_eq!(StrategyKind::from_alias("fastest"), None);
     }
 }

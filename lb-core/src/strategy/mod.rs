@@ -58,18 +58,22 @@ mod by_traffic;
 mod choice;
 mod draws;
 mod first;
+mod haproxy_hash;
 mod ip_hash;
 mod jump;
+mod ketama;
 mod keyed;
 mod kind;
 mod least_conn;
 mod least_time;
 mod maglev;
+mod nginx_hash;
 mod options;
 mod p2c;
 mod peak_ewma;
 mod per_worker;
 mod pick_cx;
+mod points;
 mod prequal;
 mod random;
 pub(crate) mod rendezvous;
@@ -80,6 +84,7 @@ mod round_robin;
 mod scan;
 mod schedule;
 mod tried;
+mod units;
 
 use std::{fmt::Debug, time::Duration};
 
@@ -88,12 +93,15 @@ pub use by_busyness::ByBusyness;
 pub use by_traffic::ByTraffic;
 pub use choice::{Choice, Reason};
 pub use first::First;
+pub use haproxy_hash::HaproxyHash;
 pub use ip_hash::IpHash;
 pub use jump::Jump;
+pub use ketama::NginxConsistent;
 pub use kind::{StrategyKind, UnknownStrategy};
 pub use least_conn::LeastConn;
 pub use least_time::LeastTime;
 pub use maglev::Maglev;
+pub use nginx_hash::NginxHash;
 pub use options::{
     BoundedLoad, Compat, HashFunction, HashType, KeyForm, Measure, StrategyOption, StrategyOptions,
     Tickets,

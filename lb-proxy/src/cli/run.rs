@@ -7,11 +7,11 @@ use std::{
 };
 
 use clap::Args;
-use lb_core::strategy::{StrategyKind, StrategyOption};
 use lb_proxy::{
     KeyRule, StickySettings,
     config::{
-        Bind, Cluster, Config, MOST_WORKERS, Machine, cookie_problem, find_strategy, read_key_rule,
+        Bind, Cluster, Config, MOST_WORKERS, Machine, Strategy, cookie_problem, find_strategy,
+        read_key_rule,
     },
 };
 
@@ -43,10 +43,11 @@ pub(super) struct RunArgs {
     #[arg(long, short, value_name = "ADDR", value_parser = Bind::parse)]
     listen: Option<Bind>,
 
-    /// How to choose a backend, in every cluster: round-robin, random, least-conn
-    /// (the default), p2c, first, ip-hash, maglev.
+    /// How to choose a backend, in every cluster: least-conn (the default), round-robin,
+    /// random, p2c, peak-ewma, least-time, first, bytraffic, bybusyness, reported-load; by a key ip-hash,
+    /// hash, hash-consistent, haproxy-hash, ring, maglev, rendezvous, jump.
     #[arg(long, short, value_name = "NAME", value_parser = read_strategy)]
-    strategy: Option<StrategyKind>,
+    strategy: Option<Strategy>,
 
     /// What every cluster whose strategy is by key picks by: client-ip (the default),
     /// uri, path, header:NAME, cookie:NAME, query:NAME, or several with commas between.
@@ -148,11 +149,11 @@ fn from_targets(said_by: &str, values: &[String]) -> Result<(Config, String), Ex
 }
 
 /// A strategy that needs nothing but its name.
-fn read_strategy(name: &str) -> Result<StrategyKind, String> {
-    let kind = find_strategy(name)?;
-    match kind.options().contains(&StrategyOption::Probes) {
-        true => Err(format!("`{kind}` needs `probes`, which only a file can say")),
-        false => Ok(kind),
+fn read_strategy(name: &str) -> Result<Strategy, String> {
+    let strategy = find_strategy(name)?;
+    match strategy.lacks_probes() {
+        true => Err(format!("`{}` needs `probes`, which only a file can say", strategy.kind)),
+        false => Ok(strategy),
     }
 }
 
@@ -167,7 +168,8 @@ fn from_file(path: &Path, consequence: &str) -> Result<(Config, String), Exit> {
 }
 
 fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
-    let strategy = args.strategy.map_or_else(|| variable("LB_STRATEGY", read_strategy), said);
+    let strategy =
+        args.strategy.clone().map_or_else(|| variable("LB_STRATEGY", read_strategy), said);
     let sticky = args.sticky.clone().map_or_else(|| variable("LB_STICKY", read_cookie), said);
     let key = args.key.clone().map_or_else(|| variable("LB_KEY", read_key_rule), said);
     let workers = args.workers.map_or_else(|| variable("LB_WORKERS", read_workers), said);
@@ -201,7 +203,7 @@ fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
     }
     if let Some(strategy) = strategy {
         for cluster in &mut config.clusters {
-            cluster.strategy = strategy.into();
+            cluster.strategy = strategy.clone();
         }
     }
     if let Some(key) = key {

@@ -39,7 +39,7 @@ pub(super) fn correct_defaults(settings: &mut Vec<Setting>, config: &Config) {
 
 /// Of the options of a strategy those that mean something to it, each with what holds.
 fn options_that_hold(settings: &mut Vec<Setting>, table: &str, strategy: &Strategy) {
-    let Strategy { kind, .. } = strategy;
+    let kind = strategy.kind;
     let means_nothing = |key: &str| {
         let option = key.strip_prefix(table).and_then(|key| key.strip_prefix('.'));
         let option = option.and_then(|option| option.split('.').next());
@@ -52,7 +52,7 @@ fn options_that_hold(settings: &mut Vec<Setting>, table: &str, strategy: &Strate
     for option in kind.options() {
         let key = format!("{table}.{}", option.name());
         let described = STRATEGY.key(option.name()).and_then(|key| key.default);
-        let value = match (option, kind.usual_bound()) {
+        let value = match (option, strategy.bound()) {
             (StrategyOption::BoundedLoad, Some(factor)) => Some(factor.to_string()),
             (StrategyOption::BoundedLoad, None) => Some("\"off\"".to_owned()),
             _ => described.map(str::to_owned),

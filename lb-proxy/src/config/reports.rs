@@ -47,27 +47,25 @@ pub(super) fn read_reports<'a>(
     }
 }
 
-/// Reads `probes`. Where it is not given, `name` is to blame.
+/// Reads `probes`, if it is given.
 pub(super) fn read_probes<'a>(
     given: &[(StrategyOption, Value<'a>)],
-    name: &Value<'a>,
     out: &Diagnostics,
 ) -> Option<ProbeSettings> {
-    match value_of(given, StrategyOption::Probes) {
-        Some(probes) => read_table(probes.into_table()?, out),
-        None => {
-            lacks_probes(name, out);
-            None
-        }
-    }
+    read_table(value_of(given, StrategyOption::Probes)?.into_table()?, out)
 }
 
 /// Three requests for each would be too many to guess what is to be asked for.
-pub(super) fn lacks_probes(name: &Value<'_>, out: &Diagnostics) {
+pub(super) fn report_lack(name: &Value<'_>, out: &Diagnostics) {
     out.push(
         name.error("goes by probes, and does not say what they ask for", "needs `probes`")
             .help("write `{ name = \"prequal\", probes = { path = \"/load\" } }`"),
     );
+}
+
+/// Whether an option is given, and may be wrong.
+pub(super) fn is_given(given: &[(StrategyOption, Value<'_>)], wanted: StrategyOption) -> bool {
+    given.iter().any(|(option, _)| *option == wanted)
 }
 
 fn value_of<'a>(

@@ -243,7 +243,7 @@ fn a_flag_for_where_to_listen_replaces_all_listeners_and_says_so() {
 fn a_key_may_be_typed_or_come_from_the_environment() {
     let backends = [backend("a"), backend("b"), backend("c")];
     let to: Vec<&str> = backends.iter().flat_map(|(_, address)| ["--to", address]).collect();
-    let args = [&["run", "--listen", "127.0.0.1:0", "--strategy", "maglev"], &to[..]].concat();
+    let args = [&["run", "--listen", "127.0.0.1:0", "--strategy", "ring"], &to[..]].concat();
     let by_path = Lb::start(&[&args[..], &["--key", "path"]].concat());
     let by_query = Lb::spawn(lb(&args).env("LB_KEY", "query:id"));
     // Of 32 keys all go to one of three backends once in 3^31 times.

@@ -14,9 +14,10 @@ mod owners;
 mod rehash;
 mod size;
 
-use std::{fmt::Debug, sync::Arc};
+use std::{cell::OnceCell, fmt::Debug, sync::Arc};
 
 pub(super) use bound::Bound;
+use bound::Shares;
 pub(super) use cache::Cache;
 pub(super) use hosts::{Host, Hosts};
 pub(super) use marks::Marks;
@@ -51,7 +52,7 @@ pub(super) struct ByKey<T> {
     /// The part of its weight that each position has, of 2³²; empty when all have the
     /// whole, or nobody cares.
     parts: Box<[u64]>,
-    bound: Option<Bound>,
+    shares: Option<Shares>,
     rest: Rest,
 }
 
@@ -69,18 +70,18 @@ impl<T: Table> ByKey<T> {
     /// hashing by `marks` finds who can take the request.
     pub(super) fn ours(table: Arc<T>, slots: Box<[Slot]>, marks: Marks, view: View<'_>) -> Self {
         let parts = parts(view, &slots);
-        Self { table, slots, parts, bound: None, rest: Rest::Heirs(marks) }
+        Self { table, slots, parts, shares: None, rest: Rest::Heirs(marks) }
     }
 
     /// For strategies that do as another program: weights are whole, and in the end
     /// `turns` decides.
     pub(super) fn theirs(table: Arc<T>, slots: Box<[Slot]>, turns: Box<dyn Picker>) -> Self {
-        Self { table, slots, parts: Box::default(), bound: None, rest: Rest::Turns(turns) }
+        Self { table, slots, parts: Box::default(), shares: None, rest: Rest::Turns(turns) }
     }
 
     /// With this bound on what each may have in flight.
-    pub(super) fn bounded(mut self, bound: Option<Bound>) -> Self {
-        self.bound = bound;
+    pub(super) fn bounded(mut self, bound: Option<Bound>, view: View<'_>) -> Self {
+        self.shares = bound.map(|bound| bound.over(view));
         self
     }
 
@@ -122,15 +123,19 @@ impl<T: Table> ByKey<T> {
 
 impl<T: Table> Picker for ByKey<T> {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
-        let judge = self.bound.map(|bound| bound.judge(view, cx));
+        let total = OnceCell::new();
+        let is_within = |slot: Slot| {
+            self.shares.as_ref().is_none_or(|shares| {
+                let total = total.get_or_init(|| shares.total(view, cx));
+                shares.admit(slot, *total, view)
+            })
+        };
         let can = |position: usize| {
             let slot = self.slots[position];
             view.is_candidate(slot, cx) && !view.is_full(slot)
         };
         let may = |position: usize| {
-            can(position)
-                && self.takes(position, cx)
-                && judge.as_ref().is_none_or(|judge| judge.admits(self.slots[position]))
+            can(position) && self.takes(position, cx) && is_within(self.slots[position])
         };
         let mut walk = self.table.walk(cx);
         let mut attempt = 0;

@@ -51,7 +51,7 @@ impl Strategy for EnvoyMaglev {
         let hosts = Hosts::by_sorted_address(view);
         let table = self.tables.table(&hosts.list, cx.secret, || Table::new(&hosts.list, SIZE));
         let marks = Marks::new(&hosts.list, cx.secret);
-        Box::new(ByKey::ours(table, hosts.slots, marks, view).bounded(self.bound))
+        Box::new(ByKey::ours(table, hosts.slots, marks, view).bounded(self.bound, view))
     }
 }
 
@@ -171,5 +171,20 @@ mod tests {
             let count = table.owners.iter().filter(|owner| *owner == 1).count();
             assert_eq!(count, light, "{size}");
         }
+    }
+
+    #[test]
+    fn a_key_is_met_where_envoy_looks_for_it_and_then_where_it_retries() {
+        let hosts: Vec<Host> = (0..9).map(|n| (format!("10.0.0.{n}:80").into(), 1 + n)).collect();
+        let table = Table::new(&hosts, SIZE);
+        let cx = PickCx::new(crate::Tick::ZERO, 0).keyed(b"a key");
+        let mut attempts = keyed::Table::walk(&table, &cx);
+        let hash = xx64(b"a key", 0);
+        for attempt in 0..=REHASHES {
+            let hash = if attempt == 0 { hash } else { hash ^ (u64::MAX - attempt + 1) };
+            let owner = table.owners.get(remainder(hash, SIZE as u64));
+            assert_eq!(keyed::Table::next(&table, &mut attempts), owner);
+        }
+        assert_eq!(keyed::Table::next(&table, &mut attempts), None);
     }
 }

@@ -35,10 +35,10 @@ use crate::{cluster::View, hash::Secret};
 /// Keys are hashed with a secret (SipHash-1-3), so that nobody outside can choose
 /// keys that meet. A request without a key is drawn by weight.
 ///
-/// One look-up per pick. With a bound, and where the backend is not idle, what is in
-/// flight is counted: O(backends), up to 32. Of larger clusters a sample of 32 is
-/// counted, other ones for each request, and the bound is as exact as that. O(backends)
-/// also where 65 hashes met nobody.
+/// One look-up per pick. With a bound, and where the backend is not idle, also what is in
+/// flight has to be known: in clusters of up to 16 it is counted, in larger ones for every
+/// 64th request, and the bound is exact but for what has begun and ended since. O(backends)
+/// where 65 hashes met nobody.
 #[derive(Debug)]
 pub struct Maglev {
     secret: Option<Secret>,
@@ -86,7 +86,7 @@ impl Strategy for Maglev {
         let marks = Marks::new(&hosts.list, secret);
         let build = || Keys { table: Table::new(marks.as_slice(), marks.weights()), secret };
         let keys = self.tables.table(&hosts.list, secret, build);
-        Box::new(ByKey::ours(keys, hosts.slots, marks, view).bounded(self.bound))
+        Box::new(ByKey::ours(keys, hosts.slots, marks, view).bounded(self.bound, view))
     }
 }
 

@@ -127,7 +127,7 @@ mod tests {
         let marks = marks(1_000);
         let before = Table::of_size(size, &marks, &[1; 1_000]);
         // Any of them: every n-th.
-        let goes = |backend: usize| backend % (1_000 / leave) == 0;
+        let goes = |backend: usize| backend.is_multiple_of(1_000 / leave);
         let staying: Vec<usize> = (0..1_000).filter(|backend| !goes(*backend)).collect();
         let rest: Vec<u64> = staying.iter().map(|backend| marks[*backend]).collect();
         let after = Table::of_size(size, &rest, &vec![1; rest.len()]);

@@ -81,7 +81,7 @@ impl Strategy for Rendezvous {
             Places { owners: winners(size, marks.as_slice(), marks.weights()).into(), secret }
         };
         let places = self.tables.table(&hosts.list, secret, build);
-        Box::new(ByKey::ours(places, hosts.slots, marks, view).bounded(self.bound))
+        Box::new(ByKey::ours(places, hosts.slots, marks, view).bounded(self.bound, view))
     }
 }
 

@@ -16,10 +16,11 @@ use crate::{cluster::View, hash::xx64};
 /// A backend has a number of points by weight, the xxHash64 of `<address>_<number>`; a key
 /// belongs to the first point at or after its own xxHash64, and behind the last to the
 /// first. There are at least 1,024 points, as many more as it takes to give the lightest
-/// backend a whole one, and at most 8,388,608. Keys of a backend that leaves, or can't take
-/// them, go on to the next points, so that what moves when it goes down and when it leaves
-/// for good is the same, and is only its own. Other than Envoy, whose ring is without hosts
-/// that are down, we step over them: the keys meet the same ones.
+/// backend a whole one, and at most 8,388,608. Keys of a backend that can't take them go on
+/// to the next points; nobody else moves, and they return with it. Envoy's ring is without
+/// hosts that are down, and we step over them: the keys meet the same ones. When a backend
+/// leaves for good, the 1,024 points are shared among the others, so that keys of theirs
+/// move as well: with four backends, one in ten.
 ///
 /// This is for those who need Envoy's mapping. With 1,024 points for all, shares are
 /// uneven: with ten backends they differ by a tenth or so, with a thousand by two thirds.
@@ -66,7 +67,7 @@ impl Strategy for Ring {
         let build = || Points::new(&hosts.list, MIN_POINTS, MAX_POINTS);
         let points = self.tables.table(&hosts.list, cx.secret, build);
         let marks = Marks::new(&hosts.list, cx.secret);
-        Box::new(ByKey::ours(points, hosts.slots, marks, view).bounded(self.bound))
+        Box::new(ByKey::ours(points, hosts.slots, marks, view).bounded(self.bound, view))
     }
 }
 

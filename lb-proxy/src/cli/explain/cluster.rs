@@ -9,7 +9,7 @@ use std::{
 use http::request;
 use lb_core::{
     Lease, Membership, Tick, UnixTime,
-    strategy::{PickCx, Reason, StrategyKind, StrategyOption},
+    strategy::{PickCx, Reason, StrategyKind},
 };
 use lb_proxy::{
     Bound, Claim, KeyRule, RequestFacts, RequestKey,
@@ -129,19 +129,14 @@ fn acquire(
 
 /// What a strategy goes by that a file does not say.
 fn assumption(strategy: &Strategy) -> Option<String> {
-    let Strategy { kind, options, .. } = strategy;
-    let takes_bound = kind.options().contains(&StrategyOption::BoundedLoad);
-    match kind {
+    match strategy.kind {
         StrategyKind::RoundRobin | StrategyKind::Random => None,
         StrategyKind::First => {
             Some("idle backends: one that has its `max_in_flight` is passed over".to_owned())
         }
-        kind if kind.needs_key() => {
-            let bound = options.bounded_load.or_usual(kind.usual_bound()).filter(|_| takes_bound);
-            bound.map(|bound| {
-                format!("idle backends: one with {bound} times its share in flight is passed over")
-            })
-        }
+        kind if kind.needs_key() => strategy.bound().map(|bound| {
+            format!("idle backends: one with {bound} times its share in flight is passed over")
+        }),
         _ => Some("idle backends that have answered nothing yet".to_owned()),
     }
 }
@@ -164,32 +159,28 @@ impl Pick {
             });
         };
         let is_named = !matches!(bound, Some(Bound::Key(_)));
-        let why = match lease.reason() {
-            Reason::Preferred if is_named => "the cookie names it",
+        let why = match (lease.reason(), &settings.strategy.key) {
+            (Reason::Preferred, _) if is_named => "the cookie names it",
             // Who else there is decides too, and sources may tell of more.
             _ if has_sources => {
                 return nobody(format!(
                     "whoever `{kind}` finds at the time, among those that sources tell of too"
                 ));
             }
-            Reason::Preferred => "where every balancer sends a cookie of a key it does not have",
-            Reason::Key | Reason::Rehash => match settings.strategy.key {
-                Some(KeyRule::ClientIp | KeyRule::ClientIpText) => {
-                    "the client's address belongs there"
-                }
-                _ => "the key belongs there",
-            },
-            Reason::First => "it is the first",
-            reason => {
-                let how = match reason {
-                    Reason::Turn => "whose turn it is",
-                    Reason::Draw => "one that is drawn by weight",
-                    _ => "the best",
-                };
-                return nobody(match kind.needs_key() && !has_key {
-                    true => format!("{how}, as there is no key"),
-                    false => format!("whoever `{kind}` finds at the time: {how} ({reason})"),
-                });
+            (Reason::Preferred, _) => {
+                "where every balancer sends a cookie of a key it does not have"
+            }
+            (Reason::First, _) => "it is the first",
+            (reason, Some(_)) if !has_key => {
+                return nobody(format!("{}, as there is no key", how(reason)));
+            }
+            (Reason::Key | Reason::Rehash, Some(KeyRule::ClientIp | KeyRule::ClientIpText)) => {
+                "the client's address belongs there"
+            }
+            (Reason::Key | Reason::Rehash, _) => "the key belongs there",
+            (reason, _) => {
+                let how = how(reason);
+                return nobody(format!("whoever `{kind}` finds at the time: {how} ({reason})"));
             }
         };
         let backend = lease.backend();
@@ -197,6 +188,15 @@ impl Pick {
             backend: Some((backend.name().to_owned(), backend.address().to_owned())),
             why: why.to_owned(),
         }
+    }
+}
+
+/// Of those that nobody knows before.
+fn how(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Turn => "whose turn it is",
+        Reason::LeastLoaded | Reason::Idle => "the best",
+        _ => "one that is drawn by weight",
     }
 }
 

@@ -1,18 +1,19 @@
 //! Strategies by name, with the names other balancers use for them, and options.
 
+mod alias;
 mod key;
 mod options;
 
 use lb_core::strategy::{KeyForm, StrategyKind, StrategyOption, StrategyOptions};
 
 pub use self::key::read_key_rule;
-use self::{key::read_key, options::read_options};
+use self::{alias::with_key_in_its_name, key::read_key, options::read_options};
 use super::{
     diagnostic::Diagnostic,
     diagnostics::Diagnostics,
     loader::Loader,
     reader::{Text, Value, code_list, did_you_mean},
-    reports::{lacks_probes, read_probes, read_reports, usual_reports},
+    reports::{is_given, read_probes, read_reports, report_lack, usual_reports},
 };
 use crate::{KeyRule, ProbeSettings, ReportSettings};
 
@@ -72,6 +73,20 @@ impl Strategy {
         Ok(self.by(rule))
     }
 
+    /// How many times its share a backend may have in flight; `None`: any.
+    #[must_use]
+    pub fn bound(&self) -> Option<f64> {
+        // Who wants another program's table wants its picks.
+        let usual = self.kind.usual_bound().filter(|_| self.options.compat.is_none());
+        self.options.bounded_load.or_usual(usual)
+    }
+
+    /// Whether it goes by probes, and nothing says what those ask for.
+    #[must_use]
+    pub fn lacks_probes(&self) -> bool {
+        self.kind.options().contains(&StrategyOption::Probes) && self.probes.is_none()
+    }
+
     fn by(mut self, rule: KeyRule) -> Self {
         let rule = match rule {
             KeyRule::ClientIp if self.reads_address_as_text() => KeyRule::ClientIpText,
@@ -87,20 +102,21 @@ impl Strategy {
 
     /// Whether the program whose picks it repeats hashes addresses as text.
     fn reads_address_as_text(&self) -> bool {
-        matches!(self.kind.name(), "hash" | "hash-consistent" | "ring")
-            || self.options.compat.is_some()
+        use StrategyKind::{Hash, HashConsistent, Ring};
+        matches!(self.kind, Hash | HashConsistent | Ring) || self.options.compat.is_some()
     }
 }
 
-/// A strategy by its name or by one of its aliases.
+/// A strategy by its name or by one of its aliases, with default options.
 ///
 /// # Errors
 ///
 /// The end of a sentence that lists the known names, with the nearest one where
 /// one is near.
-pub fn find_strategy(name: &str) -> Result<StrategyKind, String> {
-    if let Some(kind) = name.parse().ok().or_else(|| StrategyKind::from_alias(name)) {
-        return Ok(kind);
+pub fn find_strategy(name: &str) -> Result<Strategy, String> {
+    let kind = name.parse().ok().or_else(|| StrategyKind::from_alias(name));
+    if let Some(found) = kind.map(Strategy::from).or_else(|| with_key_in_its_name(name)) {
+        return Ok(found);
     }
     let names = StrategyKind::ALL.iter().map(|kind| kind.name());
     let list = format!("strategies: {}", code_list(names.clone()));
@@ -119,18 +135,19 @@ pub(in crate::config) fn read_strategy(
 ) -> Option<Strategy> {
     if !value.is_table() {
         let place = value.clone();
-        let kind = read_kind(&value.text()?, out)?;
-        if kind.options().contains(&StrategyOption::Probes) {
-            lacks_probes(&place, out);
+        let strategy = read_name(&value.text()?, out)?;
+        if strategy.lacks_probes() {
+            report_lack(&place, out);
         }
-        return Some(kind.into());
+        return Some(strategy);
     }
     let mut table = value.into_table()?;
     let name = table.take("name");
     if name.is_none() {
         out.push(table.missing("name", "which one?").help("add `name = \"least-conn\"`"));
     }
-    let kind = name.clone().and_then(Value::text).and_then(|text| read_kind(&text, out));
+    let named = name.clone().and_then(Value::text).and_then(|text| read_name(&text, out));
+    let kind = named.as_ref().map(|named| named.kind);
     let given = StrategyOption::ALL.iter().filter_map(|option| {
         let value = table.take(option.name())?;
         is_known_to(kind, *option, &value, out).then_some((*option, value))
@@ -140,14 +157,33 @@ pub(in crate::config) fn read_strategy(
     let key = given.iter().find(|(option, _)| *option == StrategyOption::Key);
     let key = key.and_then(|(_, value)| Some((read_key(value)?, value)));
     let options = read_options(given.iter().cloned(), loader, out);
-    let mut strategy = Strategy::new(kind?, options);
+    if options.compat.is_some()
+        && let Some((_, secret)) = given.iter().find(|(one, _)| *one == StrategyOption::Secret)
+    {
+        out.push(
+            Diagnostic::error("hashes that are another program's have no secret")
+                .at(secret.key_span(), "means nothing with `compat`")
+                .key(secret.path()),
+        );
+    }
+    let named = named?;
+    let mut strategy = Strategy::new(named.kind, options);
     if let Some(reports) = &mut strategy.reports {
         read_reports(&given, reports);
     }
-    if let Some(name) = name.filter(|_| strategy.kind.options().contains(&StrategyOption::Probes)) {
-        strategy.probes = read_probes(&given, &name, out);
+    strategy.probes = read_probes(&given, out);
+    if let Some(name) = name.filter(|_| !is_given(&given, StrategyOption::Probes))
+        && strategy.lacks_probes()
+    {
+        report_lack(&name, out);
     }
-    let Some((rule, place)) = key else { return Some(strategy) };
+    let Some((rule, place)) = key else {
+        return Some(match named.key {
+            // An address may be text by the options.
+            Some(KeyRule::ClientIp | KeyRule::ClientIpText) | None => strategy,
+            Some(key) => strategy.by(key),
+        });
+    };
     match strategy.with_key(rule) {
         Ok(strategy) => Some(strategy),
         Err((problem, help)) => {
@@ -183,21 +219,23 @@ fn is_known_to(
     false
 }
 
-fn read_kind(text: &Text<'_>, out: &Diagnostics) -> Option<StrategyKind> {
+fn read_name(text: &Text<'_>, out: &Diagnostics) -> Option<Strategy> {
     match find_strategy(text.as_str()) {
-        Ok(kind) => {
-            if kind.name() != text.as_str() {
+        Ok(found) => {
+            if found.kind.name() != text.as_str() {
+                let ours = match &found.key {
+                    Some(key) if found != Strategy::from(found.kind) => {
+                        format!("{{ name = \"{}\", key = \"{key}\" }}", found.kind)
+                    }
+                    _ => found.kind.to_string(),
+                };
                 out.push(
-                    Diagnostic::note(format!(
-                        "`{}` is called `{}` here",
-                        text.as_str(),
-                        kind.name()
-                    ))
-                    .at(text.span(), "taken as an alias")
-                    .key(text.path()),
+                    Diagnostic::note(format!("`{}` is called `{ours}` here", text.as_str()))
+                        .at(text.span(), "taken as an alias")
+                        .key(text.path()),
                 );
             }
-            Some(kind)
+            Some(found)
         }
         Err(help) => {
             text.report(

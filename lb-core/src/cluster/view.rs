@@ -185,11 +185,13 @@ impl<'a> View<'a> {
         !cx.tried().is_empty() && cx.tried().contains(self.incarnation(slot))
     }
 
-    /// The stable number of a backend's seat. Bit `seat % 64` of
-    /// [`idle_bits`](Self::idle_bits) of block `seat / 64` belongs to it.
+    /// The stable number of a backend's seat, as [`Lease::seat`](super::Lease::seat) has
+    /// it: an index for what the caller keeps per backend.
     ///
-    /// Like all about idle bits for the pickers of this crate only.
-    pub(crate) fn seat(self, slot: Slot) -> usize {
+    /// Bit `seat % 64` of the idle bits of block `seat / 64` belongs to it. All about
+    /// those is for the pickers of this crate only.
+    #[must_use]
+    pub fn seat(self, slot: Slot) -> usize {
         self.roster.hot[slot.index()].load.seat().number() as usize
     }
 

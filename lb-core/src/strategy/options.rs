@@ -205,6 +205,9 @@ impl StrategyOption {
         Self::Function,
         Self::Avalanche,
         Self::StaleAfter,
+        Self::Header,
+        Self::Metric,
+        Self::Probes,
     ];
 
     /// Its name.

@@ -19,11 +19,11 @@ use crate::{
 /// tenth, two diverge even with exact loads, and five stay near sixteen. Draws are by
 /// weight.
 ///
-/// A report is old when it is read. What went to the backend since, and what has ended,
-/// counts with what a request usually makes of a load, so that not all workers send
-/// everything to whoever reported nothing last: one where loads are requests in flight;
-/// else the loads of those drawn, divided by the requests in flight that they report or
-/// that they had from here.
+/// A report is old when it is read. What went to the backend since counts with what a
+/// request usually makes of a load, so that not all workers send everything to whoever
+/// reported nothing last: one where loads are requests in flight (then what has ended
+/// since counts as well); else the loads of those drawn, divided by the requests in
+/// flight that they report or that they had from here.
 ///
 /// * Who has not reported, or not for `stale_after`, is taken for a usual one: of the
 ///   mean load of those drawn who have.
@@ -226,16 +226,23 @@ impl Usual {
             true => load * weight / u128::from(self.weight.max(1)),
             false => load / u128::from(self.reports.max(1)),
         };
-        let pressure = u128::from(PRESSURE);
+        let one = u128::from(PRESSURE);
         let (load, ours) = match drawn.report {
-            Some(report) if drawn.has_failed => {
-                (usual_load.max(report.load.into()), u128::from(report.ours) * pressure)
+            Some(Report { load, ours, .. }) => {
+                let load = u128::from(load);
+                let load = if drawn.has_failed { load.max(usual_load) } else { load };
+                (load, u128::from(ours) * one)
             }
-            Some(report) => (report.load.into(), u128::from(report.ours) * pressure),
-            None => (usual_load, ours * weight * pressure / u128::from(self.weight.max(1))),
+            None => (usual_load, ours * weight * one / u128::from(self.weight.max(1))),
         };
-        let request = u128::from(self.request);
-        (load * pressure + request * u128::from(drawn.pressure)).saturating_sub(request * ours)
+        let (pressure, request) = (u128::from(drawn.pressure), u128::from(self.request));
+        if self.is_count {
+            (load * one + request * pressure).saturating_sub(request * ours)
+        } else {
+            // A part of a whole is an average over some time, which does not fall when a
+            // request ends. The one that has brought the report is about to.
+            load * one + request * pressure.saturating_sub(ours.saturating_sub(one))
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod peers_hash;
 mod peers_keys;
 mod prequal;
 mod properties;
+mod reported;
 mod simulation;
 mod slow_start;
 mod sticky;

@@ -33,6 +33,7 @@ mod networks;
 mod outlier;
 mod passive;
 mod reader;
+mod reports;
 mod retry;
 mod route;
 mod schema;

@@ -731,8 +731,11 @@ fn defaults_are_what_their_description_says() {
 #[test]
 fn defaults_of_strategies_are_what_their_description_says() {
     for kind in StrategyKind::ALL {
+        // What has no default, and has to be there.
+        let probes = "probes = { path = \"/load\" }, ";
+        let needed = if *kind == StrategyKind::Prequal { probes } else { "" };
         let cluster = |options: &str| {
-            let strategy = format!("{{ {options}name = \"{kind}\" }}");
+            let strategy = format!("{{ {needed}{options}name = \"{kind}\" }}");
             let config = parse_good(&format!("to = [\"a:1\"]\ndefaults.strategy = {strategy}"));
             config.clusters[0].strategy.clone()
         };
@@ -742,7 +745,9 @@ fn defaults_of_strategies_are_what_their_description_says() {
         };
         let explicit: String = kind.options().iter().filter_map(described).collect();
         assert_eq!(cluster(&explicit), cluster(""), "{explicit}");
-        assert_eq!(cluster(""), Strategy::from(*kind));
+        let probes = cluster("").probes;
+        assert_eq!(probes.is_some(), !needed.is_empty());
+        assert_eq!(cluster(""), Strategy { probes, ..Strategy::from(*kind) });
     }
 }
 

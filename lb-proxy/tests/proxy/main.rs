@@ -16,6 +16,7 @@ mod limits;
 mod outliers;
 mod raw_bytes;
 mod reload;
+mod reported;
 mod retries;
 mod rewriting;
 mod routes;

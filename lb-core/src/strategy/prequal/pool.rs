@@ -86,6 +86,16 @@ pub(super) struct Entry {
     uses_left: u32,
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a rate is a small number"
+)]
+fn in_parts(rate: f64) -> u64 {
+    (rate.clamp(0.0, 1e6) * ONE as f64).round() as u64
+}
+
 /// A load for a weight: 1/65,536 in 1/2³¹ per weight, so that it stays one for the
 /// largest weight.
 fn load_of(parts: u64, weight: u32) -> u64 {
@@ -95,15 +105,14 @@ fn load_of(parts: u64, weight: u32) -> u64 {
 impl ProbePool {
     /// An empty pool of a worker that sends `rate` probes per request.
     #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a rate is a small number"
-    )]
     pub fn new(rate: f64) -> Self {
-        let rate = (rate.clamp(0.0, 1e6) * ONE as f64).round() as u64;
-        Self { entries: [None; ROOM], count: 0, recent: Recent::new(), rate, worst_next: false }
+        let (entries, recent) = ([None; ROOM], Recent::new());
+        Self { entries, count: 0, recent, rate: in_parts(rate), worst_next: false }
+    }
+
+    /// The worker sends so many probes per request from now on.
+    pub fn set_rate(&mut self, rate: f64) {
+        self.rate = in_parts(rate);
     }
 
     /// How many results there are, used up or too old ones among them.

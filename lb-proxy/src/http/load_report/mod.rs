@@ -29,6 +29,8 @@ use base64::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lb_core::backend::LoadReport;
 
+use crate::observe::Tally;
+
 const ORCA: HeaderName = HeaderName::from_static("endpoint-load-metrics");
 const ORCA_BINARY: HeaderName = HeaderName::from_static("endpoint-load-metrics-bin");
 
@@ -109,7 +111,7 @@ impl<'a> Field<'a> {
     /// What a text calls it: `cpu_utilization`, `named_metrics.queue`.
     fn of_text(name: &'a str) -> Self {
         let in_map = |(map, name)| Some(Self { map: Some(Map::of_name(map)?), name });
-        name.split_once('.').and_then(in_map).unwrap_or(Self::own(name))
+        name.split_once('.').and_then(in_map).unwrap_or_else(|| Self::own(name))
     }
 }
 
@@ -223,7 +225,8 @@ impl ReportSettings {
             b"TEXT" => text::read(rest, &mut visit)?,
             _ => text::read(value, &mut visit)?,
         }
-        let load = best.map(|(_, value)| value).or(zero.then_some(0.0));
+        let unwritten = zero.then_some(0.0);
+        let load = best.map(|(_, value)| value).or(unwritten);
         Ok(load.map(|load| {
             let mut report = LoadReport::new(parts_of(load));
             (report.in_flight, report.latency) = (in_flight, latency);
@@ -241,6 +244,25 @@ impl ReportSettings {
         let message = STANDARD.decode(text).or_else(|_| unpadded()).map_err(|_| BadReport::Form)?;
         binary::read(&message, visit).ok_or(BadReport::Form)?;
         Ok(!message.is_empty() && self.metric.is_left_out_at_zero())
+    }
+}
+
+/// What an answer reports. What cannot be read is counted, and the first time told.
+pub(crate) fn heed(
+    settings: &ReportSettings,
+    headers: &HeaderMap,
+    tally: &Tally,
+    cluster: &str,
+) -> Option<LoadReport> {
+    match settings.read(headers)? {
+        Ok(report) => Some(report),
+        Err(error) => {
+            if tally.load_reports_malformed.is_none() {
+                tracing::warn!(cluster, %error, "a load report cannot be read; told once");
+            }
+            tally.load_reports_malformed.add();
+            None
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use lb_core::{
     health::Outlier,
     sample::{index, mix},
     sticky::{self, Format, Ring, Sticky},
-    strategy::{ProbePool, Probed, Reason, StrategyKind},
+    strategy::{Measure, ProbePool, Probed, Reason, StrategyKind, StrategyOptions, Tickets},
 };
 
 struct Counting;
@@ -95,6 +95,41 @@ fn acquire_and_complete_allocate_nothing() {
                 }
             });
             println!("{kind} of {size}: {count} allocations in {PICKS} picks");
+            assert_eq!(count, 0, "{kind} of {size}");
+        }
+    }
+}
+
+#[test]
+fn feedback_and_what_is_kept_per_worker_allocate_nothing() {
+    let options = StrategyOptions {
+        draws: Some(8),
+        memory: true,
+        tickets: Tickets::Blocks,
+        measure: Measure::LastByte,
+        ..StrategyOptions::default()
+    };
+    for kind in StrategyKind::ALL {
+        for size in [1, 4, 100] {
+            let backends = (0..size).map(|n| Backend::new(format!("b{n}")));
+            let cluster = Cluster::builder("test")
+                .boxed_strategy(kind.build_with(&options))
+                .membership(Membership::new(backends).unwrap())
+                .build();
+            let mut handle = cluster.handle();
+            let count = allocations(|| {
+                for request in 0..2_000_u64 {
+                    let at = |millis| Tick::from_millis(request * 10 + millis);
+                    let worker = usize::try_from(request % 3).unwrap();
+                    let key = mix(request).to_be_bytes();
+                    let cx = PickCx::new(at(0), mix(request)).keyed(&key).on_worker(worker);
+                    let mut lease = handle.acquire(&cx).unwrap();
+                    lease.answers(if request % 5 == 0 { 503 } else { 200 }, at(3));
+                    lease.reports(LoadReport::new(request), at(3));
+                    lease.transferred(request);
+                    lease.complete(Outcome::Status(200), at(9));
+                }
+            });
             assert_eq!(count, 0, "{kind} of {size}");
         }
     }

@@ -3,8 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BoundedLoad, First, HaproxyHash, IpHash, LeastConn, Maglev, NginxConsistent, NginxHash, P2c,
-    Random, RoundRobin, Strategy, StrategyOption, StrategyOptions,
+    BoundedLoad, Compat, First, HaproxyHash, IpHash, Jump, LeastConn, Maglev, NginxConsistent,
+    NginxHash, P2c, Random, Rendezvous, Ring, RoundRobin, Strategy, StrategyOption,
+    StrategyOptions, maglev::EnvoyMaglev,
 };
 
 /// A strategy by name.
@@ -30,8 +31,14 @@ pub enum StrategyKind {
     HashConsistent,
     /// [`HaproxyHash`]
     HaproxyHash,
+    /// [`Ring`]
+    Ring,
     /// [`Maglev`]
     Maglev,
+    /// [`Rendezvous`]
+    Rendezvous,
+    /// [`Jump`]
+    Jump,
 }
 
 /// No strategy is called that.
@@ -54,7 +61,10 @@ impl StrategyKind {
         Self::Hash,
         Self::HashConsistent,
         Self::HaproxyHash,
+        Self::Ring,
         Self::Maglev,
+        Self::Rendezvous,
+        Self::Jump,
     ];
 
     /// Its name.
@@ -70,7 +80,10 @@ impl StrategyKind {
             Self::Hash => "hash",
             Self::HashConsistent => "hash-consistent",
             Self::HaproxyHash => "haproxy-hash",
+            Self::Ring => "ring",
             Self::Maglev => "maglev",
+            Self::Rendezvous => "rendezvous",
+            Self::Jump => "jump",
         }
     }
 
@@ -85,6 +98,9 @@ impl StrategyKind {
             "power-of-two" | "random-two" | "two-choices" => Some(Self::P2c),
             "ip_hash" => Some(Self::IpHash),
             "hash_consistent" | "ketama" => Some(Self::HashConsistent),
+            "ring_hash" | "ring-hash" => Some(Self::Ring),
+            "hrw" => Some(Self::Rendezvous),
+            "jump-hash" => Some(Self::Jump),
             _ => None,
         }
     }
@@ -106,7 +122,15 @@ impl StrategyKind {
                 StrategyOption::Avalanche,
                 StrategyOption::BoundedLoad,
             ],
-            Self::Maglev => {
+            // Its hashes are Envoy's, which have no secret.
+            Self::Ring => &[StrategyOption::Key, StrategyOption::BoundedLoad],
+            Self::Maglev => &[
+                StrategyOption::Key,
+                StrategyOption::BoundedLoad,
+                StrategyOption::Secret,
+                StrategyOption::Compat,
+            ],
+            Self::Rendezvous | Self::Jump => {
                 &[StrategyOption::Key, StrategyOption::BoundedLoad, StrategyOption::Secret]
             }
         }
@@ -122,7 +146,7 @@ impl StrategyKind {
     /// said.
     #[must_use]
     pub fn usual_bound(self) -> Option<f64> {
-        matches!(self, Self::Maglev).then_some(BoundedLoad::USUAL)
+        matches!(self, Self::Maglev | Self::Rendezvous | Self::Jump).then_some(BoundedLoad::USUAL)
     }
 
     /// A strategy of this kind with default options.
@@ -134,6 +158,7 @@ impl StrategyKind {
     /// A strategy of this kind with these options.
     #[must_use]
     pub fn build_with(self, options: &StrategyOptions) -> Box<dyn Strategy> {
+        let bound = options.bounded_load.or_usual(self.usual_bound());
         match self {
             Self::RoundRobin => Box::new(RoundRobin::default()),
             Self::Random => Box::new(Random),
@@ -141,18 +166,24 @@ impl StrategyKind {
             Self::P2c => Box::new(P2c),
             Self::First => Box::new(First),
             Self::IpHash => Box::new(IpHash::default()),
-            Self::Hash => {
-                let hash = NginxHash::default();
-                Box::new(hash.bounded(options.bounded_load.or_usual(self.usual_bound())))
-            }
-            Self::HashConsistent => {
-                let hash = NginxConsistent::default();
-                Box::new(hash.bounded(options.bounded_load.or_usual(self.usual_bound())))
-            }
+            Self::Hash => Box::new(NginxHash::default().bounded(bound)),
+            Self::HashConsistent => Box::new(NginxConsistent::default().bounded(bound)),
             Self::HaproxyHash => Box::new(HaproxyHash::new(options)),
+            Self::Ring => Box::new(Ring::default().bounded(bound)),
+            Self::Maglev if options.compat == Some(Compat::Envoy) => {
+                Box::new(EnvoyMaglev::bounded(options.bounded_load.or_usual(None)))
+            }
             Self::Maglev => {
                 let maglev = options.secret.map_or_else(Maglev::default, Maglev::new);
-                Box::new(maglev.bounded(options.bounded_load.or_usual(self.usual_bound())))
+                Box::new(maglev.bounded(bound))
+            }
+            Self::Rendezvous => {
+                let rendezvous = options.secret.map_or_else(Rendezvous::default, Rendezvous::new);
+                Box::new(rendezvous.bounded(bound))
+            }
+            Self::Jump => {
+                let jump = options.secret.map_or_else(Jump::default, Jump::new);
+                Box::new(jump.bounded(bound))
             }
         }
     }

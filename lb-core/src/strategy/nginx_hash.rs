@@ -66,7 +66,7 @@ impl Strategy for NginxHash {
         let hosts = Hosts::by_address(view);
         let units = Units::new(hosts.list.iter().map(|(_, weight)| *weight));
         let parts = Arc::new(Parts(units));
-        Box::new(ByKey::theirs(parts, hosts.slots, turns).bounded(self.bound))
+        Box::new(ByKey::theirs(parts, hosts.slots, turns).bounded(self.bound, view))
     }
 }
 

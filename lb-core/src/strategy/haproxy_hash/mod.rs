@@ -108,14 +108,18 @@ impl Strategy for HaproxyHash {
         match self.hash_type {
             HashType::MapBased => {
                 let map = Map::new(self.hashing, self.places.of(&weights));
-                Box::new(ByKey::ours(Arc::new(map), hosts.slots, marks, view).bounded(self.bound))
+                Box::new(
+                    ByKey::ours(Arc::new(map), hosts.slots, marks, view).bounded(self.bound, view),
+                )
             }
             HashType::Consistent => {
                 let id = |slot: usize| u32::try_from(slot + 1).unwrap_or(u32::MAX);
                 let ids = hosts.slots.iter().map(|slot| id(slot.index()));
                 let servers: Vec<(u32, u32)> = ids.zip(weights).collect();
                 let ring = Ring::new(self.hashing, ring::points(&mut self.circle, &servers));
-                Box::new(ByKey::ours(Arc::new(ring), hosts.slots, marks, view).bounded(self.bound))
+                Box::new(
+                    ByKey::ours(Arc::new(ring), hosts.slots, marks, view).bounded(self.bound, view),
+                )
             }
         }
     }

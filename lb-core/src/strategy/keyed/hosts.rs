@@ -26,6 +26,18 @@ impl Hosts {
         Self::new(view, slots, |slot| view.backend(slot).shared_name())
     }
 
+    /// By name, in the order of the list, where the order is what counts.
+    pub(in crate::strategy) fn in_order(view: View<'_>) -> Self {
+        Self::new(view, tier_in_use(view).collect(), |slot| view.backend(slot).shared_name())
+    }
+
+    /// By address, in the order of addresses.
+    pub(in crate::strategy) fn by_sorted_address(view: View<'_>) -> Self {
+        let mut slots: Vec<Slot> = tier_in_use(view).collect();
+        slots.sort_by_key(|slot| view.backend(*slot).address());
+        Self::new(view, slots, |slot| view.backend(slot).shared_address())
+    }
+
     /// By address, and in the order of the list, as other programs see them.
     pub(in crate::strategy) fn by_address(view: View<'_>) -> Self {
         Self::new(view, tier_in_use(view).collect(), |slot| view.backend(slot).shared_address())

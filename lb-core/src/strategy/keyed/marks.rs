@@ -45,7 +45,7 @@ impl Marks {
     }
 
     /// Whom rendezvous hashing gives, of those who may. O(n).
-    pub(super) fn highest(&self, hash: u64, may: impl Fn(usize) -> bool) -> Option<usize> {
+    pub(super) fn highest(&self, hash: u64, mut may: impl FnMut(usize) -> bool) -> Option<usize> {
         let marks = self.marks.iter().zip(&self.weights).enumerate();
         let those = marks.filter(|(position, _)| may(*position));
         let scored = those.map(|(position, (mark, weight))| (position, *mark, *weight));

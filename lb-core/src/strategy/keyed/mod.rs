@@ -11,14 +11,19 @@ mod cache;
 mod hosts;
 mod marks;
 mod owners;
+mod rehash;
+mod size;
 
 use std::{fmt::Debug, sync::Arc};
 
 pub(super) use bound::Bound;
+use bound::Shares;
 pub(super) use cache::Cache;
 pub(super) use hosts::{Host, Hosts};
 pub(super) use marks::Marks;
 pub(super) use owners::Owners;
+pub(super) use rehash::Rehash;
+pub(super) use size::{NOBODY, size_for};
 
 use super::{Choice, PickCx, Picker, Reason};
 use crate::cluster::{Slot, View};
@@ -42,12 +47,12 @@ pub(super) trait Table: Debug + Send + Sync {
 #[derive(Debug)]
 pub(super) struct ByKey<T> {
     table: Arc<T>,
-    /// Where each position is in this snapshot.
+    /// Where each position is in this snapshot; empty when that is its number.
     slots: Box<[Slot]>,
     /// The part of its weight that each position has, of 2³²; empty when all have the
     /// whole, or nobody cares.
     parts: Box<[u64]>,
-    bound: Option<Bound>,
+    shares: Option<Shares>,
     rest: Rest,
 }
 
@@ -64,20 +69,29 @@ impl<T: Table> ByKey<T> {
     /// For strategies that are our own: slow starts count, and in the end rendezvous
     /// hashing by `marks` finds who can take the request.
     pub(super) fn ours(table: Arc<T>, slots: Box<[Slot]>, marks: Marks, view: View<'_>) -> Self {
-        let parts = parts(view, &slots);
-        Self { table, slots, parts, bound: None, rest: Rest::Heirs(marks) }
+        Self { parts: parts(view, &slots), ..Self::new(table, slots, Rest::Heirs(marks)) }
     }
 
     /// For strategies that do as another program: weights are whole, and in the end
     /// `turns` decides.
     pub(super) fn theirs(table: Arc<T>, slots: Box<[Slot]>, turns: Box<dyn Picker>) -> Self {
-        Self { table, slots, parts: Box::default(), bound: None, rest: Rest::Turns(turns) }
+        Self::new(table, slots, Rest::Turns(turns))
+    }
+
+    fn new(table: Arc<T>, slots: Box<[Slot]>, rest: Rest) -> Self {
+        let are_numbers = slots.iter().enumerate().all(|(number, slot)| slot.index() == number);
+        let slots = if are_numbers { Box::default() } else { slots };
+        Self { table, slots, parts: Box::default(), shares: None, rest }
     }
 
     /// With this bound on what each may have in flight.
-    pub(super) fn bounded(mut self, bound: Option<Bound>) -> Self {
-        self.bound = bound;
+    pub(super) fn bounded(mut self, bound: Option<Bound>, view: View<'_>) -> Self {
+        self.shares = bound.map(|bound| bound.over(view));
         self
+    }
+
+    fn slot(&self, position: usize) -> Slot {
+        self.slots.get(position).copied().unwrap_or_else(|| Slot::new(position))
     }
 
     /// Whether a position takes this key although its backend starts slowly.
@@ -88,56 +102,63 @@ impl<T: Table> ByKey<T> {
         }
     }
 
+    /// Whether one more request leaves this backend within its bound. Keeps in `total` what
+    /// is in flight, once it had to know.
+    fn admits(&self, slot: Slot, total: &mut Option<u64>, view: View<'_>, cx: &PickCx<'_>) -> bool {
+        let Some(shares) = &self.shares else { return true };
+        shares.admit(slot, view, || *total.get_or_insert_with(|| shares.total(view, cx)))
+    }
+
     #[cold]
-    fn rest(
-        &self,
-        view: View<'_>,
-        cx: &PickCx<'_>,
-        may: impl Fn(usize) -> bool,
-        can: impl Fn(usize) -> bool,
-    ) -> Option<Choice> {
+    fn rest(&self, view: View<'_>, cx: &PickCx<'_>, mut total: Option<u64>) -> Option<Choice> {
         let marks = match &self.rest {
             Rest::Heirs(marks) => marks,
             Rest::Turns(turns) => return turns.pick(view, cx),
         };
         let hash = marks.hash(cx);
+        let can = |position: usize| can(self.slot(position), view, cx);
+        let may = |position: usize| {
+            can(position)
+                && self.takes(position, cx)
+                && self.admits(self.slot(position), &mut total, view, cx)
+        };
         // In the end also who is full: to say so is for the lease.
-        let is_candidate = |position: usize| view.is_candidate(self.slots[position], cx);
+        let is_candidate = |position: usize| view.is_candidate(self.slot(position), cx);
         let heir = marks.highest(hash, may).or_else(|| marks.highest(hash, can));
         let position = heir.or_else(|| marks.highest(hash, is_candidate))?;
-        Some(Choice::new(self.slots[position], self.reason(cx, usize::MAX)))
+        Some(Choice::new(self.slot(position), self.reason(cx, usize::MAX)))
     }
 
     fn reason(&self, cx: &PickCx<'_>, attempt: usize) -> Reason {
-        match (&self.rest, cx.key()) {
-            (Rest::Heirs(_), None) => Reason::Draw,
+        match (cx.key(), &self.rest) {
+            (None, Rest::Heirs(_)) => Reason::Draw,
             _ => Reason::of_attempt(attempt),
         }
     }
 }
 
 impl<T: Table> Picker for ByKey<T> {
+    // What the rest of a walk needs is put together there again: kept for it, it would have
+    // to be in memory for every pick.
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
-        let judge = self.bound.map(|bound| bound.judge(view, cx));
-        let can = |position: usize| {
-            let slot = self.slots[position];
-            view.is_candidate(slot, cx) && !view.is_full(slot)
-        };
-        let may = |position: usize| {
-            can(position)
-                && self.takes(position, cx)
-                && judge.as_ref().is_none_or(|judge| judge.admits(self.slots[position]))
-        };
         let mut walk = self.table.walk(cx);
-        let mut attempt = 0;
+        let (mut attempt, mut total) = (0, None);
         while let Some(position) = self.table.next(&mut walk) {
-            if may(position) {
-                return Some(Choice::new(self.slots[position], self.reason(cx, attempt)));
+            let slot = self.slot(position);
+            if can(slot, view, cx)
+                && self.takes(position, cx)
+                && self.admits(slot, &mut total, view, cx)
+            {
+                return Some(Choice::new(slot, self.reason(cx, attempt)));
             }
             attempt += 1;
         }
-        self.rest(view, cx, may, can)
+        self.rest(view, cx, total)
     }
+}
+
+fn can(slot: Slot, view: View<'_>, cx: &PickCx<'_>) -> bool {
+    view.is_candidate(slot, cx) && !view.is_full(slot)
 }
 
 /// The part of its weight that each has, of 2³²; empty when all have the whole.

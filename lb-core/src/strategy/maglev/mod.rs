@@ -1,14 +1,16 @@
 //! Keys to backends, with few moves and bounded loads.
 
+mod envoy;
 mod table;
 
+pub(super) use envoy::EnvoyMaglev;
 use table::Table;
 
 use super::{
     BoundedLoad, BuildCx, Needs, PickCx, Picker, Strategy,
-    keyed::{self, Bound, ByKey, Cache, Hosts, Marks},
+    keyed::{self, Bound, ByKey, Cache, Hosts, Marks, Rehash},
 };
-use crate::{cluster::View, hash::Secret, sample};
+use crate::{cluster::View, hash::Secret};
 
 /// By key: the same key goes to the same backend, whichever balancer asks.
 ///
@@ -16,7 +18,7 @@ use crate::{cluster::View, hash::Secret, sample};
 /// Load Balancer*, 2016) of at least 100 positions per backend is built over all
 /// backends of the tier by their configured weights, whether they can be used or not;
 /// health, drains and slow starts change nothing in it. A key whose backend can't
-/// be used is hashed again, up to eight times, and then given by rendezvous to one
+/// be used is hashed again, up to 64 times, and then given by rendezvous to one
 /// of those that can: so only its keys move, they spread over all others, and they
 /// return. When a backend leaves for good, about one in a hundred of the others'
 /// keys move as well (fewer in small clusters).
@@ -33,19 +35,16 @@ use crate::{cluster::View, hash::Secret, sample};
 /// Keys are hashed with a secret (SipHash-1-3), so that nobody outside can choose
 /// keys that meet. A request without a key is drawn by weight.
 ///
-/// One look-up per pick. With a bound, and where the backend is not idle, what is in
-/// flight is counted: O(backends), up to 32. Of larger clusters a sample of 32 is
-/// counted, other ones for each request, and the bound is as exact as that. O(backends)
-/// also where eight hashes met nobody.
+/// One look-up per pick. With a bound, and where the backend is not idle, also what is in
+/// flight has to be known: in clusters of up to 16 it is counted, in larger ones for every
+/// 64th request, and the bound is exact but for what has begun and ended since. O(backends)
+/// where 65 hashes met nobody.
 #[derive(Debug)]
 pub struct Maglev {
     secret: Option<Secret>,
     bound: Option<Bound>,
     tables: Cache<Keys>,
 }
-
-/// How often a key is hashed again.
-const REHASHES: u64 = 8;
 
 impl Maglev {
     /// With the usual bound, and this secret instead of the one derived from the
@@ -87,7 +86,7 @@ impl Strategy for Maglev {
         let marks = Marks::new(&hosts.list, secret);
         let build = || Keys { table: Table::new(marks.as_slice(), marks.weights()), secret };
         let keys = self.tables.table(&hosts.list, secret, build);
-        Box::new(ByKey::ours(keys, hosts.slots, marks, view).bounded(self.bound))
+        Box::new(ByKey::ours(keys, hosts.slots, marks, view).bounded(self.bound, view))
     }
 }
 
@@ -98,26 +97,14 @@ struct Keys {
     secret: Secret,
 }
 
-struct Walk {
-    hash: u64,
-    attempt: u64,
-}
-
 impl keyed::Table for Keys {
-    type Walk<'k> = Walk;
+    type Walk<'k> = Rehash;
 
-    fn walk(&self, cx: &PickCx<'_>) -> Walk {
-        let hash = cx.key().map_or_else(|| cx.entropy(), |key| self.secret.spread(key));
-        Walk { hash, attempt: 0 }
+    fn walk(&self, cx: &PickCx<'_>) -> Rehash {
+        Rehash::new(self.secret, cx)
     }
 
-    fn next(&self, walk: &mut Walk) -> Option<usize> {
-        let hash = match walk.attempt {
-            0 => walk.hash,
-            attempt if attempt > REHASHES => return None,
-            attempt => sample::mix(walk.hash ^ attempt),
-        };
-        walk.attempt += 1;
-        self.table.owner(hash)
+    fn next(&self, walk: &mut Rehash) -> Option<usize> {
+        self.table.owner(walk.next()?)
     }
 }

@@ -81,7 +81,7 @@ impl Strategy for NginxConsistent {
         let owners = names.zip(affordable(&wanted)).collect();
         let points = self.circle.of(owners, |name, count| server::places(name, count));
         let ring = Ring { points, shared: servers.shared };
-        Box::new(ByKey::theirs(Arc::new(ring), hosts.slots, turns).bounded(self.bound))
+        Box::new(ByKey::theirs(Arc::new(ring), hosts.slots, turns).bounded(self.bound, view))
     }
 }
 

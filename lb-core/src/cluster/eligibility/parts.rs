@@ -7,7 +7,7 @@
 //! first tier takes as much as its availability, the next one of the rest as much as its
 //! own, and so on. When all together can't take everything, each gets more in proportion.
 //!
-//! Without [`Overflow`](super::Overflow) a tier takes everything or nothing.
+//! Without [`Overflow`] a tier takes everything or nothing.
 //!
 //! Within a tier, the backends of the balancer's own zone come before all others by the
 //! same rule. A balancer does not know how many others are in its zone and what they are

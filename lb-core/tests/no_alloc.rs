@@ -8,15 +8,16 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     num::NonZeroU32,
+    time::Duration,
 };
 
 use lb_core::{
-    AdminState, Backend, Binding, Cause, Change, Cluster, Health, Membership, Outcome, PickCx,
-    Tick, Tried, UnixTime, Weight,
+    AdminState, Backend, Binding, Cause, Change, Cluster, Health, LoadReport, Membership, Outcome,
+    PickCx, Tick, Tried, UnixTime, Weight,
     cluster::{CauseKind, Slot},
-    sample::mix,
+    sample::{index, mix},
     sticky::{self, Format, Ring, Sticky},
-    strategy::{Reason, StrategyKind},
+    strategy::{ProbePool, Probed, Reason, StrategyKind},
 };
 
 struct Counting;
@@ -250,5 +251,41 @@ fn following_a_cookie_allocates_nothing() {
             }
         });
         assert_eq!(count, 0, "{format:?}");
+    }
+}
+
+#[test]
+fn probes_and_reports_allocate_nothing() {
+    for size in [2, 16, 100] {
+        for kind in [StrategyKind::Prequal, StrategyKind::ReportedLoad] {
+            let cluster = cluster(kind, size, None);
+            let mut handle = cluster.handle();
+            let mut pool = ProbePool::new(3.0);
+            let mut probed = 0;
+            let count = allocations(|| {
+                for request in 0..10_000 {
+                    let now = Tick::from_millis(request);
+                    for probe in 0..3 {
+                        let entropy = mix(request * 3 + probe);
+                        let slot = Slot::new(index(entropy, size));
+                        let (snapshot, load) = (handle.snapshot(), LoadReport::new(entropy >> 44));
+                        let latency = Duration::from_micros(entropy & 1023);
+                        let found = Probed::new(snapshot.view(), slot, load, latency, now);
+                        pool.add(found, size, entropy);
+                        if entropy.is_multiple_of(50) {
+                            pool.failed(found.incarnation);
+                        }
+                    }
+                    let cx = PickCx::new(now, mix(request)).probed(&pool);
+                    let mut lease = handle.acquire(&cx).unwrap();
+                    probed += u64::from(lease.reason() == Reason::Probed);
+                    pool.used(lease.incarnation(), now);
+                    lease.reports(LoadReport::new(request), now);
+                    lease.complete(Outcome::Status(200), now);
+                }
+            });
+            assert_eq!(count, 0, "{kind} of {size}");
+            assert_eq!(probed > 9_000, kind == StrategyKind::Prequal, "{kind} of {size}: {probed}");
+        }
     }
 }

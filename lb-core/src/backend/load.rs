@@ -252,8 +252,13 @@ impl Load {
     /// Requests in flight and failures that still weigh like some, in 1/256 of a
     /// request.
     pub(crate) fn pressure(&self, now: Tick) -> u64 {
+        u64::from(self.busy()) * phantom::ONE + self.failure_pressure(now)
+    }
+
+    /// The part of it that is not in flight.
+    pub(crate) fn failure_pressure(&self, now: Tick) -> u64 {
         let occupied = if self.gate.is_occupied() { OCCUPIED } else { 0 };
-        u64::from(self.busy()) * phantom::ONE + self.phantom.at(now) + occupied
+        self.phantom.at(now) + occupied
     }
 
     /// Lets it look busier for a while.

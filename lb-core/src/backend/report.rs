@@ -44,6 +44,8 @@ pub struct Reported {
     pub in_flight: Option<u32>,
     /// As in [`LoadReport`], in microseconds, 71 minutes at most.
     pub latency: Option<Duration>,
+    /// How many requests of ours it was working on when it said so.
+    pub ours: u32,
     /// How old the report is.
     pub age: Duration,
 }
@@ -57,6 +59,8 @@ pub(crate) struct LastReport {
     load: AtomicU64,
     /// Requests in flight, and the latency in microseconds; all bits set: not said.
     more: AtomicU64,
+    /// How many requests of ours were in flight.
+    ours: AtomicU64,
     /// When, in ticks; 0: never.
     at: AtomicU64,
 }
@@ -65,10 +69,15 @@ const UNSAID: u32 = u32::MAX;
 
 impl LastReport {
     pub(crate) fn new() -> Self {
-        Self { load: AtomicU64::new(0), more: AtomicU64::new(0), at: AtomicU64::new(0) }
+        Self {
+            load: AtomicU64::new(0),
+            more: AtomicU64::new(0),
+            ours: AtomicU64::new(0),
+            at: AtomicU64::new(0),
+        }
     }
 
-    pub(crate) fn replace(&self, report: LoadReport, now: Tick) {
+    pub(crate) fn replace(&self, report: LoadReport, ours: u32, now: Tick) {
         let in_flight = report.in_flight.map_or(UNSAID, |count| count.min(UNSAID - 1));
         let latency = report.latency.map_or(UNSAID, |latency| {
             u32::try_from(latency.as_micros()).map_or(UNSAID - 1, |micros| micros.min(UNSAID - 1))
@@ -76,6 +85,7 @@ impl LastReport {
         self.load.store(report.load, Ordering::Relaxed);
         let more = u64::from(in_flight) << 32 | u64::from(latency);
         self.more.store(more, Ordering::Relaxed);
+        self.ours.store(ours.into(), Ordering::Relaxed);
         self.at.store(now.as_nanos().max(1), Ordering::Relaxed);
     }
 
@@ -91,6 +101,7 @@ impl LastReport {
             load: self.load.load(Ordering::Relaxed),
             in_flight,
             latency: latency.map(|micros| Duration::from_micros(micros.into())),
+            ours: u32::try_from(self.ours.load(Ordering::Relaxed)).unwrap_or(0),
             age: now.since(Tick::from_nanos(at)),
         })
     }
@@ -106,21 +117,21 @@ mod tests {
         assert_eq!(last.read(Tick::from_millis(5)), None);
         let latency = Some(Duration::from_micros(1_500));
         let report = LoadReport { in_flight: Some(7), latency, ..LoadReport::new(LoadReport::ONE) };
-        last.replace(report, Tick::from_millis(5));
+        last.replace(report, 2, Tick::from_millis(5));
         let age = Duration::from_millis(10);
-        let read = Reported { load: LoadReport::ONE, in_flight: Some(7), latency, age };
+        let read = Reported { load: LoadReport::ONE, in_flight: Some(7), latency, ours: 2, age };
         assert_eq!(last.read(Tick::from_millis(15)), Some(read));
     }
 
     #[test]
     fn what_was_not_said_stays_unsaid_and_what_is_too_large_is_the_largest() {
         let last = LastReport::new();
-        last.replace(LoadReport::new(3), Tick::ZERO);
+        last.replace(LoadReport::new(3), 0, Tick::ZERO);
         let read = last.read(Tick::ZERO).unwrap();
         assert_eq!((read.load, read.in_flight, read.latency), (3, None, None));
         let latency = Some(Duration::MAX);
         let report = LoadReport { in_flight: Some(u32::MAX), latency, ..LoadReport::new(3) };
-        last.replace(report, Tick::ZERO);
+        last.replace(report, 2, Tick::ZERO);
         let read = last.read(Tick::ZERO).unwrap();
         assert_eq!(read.in_flight, Some(u32::MAX - 1));
         assert!(read.latency > Some(Duration::from_secs(71 * 60)));

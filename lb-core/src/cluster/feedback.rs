@@ -92,7 +92,7 @@ impl Feedback {
 
     pub(super) fn reports(&self, load: &Load, report: LoadReport, now: Tick) {
         if self.needs.reports {
-            load.report().replace(report, now);
+            load.report().replace(report, load.busy(), now);
         }
     }
 }

@@ -114,6 +114,11 @@ impl<'a> View<'a> {
         self.roster.hot[slot.index()].load.pressure(now)
     }
 
+    /// What of its [pressure](Self::pressure) is not requests in flight.
+    pub(crate) fn failure_pressure(self, slot: Slot, now: Tick) -> u64 {
+        self.roster.hot[slot.index()].load.failure_pressure(now)
+    }
+
     /// Requests it is working on.
     #[must_use]
     pub fn in_flight(self, slot: Slot) -> u32 {
@@ -155,12 +160,14 @@ impl<'a> View<'a> {
         !cx.tried().is_empty() && cx.tried().contains(self.incarnation(slot))
     }
 
-    /// The stable number of a backend's seat. Bit `seat % 64` of
-    /// [`idle_bits`](Self::idle_bits) of block `seat / 64` belongs to it.
+    /// The stable number of a backend's seat, as [`Lease::seat`](super::Lease::seat) has
+    /// it: an index for what the caller keeps per backend.
     ///
-    /// Like all about idle bits for the pickers of this crate only: a bit that is
-    /// claimed and then not used is lost until the next sweep.
-    pub(crate) fn seat(self, slot: Slot) -> usize {
+    /// Bit `seat % 64` of the idle bits of block `seat / 64` belongs to it. All about
+    /// those is for the pickers of this crate only: a bit that is claimed and then not
+    /// used is lost until the next sweep.
+    #[must_use]
+    pub fn seat(self, slot: Slot) -> usize {
         self.roster.hot[slot.index()].load.seat().number() as usize
     }
 

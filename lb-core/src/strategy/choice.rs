@@ -47,6 +47,8 @@ pub enum Reason {
     Fastest,
     /// It has moved the fewest bytes for its weight.
     LeastTraffic,
+    /// Of those asked just now, it is the fastest that has not much to do.
+    Probed,
     /// It is the first that can take the request.
     First,
     /// Its key belongs there.
@@ -82,6 +84,7 @@ impl fmt::Display for Reason {
             Self::LeastLoaded => "least-loaded",
             Self::Fastest => "fastest",
             Self::LeastTraffic => "least-traffic",
+            Self::Probed => "probed",
             Self::First => "first",
             Self::Key => "key",
             Self::Rehash => "rehash",

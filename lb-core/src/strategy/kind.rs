@@ -4,8 +4,8 @@ use std::{fmt, str::FromStr};
 
 use super::{
     BoundedLoad, ByBusyness, ByTraffic, Compat, First, HaproxyHash, IpHash, Jump, LeastConn,
-    LeastTime, Maglev, NginxConsistent, NginxHash, P2c, PeakEwma, Random, Rendezvous, Ring,
-    RoundRobin, Strategy, StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
+    LeastTime, Maglev, NginxConsistent, NginxHash, P2c, PeakEwma, Prequal, Random, Rendezvous,
+    ReportedLoad, Ring, RoundRobin, Strategy, StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
 };
 
 /// A strategy by name.
@@ -31,6 +31,10 @@ pub enum StrategyKind {
     ByTraffic,
     /// [`ByBusyness`]
     ByBusyness,
+    /// [`ReportedLoad`]
+    ReportedLoad,
+    /// [`Prequal`]
+    Prequal,
     /// [`IpHash`]
     IpHash,
     /// [`NginxHash`]
@@ -69,6 +73,8 @@ impl StrategyKind {
         Self::First,
         Self::ByTraffic,
         Self::ByBusyness,
+        Self::ReportedLoad,
+        Self::Prequal,
         Self::IpHash,
         Self::Hash,
         Self::HashConsistent,
@@ -92,6 +98,8 @@ impl StrategyKind {
             Self::First => "first",
             Self::ByTraffic => "bytraffic",
             Self::ByBusyness => "bybusyness",
+            Self::ReportedLoad => "reported-load",
+            Self::Prequal => "prequal",
             Self::IpHash => "ip-hash",
             Self::Ring => "ring",
             Self::Hash => "hash",
@@ -155,6 +163,15 @@ impl StrategyKind {
             Self::Random | Self::LeastConn | Self::First | Self::ByTraffic | Self::ByBusyness => {
                 &[]
             }
+            Self::ReportedLoad => &[
+                StrategyOption::Header,
+                StrategyOption::Metric,
+                StrategyOption::StaleAfter,
+                StrategyOption::Draws,
+            ],
+            Self::Prequal => {
+                &[StrategyOption::Header, StrategyOption::Metric, StrategyOption::Probes]
+            }
             // Its key is the client's address, and nothing else.
             Self::IpHash => &[StrategyOption::Key],
             // Its hashes are Envoy's, which have no secret.
@@ -217,6 +234,11 @@ impl StrategyKind {
             Self::First => Box::new(First),
             Self::ByTraffic => Box::new(ByTraffic::default()),
             Self::ByBusyness => Box::new(ByBusyness::default()),
+            Self::ReportedLoad => {
+                let draws = options.draws.unwrap_or(ReportedLoad::DRAWS);
+                Box::new(ReportedLoad::new(draws, options.stale_after))
+            }
+            Self::Prequal => Box::new(Prequal),
             Self::IpHash => Box::new(IpHash::default()),
             Self::Ring => Box::new(Ring::default().bounded(bound)),
             Self::Maglev if options.compat == Some(Compat::Envoy) => {

@@ -74,8 +74,10 @@ mod peak_ewma;
 mod per_worker;
 mod pick_cx;
 mod points;
+mod prequal;
 mod random;
 pub(crate) mod rendezvous;
+mod reported_load;
 mod retry;
 mod ring;
 mod round_robin;
@@ -107,14 +109,16 @@ pub use options::{
 pub use p2c::P2c;
 pub use peak_ewma::PeakEwma;
 pub use pick_cx::PickCx;
+pub use prequal::{Prequal, ProbePool, Probed};
 pub use random::Random;
 pub use rendezvous::Rendezvous;
+pub use reported_load::ReportedLoad;
 pub use ring::Ring;
 pub use round_robin::RoundRobin;
 pub use tried::Tried;
 
 use crate::{
-    backend::decay::Decay,
+    backend::{LoadReport, decay::Decay},
     cluster::{Slot, View},
     hash::Secret,
 };
@@ -253,4 +257,12 @@ impl BuildCx {
 /// Nobody when nobody can be used.
 fn tier_in_use(view: View<'_>) -> impl Iterator<Item = Slot> {
     view.slots().filter(move |slot| Some(view.backend(*slot).tier()) == view.tier())
+}
+
+/// What a request adds to a backend's load, as far as a report of it tells: loads that
+/// are requests in flight are found by being as large as those.
+fn load_of_one(load: u64, in_flight: Option<u32>) -> Option<u64> {
+    let count = u64::from(in_flight?);
+    let is_count = load == count * LoadReport::ONE;
+    if is_count { Some(LoadReport::ONE) } else { load.checked_div(count) }
 }

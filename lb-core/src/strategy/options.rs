@@ -181,6 +181,12 @@ pub enum StrategyOption {
     Avalanche,
     /// [`StrategyOptions::stale_after`]
     StaleAfter,
+    /// In which header backends report their load; read from answers, like the next.
+    Header,
+    /// Which of the numbers in a report is the load.
+    Metric,
+    /// How backends are asked for their load; a matter of whoever sends requests.
+    Probes,
 }
 
 impl StrategyOption {
@@ -199,6 +205,9 @@ impl StrategyOption {
         Self::Function,
         Self::Avalanche,
         Self::StaleAfter,
+        Self::Header,
+        Self::Metric,
+        Self::Probes,
     ];
 
     /// Its name.
@@ -218,6 +227,9 @@ impl StrategyOption {
             Self::Function => "function",
             Self::Avalanche => "avalanche",
             Self::StaleAfter => "stale_after",
+            Self::Header => "header",
+            Self::Metric => "metric",
+            Self::Probes => "probes",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a pick may depend on besides the snapshot.
 
-use super::{binding::Binding, tried::Tried};
+use super::{binding::Binding, prequal::ProbePool, tried::Tried};
 use crate::{sample, time::Tick};
 
 /// The circumstances of one pick. A strategy that needs more gets a field here;
@@ -13,6 +13,7 @@ pub struct PickCx<'a> {
     key: Option<&'a [u8]>,
     binding: Option<Binding<'a>>,
     tried: &'a Tried,
+    probes: Option<&'a ProbePool>,
 }
 
 impl<'a> PickCx<'a> {
@@ -20,7 +21,15 @@ impl<'a> PickCx<'a> {
     /// [`mix`](crate::sample::mix) of a counter. The counter itself would not do.
     #[must_use]
     pub fn new(now: Tick, entropy: u64) -> Self {
-        Self { now, entropy, worker: 0, key: None, binding: None, tried: Tried::NOTHING }
+        Self {
+            now,
+            entropy,
+            worker: 0,
+            key: None,
+            binding: None,
+            tried: Tried::NOTHING,
+            probes: None,
+        }
     }
 
     /// Says which of the workers picks: numbers from 0, each used by one thread. What
@@ -60,6 +69,13 @@ impl<'a> PickCx<'a> {
         self
     }
 
+    /// Gives it what the worker's probes have found, for [`Prequal`](super::Prequal).
+    #[must_use]
+    pub fn probed(mut self, probes: &'a ProbePool) -> Self {
+        self.probes = Some(probes);
+        self
+    }
+
     /// When.
     #[must_use]
     pub fn now(&self) -> Tick {
@@ -88,6 +104,11 @@ impl<'a> PickCx<'a> {
     /// picker needs not know.
     pub(crate) fn binding(&self) -> Option<Binding<'a>> {
         self.binding
+    }
+
+    /// What the worker's probes have found.
+    pub(crate) fn probes(&self) -> Option<&'a ProbePool> {
+        self.probes
     }
 
     /// What to leave out.

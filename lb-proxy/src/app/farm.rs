@@ -223,6 +223,8 @@ impl Draft {
             retry: settings.retry.clone(),
             sticky: settings.sticky.clone(),
             key: settings.strategy.key.clone(),
+            reports: settings.strategy.reports.clone(),
+            probes: settings.strategy.probes.clone(),
             ..ClusterSettings::new(cluster.clone())
         };
         self.0.iter().map(settings).collect()

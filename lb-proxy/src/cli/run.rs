@@ -44,9 +44,9 @@ pub(super) struct RunArgs {
     listen: Option<Bind>,
 
     /// How to choose a backend, in every cluster: least-conn (the default), round-robin,
-    /// random, p2c, peak-ewma, least-time, first, bytraffic, bybusyness; by a key ip-hash,
-    /// hash, hash-consistent, haproxy-hash, ring, maglev, rendezvous, jump.
-    #[arg(long, short, value_name = "NAME", value_parser = find_strategy)]
+    /// random, p2c, peak-ewma, least-time, first, bytraffic, bybusyness, reported-load; by
+    /// a key ip-hash, hash, hash-consistent, haproxy-hash, ring, maglev, rendezvous, jump.
+    #[arg(long, short, value_name = "NAME", value_parser = read_strategy)]
     strategy: Option<Strategy>,
 
     /// What every cluster whose strategy is by key picks by: client-ip (the default),
@@ -148,6 +148,15 @@ fn from_targets(said_by: &str, values: &[String]) -> Result<(Config, String), Ex
     Ok((Config::to_backends(backends), said_by.to_owned()))
 }
 
+/// A strategy that needs nothing but its name.
+fn read_strategy(name: &str) -> Result<Strategy, String> {
+    let strategy = find_strategy(name)?;
+    match strategy.lacks_probes() {
+        true => Err(format!("`{}` needs `probes`, which only a file can say", strategy.kind)),
+        false => Ok(strategy),
+    }
+}
+
 fn from_file(path: &Path, consequence: &str) -> Result<(Config, String), Exit> {
     let source = Source::read(path).map_err(|error| {
         print::error(&error);
@@ -160,7 +169,7 @@ fn from_file(path: &Path, consequence: &str) -> Result<(Config, String), Exit> {
 
 fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
     let strategy =
-        args.strategy.clone().map_or_else(|| variable("LB_STRATEGY", find_strategy), said);
+        args.strategy.clone().map_or_else(|| variable("LB_STRATEGY", read_strategy), said);
     let sticky = args.sticky.clone().map_or_else(|| variable("LB_STICKY", read_cookie), said);
     let key = args.key.clone().map_or_else(|| variable("LB_KEY", read_key_rule), said);
     let workers = args.workers.map_or_else(|| variable("LB_WORKERS", read_workers), said);

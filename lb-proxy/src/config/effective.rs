@@ -42,6 +42,7 @@ fn options_that_hold(settings: &mut Vec<Setting>, table: &str, strategy: &Strate
     let kind = strategy.kind;
     let means_nothing = |key: &str| {
         let option = key.strip_prefix(table).and_then(|key| key.strip_prefix('.'));
+        let option = option.and_then(|option| option.split('.').next());
         option.is_some_and(|name| {
             name != "name" && kind.options().iter().all(|option| option.name() != name)
         })

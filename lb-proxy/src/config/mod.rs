@@ -31,6 +31,7 @@ mod names;
 mod networks;
 mod passive;
 mod reader;
+mod reports;
 mod retry;
 mod route;
 mod schema;

@@ -252,14 +252,13 @@ fn a_listener_has_request_ids_unless_it_or_the_file_says_no() {
 
 #[test]
 fn a_file_with_every_key_has_every_key() {
-    let text = full();
-    let (document, _) = DeTable::parse_recoverable(&text);
     let mut seen = BTreeSet::new();
-    see(&TOP, document.get_ref(), &mut seen);
+    for text in [full(), strategies()] {
+        let (document, _) = DeTable::parse_recoverable(&text);
+        see(&TOP, document.get_ref(), &mut seen);
+    }
     // They exclude others that are there.
     seen.extend([("file", "listen"), ("sticky", "key")]);
-    // These are in a file of their own.
-    seen.extend(StrategyOption::ALL.iter().map(|one| ("strategy", one.name())));
     let mut missing = Vec::new();
     for (section, key) in schema::every_key() {
         if !seen.contains(&(section.name, key.name)) {
@@ -729,8 +728,11 @@ fn defaults_are_what_their_description_says() {
 #[test]
 fn defaults_of_strategies_are_what_their_description_says() {
     for kind in StrategyKind::ALL {
+        // What has no default, and has to be there.
+        let probes = "probes = { path = \"/load\" }, ";
+        let needed = if *kind == StrategyKind::Prequal { probes } else { "" };
         let cluster = |options: &str| {
-            let strategy = format!("{{ {options}name = \"{kind}\" }}");
+            let strategy = format!("{{ {needed}{options}name = \"{kind}\" }}");
             let config = parse_good(&format!("to = [\"a:1\"]\ndefaults.strategy = {strategy}"));
             config.clusters[0].strategy.clone()
         };
@@ -740,7 +742,9 @@ fn defaults_of_strategies_are_what_their_description_says() {
         };
         let explicit: String = kind.options().iter().filter_map(described).collect();
         assert_eq!(cluster(&explicit), cluster(""), "{explicit}");
-        assert_eq!(cluster(""), Strategy::from(*kind));
+        let probes = cluster("").probes;
+        assert_eq!(probes.is_some(), !needed.is_empty());
+        assert_eq!(cluster(""), Strategy { probes, ..Strategy::from(*kind) });
     }
 }
 

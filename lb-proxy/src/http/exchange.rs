@@ -59,7 +59,7 @@ pub(super) async fn attempt(
             // Boxed: rare, and larger than all the rest of this future.
             None => Box::pin(open(client, &mut flight, outgoing)).await?,
         };
-        let request = outgoing.hand_over(&connection, &flight, client);
+        let request = outgoing.hand_over(&connection, &flight);
         match exchange(&mut connection, request, client, &flight, &outgoing.deadlines).await {
             Ok(response) => return answered(client, flight, connection, outgoing, response),
             Err(failure) => recover(client, &mut flight, &connection, outgoing, failure)?,
@@ -297,6 +297,7 @@ fn prepared(
     let (mut head, body) = response.into_parts();
     let status = head.status.as_u16();
     flight.first_byte(status);
+    flight.takes_report(&mut head.headers);
     let changes = response_changes(&head, head.status == StatusCode::NO_CONTENT);
     if !is_understood(&head) || changes.names_too_much() {
         flight.fails(Trouble::Malformed, Outcome::Reset);

@@ -12,6 +12,7 @@ use lb_core::{Lease, Outcome, PickCx, PickError, backend::IncarnationId};
 use super::{
     attempts::{Attempts, Entry},
     binder::{Bound, Stickiness},
+    load_report,
     status::Trouble,
 };
 use crate::{
@@ -73,6 +74,19 @@ impl Flight {
             entry.first_byte = Some(now.since(entry.started));
             entry.status = Some(status);
         });
+    }
+
+    /// Takes from the head of an answer what the backend reports of its load.
+    pub(super) fn takes_report(&mut self, headers: &mut HeaderMap) {
+        let Some(settings) = &self.cluster.settings.reports else { return };
+        if self.lease.measures().reports {
+            let kept = &self.cluster.kept;
+            let report = load_report::heed(settings, headers, &kept.tally, &self.cluster.name);
+            if let Some(report) = report {
+                self.lease.reports(report, self.worker.clock.coarse());
+            }
+        }
+        settings.remove(headers);
     }
 
     /// Tells the client to whom it is bound, where that is news.

@@ -115,7 +115,7 @@ fn prepare(
     let finds = |binding: Binding<'_>| is_there(of.kept.handle.borrow().snapshot(), binding);
     let take = |binder: &Binder| binder.take(&head.uri, &mut head.headers, now(), finds);
     let bound = of.binder.as_ref().and_then(take);
-    let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client), named));
+    let request = Request::from_parts(head, RequestBody::new(body, client, named));
     Ok(Outgoing {
         cluster,
         client_ip,

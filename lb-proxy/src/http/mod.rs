@@ -12,6 +12,7 @@
 //! | `binder`, `cookies`, `key` | whom the client is bound to, and what a strategy may pick by |
 //! | `forward`, `outgoing`, `deadlines` | a request from the first try to the last |
 //! | `exchange`, `flight`, `replay` | a try with a backend, and what follows a failed one |
+//! | `load_report`, `load_probe` | what a backend says of its load, and asking it |
 //! | `attempts` | what is remembered of the tries |
 //! | `body`, `driver`, `upload` | bytes in both directions |
 //! | `status` | answers of our own |
@@ -35,6 +36,8 @@ mod forwarded;
 mod head;
 mod headers;
 pub(crate) mod key;
+pub(crate) mod load_probe;
+pub(crate) mod load_report;
 mod outgoing;
 mod public;
 mod records;
@@ -65,6 +68,8 @@ pub(crate) mod fuzzing {
 pub use arrival::{Arrival, Refusal};
 pub use binder::{Bound, Claim};
 pub use key::{KeyRule, RequestKey};
+pub use load_probe::ProbeSettings;
+pub use load_report::{Metric, ReportSettings};
 pub(crate) use request_id::RequestIds;
 pub use retry::{RetryOn, RetrySettings};
 pub use route::{

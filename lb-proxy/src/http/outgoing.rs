@@ -14,6 +14,7 @@ use super::{
     exchange::Answer,
     flight::Flight,
     key::RequestKey,
+    load_probe,
     public::PublicForm,
     retry::RetryOn,
 };
@@ -79,7 +80,14 @@ impl Outgoing {
         if let Some(bound) = &self.bound {
             cx = cx.bound_to(bound.binding());
         }
-        let flight = Flight::begin(worker, cluster, &cx, self.attempts.as_ref())?;
+        let flight = {
+            let probes = cluster.settings.probes.as_ref().map(|_| cluster.kept.probes.pool());
+            let cx = probes.as_deref().map_or(cx, |pool| cx.probed(pool));
+            Flight::begin(worker, cluster, &cx, self.attempts.as_ref())?
+        };
+        if cluster.settings.probes.is_some() {
+            load_probe::picked(worker, cluster, flight.lease(), self.tries == 0);
+        }
         self.deadlines.begin_try(flight.timeouts());
         self.tries += 1;
         self.tries_left = self.tries_left.saturating_sub(1);
@@ -123,7 +131,6 @@ impl Outgoing {
         &mut self,
         connection: &UpstreamConnection,
         flight: &Flight,
-        client: &Rc<Client>,
     ) -> Request<RequestBody> {
         let request = self.request.take().or_else(|| self.spare.take());
         let mut request = request.expect("an attempt begins with the request at hand");
@@ -134,14 +141,14 @@ impl Outgoing {
         }
         // A kept connection can be stale; anything else needs another backend.
         let may_repeat = connection.is_reused() || self.tries_left > 0;
-        self.spare = (may_repeat && self.is_repeatable).then(|| copy(&request, client));
+        self.spare = (may_repeat && self.is_repeatable).then(|| copy(&request));
         request
     }
 }
 
 /// The same request again. It has no body, or it would not be repeatable.
-fn copy(request: &Request<RequestBody>, client: &Rc<Client>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::none(Rc::clone(client)));
+fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::none());
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();

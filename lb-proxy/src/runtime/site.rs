@@ -23,7 +23,7 @@ use super::{
     service::{ClusterSettings, Service},
 };
 use crate::{
-    http::{RouteTable, binder::Binder},
+    http::{RouteTable, binder::Binder, load_probe::Probes},
     observe::{Board, Tally, WorkerLog, WorkerLogs},
     upstream::Pool,
 };
@@ -55,6 +55,8 @@ pub(crate) struct Kept {
     pub(crate) tally: Arc<Tally>,
     /// This worker's share of the retries.
     pub(crate) budget: RefCell<RetryBudget>,
+    /// What this worker knows by asking.
+    pub(crate) probes: Probes,
 }
 
 /// Makes the sites of one worker, one after the other.
@@ -83,6 +85,7 @@ impl Sites {
             let kept = self.kept(&settings.cluster);
             kept.pool.keep_for(settings.timeouts.pool_idle);
             kept.budget.borrow_mut().set_percent(settings.retry.budget);
+            kept.probes.send_at(settings.probes.as_ref().map_or(0.0, |probes| probes.per_request));
             let name = settings.cluster.name();
             Rc::new(WorkerCluster {
                 name: name.into(),
@@ -112,6 +115,7 @@ impl Sites {
             pool,
             tally: self.board.tally(cluster.name()),
             budget: RefCell::new(budget),
+            probes: Probes::new(),
         });
         self.known.borrow_mut().push(Rc::downgrade(&kept));
         kept

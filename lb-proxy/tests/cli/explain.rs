@@ -163,7 +163,11 @@ fn the_key_that_is_found_is_told_part_by_part() {
 #[test]
 fn every_strategy_says_how_it_picks() {
     for kind in lb_core::strategy::StrategyKind::ALL {
-        let option = if kind.needs_key() { ", key = \"client-ip\"" } else { "" };
+        let option = match kind.name() {
+            _ if kind.needs_key() => ", key = \"client-ip\"",
+            "prequal" => ", probes = { path = \"/load\" }",
+            _ => "",
+        };
         let file = file(&format!(
             "to = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n\
              [defaults]\nstrategy = {{ name = \"{kind}\"{option} }}\n",

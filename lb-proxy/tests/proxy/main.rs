@@ -14,6 +14,7 @@ mod keys;
 mod limits;
 mod raw_bytes;
 mod reload;
+mod reported;
 mod retries;
 mod rewriting;
 mod routes;

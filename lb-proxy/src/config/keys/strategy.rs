@@ -54,5 +54,33 @@ pub(in crate::config) static STRATEGY: Section = Section::new(
         Key::new("avalanche", Shape::Boolean, "HAProxy's: mix the bits of a hash once more"),
         Key::new("stale_after", Shape::Duration, "when what a backend reported means nothing")
             .or("\"10s\""),
+        Key::new(
+            "header",
+            Shape::Text,
+            "in which header backends report their load; ORCA's `endpoint-load-metrics` unless set",
+        ),
+        Key::new(
+            "metric",
+            Shape::Text,
+            "which number of a report is the load; `application_utilization` or `cpu_utilization` \
+             unless set, with `prequal` `rif`",
+        ),
+        Key::new("probes", Shape::Table(&PROBES), "how backends are asked for their load"),
+    ],
+);
+
+pub(in crate::config) static PROBES: Section = Section::new(
+    "probes",
+    "How `prequal` asks backends for their load.",
+    &[
+        Key::new("path", Shape::Text, "what to ask for, by `GET`").required(),
+        Key::new(
+            "per_request",
+            Shape::Number(0.1, 16.0),
+            "how many backends are asked per request",
+        )
+        .or("3.0"),
+        Key::new("timeout", Shape::Duration, "a probe that takes longer has failed")
+            .or("\"100ms\""),
     ],
 );

@@ -13,8 +13,9 @@ use super::{
     diagnostics::Diagnostics,
     loader::Loader,
     reader::{Text, Value, code_list, did_you_mean},
+    reports::{is_given, read_probes, read_reports, report_lack, usual_reports},
 };
-use crate::KeyRule;
+use crate::{KeyRule, ProbeSettings, ReportSettings};
 
 /// How a cluster chooses a backend.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -25,6 +26,10 @@ pub struct Strategy {
     pub options: StrategyOptions,
     /// What it picks by; `Some` where it picks by a key.
     pub key: Option<KeyRule>,
+    /// Where backends report their load; `Some` where it goes by that.
+    pub reports: Option<ReportSettings>,
+    /// How they are asked for it; `Some` where it goes by answers.
+    pub probes: Option<ProbeSettings>,
 }
 
 impl From<StrategyKind> for Strategy {
@@ -37,7 +42,8 @@ impl Strategy {
     /// By the client's address, if it picks by a key.
     #[must_use]
     pub fn new(kind: StrategyKind, options: StrategyOptions) -> Self {
-        let strategy = Self { kind, options, key: None };
+        let reports = usual_reports(kind);
+        let strategy = Self { kind, options, key: None, reports, probes: None };
         match kind.needs_key() {
             true => strategy.by(KeyRule::ClientIp),
             false => strategy,
@@ -73,6 +79,12 @@ impl Strategy {
         // Who wants another program's table wants its picks.
         let usual = self.kind.usual_bound().filter(|_| self.options.compat.is_none());
         self.options.bounded_load.or_usual(usual)
+    }
+
+    /// Whether it goes by probes, and nothing says what those ask for.
+    #[must_use]
+    pub fn lacks_probes(&self) -> bool {
+        self.kind.options().contains(&StrategyOption::Probes) && self.probes.is_none()
     }
 
     fn by(mut self, rule: KeyRule) -> Self {
@@ -122,14 +134,19 @@ pub(in crate::config) fn read_strategy(
     out: &Diagnostics,
 ) -> Option<Strategy> {
     if !value.is_table() {
-        return read_name(&value.text()?, out);
+        let place = value.clone();
+        let strategy = read_name(&value.text()?, out)?;
+        if strategy.lacks_probes() {
+            report_lack(&place, out);
+        }
+        return Some(strategy);
     }
     let mut table = value.into_table()?;
     let name = table.take("name");
     if name.is_none() {
         out.push(table.missing("name", "which one?").help("add `name = \"least-conn\"`"));
     }
-    let named = name.and_then(Value::text).and_then(|text| read_name(&text, out));
+    let named = name.clone().and_then(Value::text).and_then(|text| read_name(&text, out));
     let kind = named.as_ref().map(|named| named.kind);
     let given = StrategyOption::ALL.iter().filter_map(|option| {
         let value = table.take(option.name())?;
@@ -150,7 +167,16 @@ pub(in crate::config) fn read_strategy(
         );
     }
     let named = named?;
-    let strategy = Strategy::new(named.kind, options);
+    let mut strategy = Strategy::new(named.kind, options);
+    if let Some(reports) = &mut strategy.reports {
+        read_reports(&given, reports);
+    }
+    strategy.probes = read_probes(&given, out);
+    if let Some(name) = name.filter(|_| !is_given(&given, StrategyOption::Probes))
+        && strategy.lacks_probes()
+    {
+        report_lack(&name, out);
+    }
     let Some((rule, place)) = key else {
         return Some(match named.key {
             // An address may be text by the options.

@@ -44,8 +44,8 @@ pub(super) struct RunArgs {
     listen: Option<Bind>,
 
     /// How to choose a backend, in every cluster: least-conn (the default), round-robin,
-    /// random, p2c, peak-ewma, least-time, first, bytraffic, bybusyness, reported-load; by a key ip-hash,
-    /// hash, hash-consistent, haproxy-hash, ring, maglev, rendezvous, jump.
+    /// random, p2c, peak-ewma, least-time, first, bytraffic, bybusyness, reported-load; by
+    /// a key ip-hash, hash, hash-consistent, haproxy-hash, ring, maglev, rendezvous, jump.
     #[arg(long, short, value_name = "NAME", value_parser = read_strategy)]
     strategy: Option<Strategy>,
 

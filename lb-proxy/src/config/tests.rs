@@ -252,14 +252,13 @@ fn a_listener_has_request_ids_unless_it_or_the_file_says_no() {
 
 #[test]
 fn a_file_with_every_key_has_every_key() {
-    let text = full();
-    let (document, _) = DeTable::parse_recoverable(&text);
     let mut seen = BTreeSet::new();
-    see(&TOP, document.get_ref(), &mut seen);
+    for text in [full(), strategies()] {
+        let (document, _) = DeTable::parse_recoverable(&text);
+        see(&TOP, document.get_ref(), &mut seen);
+    }
     // They exclude others that are there.
     seen.extend([("file", "listen"), ("sticky", "key")]);
-    // These are in a file of their own.
-    seen.extend(StrategyOption::ALL.iter().map(|one| ("strategy", one.name())));
     let mut missing = Vec::new();
     for (section, key) in schema::every_key() {
         if !seen.contains(&(section.name, key.name)) {

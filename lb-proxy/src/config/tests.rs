@@ -126,7 +126,7 @@ fn a_file_with_every_key_is_read_without_a_word() {
     let (config, found) = Config::parse("full.toml", &text, &world());
     assert_eq!(found.count(Severity::Error), 0, "{}", found.render(false));
     let config = config.expect("no errors");
-    let [short, api, _, web] = &*config.clusters else { panic!("four clusters") };
+    let [short, api, web] = &*config.clusters else { panic!("three clusters") };
     assert_eq!(short.backends.len(), 2);
     assert_eq!(
         api.policy.passive,

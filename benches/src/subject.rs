@@ -11,7 +11,7 @@ use lb_core::{
     strategy::{BuildCx, Choice, Needs, Picker, Strategy, StrategyKind},
 };
 
-use crate::{Entropy, Weights, membership};
+use crate::{Entropy, Keys, Weights, membership};
 
 /// A cluster with one of the strategies.
 #[derive(Debug)]
@@ -34,8 +34,14 @@ impl Subject {
     /// behind its leases. Leases cost one more indirect call here.
     #[must_use]
     pub fn tapped(strategy: StrategyKind, size: usize) -> Self {
+        Self::tapping(strategy.build(), size)
+    }
+
+    /// The same of a strategy with options.
+    #[must_use]
+    pub fn tapping(strategy: Box<dyn Strategy>, size: usize) -> Self {
         let latest = Latest::default();
-        let tap = Tap { strategy: strategy.build(), latest: Arc::clone(&latest) };
+        let tap = Tap { strategy, latest: Arc::clone(&latest) };
         Self::build(Box::new(tap), size, latest)
     }
 
@@ -113,6 +119,27 @@ impl Subject {
                 let choice = picker.pick(view, black_box(&cx));
                 let backend = choice.map(|choice| view.backend(choice.slot()));
                 without += u64::from(black_box(backend).is_none());
+            }
+            without
+        }
+    }
+
+    /// A loop of bare picks by these keys, without a look for a newer snapshot: what it
+    /// costs to hash a key and look it up.
+    ///
+    /// # Panics
+    ///
+    /// Unless it is [tapped](Self::tapped).
+    pub fn picks_by(&self, keys: Keys) -> impl FnMut(u64) -> u64 + Send + use<> {
+        let handle = self.cluster.handle();
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let picker = latest.clone().expect("picks need a tapped subject");
+        move |iterations| {
+            let view = handle.snapshot().view();
+            let mut without = 0;
+            for pick in 0..iterations {
+                let cx = PickCx::new(Entropy::NOW, pick).keyed(keys.of(pick));
+                without += u64::from(black_box(picker.pick(view, black_box(&cx))).is_none());
             }
             without
         }

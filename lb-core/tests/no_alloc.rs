@@ -200,8 +200,8 @@ fn trying_a_better_tier_and_going_to_a_worse_one_allocate_nothing() {
 
 #[test]
 fn hashing_past_those_who_cant_allocates_nothing() {
-    for kind in [StrategyKind::IpHash, StrategyKind::Maglev] {
-        let cluster = cluster(kind, 50, None);
+    for kind in StrategyKind::ALL.iter().filter(|kind| kind.needs_key()) {
+        let cluster = cluster(*kind, 50, None);
         for index in 1..50 {
             let backend = format!("10.0.0.{index}:80").as_str().into();
             let change = Change::Admin { backend, state: AdminState::Disabled };

@@ -3,8 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    BoundedLoad, ByBusyness, ByTraffic, First, IpHash, LeastConn, LeastTime, Maglev, P2c, PeakEwma,
-    Random, RoundRobin, Strategy, StrategyOption, StrategyOptions,
+    BoundedLoad, ByBusyness, ByTraffic, First, HaproxyHash, IpHash, LeastConn, LeastTime, Maglev,
+    NginxConsistent, NginxHash, P2c, PeakEwma, Random, RoundRobin, Strategy, StrategyOption,
+    StrategyOptions,
 };
 
 /// A strategy by name.
@@ -32,6 +33,12 @@ pub enum StrategyKind {
     ByBusyness,
     /// [`IpHash`]
     IpHash,
+    /// [`NginxHash`]
+    Hash,
+    /// [`NginxConsistent`]
+    HashConsistent,
+    /// [`HaproxyHash`]
+    HaproxyHash,
     /// [`Maglev`]
     Maglev,
 }
@@ -57,6 +64,9 @@ impl StrategyKind {
         Self::ByTraffic,
         Self::ByBusyness,
         Self::IpHash,
+        Self::Hash,
+        Self::HashConsistent,
+        Self::HaproxyHash,
         Self::Maglev,
     ];
 
@@ -74,6 +84,9 @@ impl StrategyKind {
             Self::ByTraffic => "bytraffic",
             Self::ByBusyness => "bybusyness",
             Self::IpHash => "ip-hash",
+            Self::Hash => "hash",
+            Self::HashConsistent => "hash-consistent",
+            Self::HaproxyHash => "haproxy-hash",
             Self::Maglev => "maglev",
         }
     }
@@ -92,6 +105,7 @@ impl StrategyKind {
             "by-traffic" | "by_traffic" => Some(Self::ByTraffic),
             "by-busyness" | "by_busyness" => Some(Self::ByBusyness),
             "ip_hash" => Some(Self::IpHash),
+            "hash_consistent" | "ketama" => Some(Self::HashConsistent),
             _ => None,
         }
     }
@@ -109,6 +123,16 @@ impl StrategyKind {
             }
             // Its key is the client's address, and nothing else.
             Self::IpHash => &[StrategyOption::Key],
+            Self::Hash | Self::HashConsistent => {
+                &[StrategyOption::Key, StrategyOption::BoundedLoad]
+            }
+            Self::HaproxyHash => &[
+                StrategyOption::Key,
+                StrategyOption::HashType,
+                StrategyOption::Function,
+                StrategyOption::Avalanche,
+                StrategyOption::BoundedLoad,
+            ],
             Self::Maglev => {
                 &[StrategyOption::Key, StrategyOption::BoundedLoad, StrategyOption::Secret]
             }
@@ -151,6 +175,15 @@ impl StrategyKind {
             Self::ByTraffic => Box::new(ByTraffic::default()),
             Self::ByBusyness => Box::new(ByBusyness::default()),
             Self::IpHash => Box::new(IpHash::default()),
+            Self::Hash => {
+                let hash = NginxHash::default();
+                Box::new(hash.bounded(options.bounded_load.or_usual(self.usual_bound())))
+            }
+            Self::HashConsistent => {
+                let hash = NginxConsistent::default();
+                Box::new(hash.bounded(options.bounded_load.or_usual(self.usual_bound())))
+            }
+            Self::HaproxyHash => Box::new(HaproxyHash::new(options)),
             Self::Maglev => {
                 let maglev = options.secret.map_or_else(Maglev::default, Maglev::new);
                 Box::new(maglev.bounded(options.bounded_load.or_usual(self.usual_bound())))

@@ -58,16 +58,21 @@ mod by_traffic;
 mod choice;
 mod draws;
 mod first;
+mod haproxy_hash;
 mod ip_hash;
+mod keyed;
 mod kind;
 mod least_conn;
 mod least_time;
 mod maglev;
+mod nginx_consistent;
+mod nginx_hash;
 mod options;
 mod p2c;
 mod peak_ewma;
 mod per_worker;
 mod pick_cx;
+mod points;
 mod random;
 pub(crate) mod rendezvous;
 mod retry;
@@ -75,6 +80,7 @@ mod round_robin;
 mod scan;
 mod schedule;
 mod tried;
+mod units;
 
 use std::{fmt::Debug, time::Duration};
 
@@ -83,11 +89,14 @@ pub use by_busyness::ByBusyness;
 pub use by_traffic::ByTraffic;
 pub use choice::{Choice, Reason};
 pub use first::First;
+pub use haproxy_hash::HaproxyHash;
 pub use ip_hash::IpHash;
 pub use kind::{StrategyKind, UnknownStrategy};
 pub use least_conn::LeastConn;
 pub use least_time::LeastTime;
 pub use maglev::Maglev;
+pub use nginx_consistent::NginxConsistent;
+pub use nginx_hash::NginxHash;
 pub use options::{
     BoundedLoad, Compat, HashFunction, HashType, KeyForm, Measure, StrategyOption, StrategyOptions,
     Tickets,

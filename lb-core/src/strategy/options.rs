@@ -33,7 +33,7 @@ pub struct StrategyOptions {
     /// HAProxy's hash function; what is usual for the key unless said.
     pub function: Option<HashFunction>,
     /// Whether HAProxy mixes the bits of a hash once more; with
-    /// [`HashType::Consistent`] unless said.
+    /// [`HashType::Consistent`] and no function said, unless said.
     pub avalanche: Option<bool>,
     /// What kind of bytes keys are.
     pub key_form: KeyForm,

@@ -74,7 +74,7 @@ fn positions(len: usize) -> impl Iterator<Item = u32> {
 }
 
 /// The weights without their common divisor, and rounded if they are too large.
-fn reduced(weights: &[u32]) -> Vec<u64> {
+pub(super) fn reduced(weights: &[u32]) -> Vec<u64> {
     let divisor = weights.iter().fold(0, |divisor, weight| gcd(divisor, *weight)).max(1);
     let weights: Vec<u64> = weights.iter().map(|weight| u64::from(weight / divisor)).collect();
     let sum: u64 = weights.iter().sum();

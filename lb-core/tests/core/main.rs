@@ -13,6 +13,8 @@ mod golden;
 mod health;
 mod keys;
 mod leases;
+mod peers_hash;
+mod peers_keys;
 mod properties;
 mod simulation;
 mod slow_start;

@@ -1,6 +1,6 @@
 //! Who has which part of the keys.
 
-use crate::sample;
+use crate::{sample, strategy::keyed::Owners};
 
 /// A Maglev table: every backend has a permutation of the positions, and they take
 /// turns in claiming the next free one of theirs, by weight. Everybody has at least
@@ -9,7 +9,7 @@ use crate::sample;
 /// hands.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    owners: Box<[u32]>,
+    owners: Owners,
 }
 
 /// Sizes: primes, so that every step makes a permutation, and so far apart that a
@@ -32,15 +32,13 @@ impl Table {
             at: sample::index(*mark, size),
             step: sample::index(sample::mix(*mark), size - 1) + 1,
         });
-        Self { owners: fill(&mut walks.collect::<Vec<_>>(), weights, size) }
+        Self { owners: fill(&mut walks.collect::<Vec<_>>(), weights, size).into() }
     }
 
     /// Whose this key is. O(1).
     pub(super) fn owner(&self, hash: u64) -> Option<usize> {
-        if self.owners.is_empty() {
-            return None;
-        }
-        Some(self.owners[sample::index(hash, self.owners.len())] as usize)
+        let places = self.owners.len();
+        if places == 0 { None } else { self.owners.get(sample::index(hash, places)) }
     }
 }
 
@@ -90,7 +88,7 @@ mod tests {
 
     fn counts(table: &Table, backends: usize) -> Vec<usize> {
         let mut counts = vec![0; backends];
-        table.owners.iter().for_each(|owner| counts[*owner as usize] += 1);
+        table.owners.iter().for_each(|owner| counts[owner] += 1);
         counts
     }
 

@@ -15,7 +15,7 @@ use crate::{
 /// has just written. So in a large cluster what is in flight is estimated from a
 /// sample: the bound then holds on average, and a backend may be some way above it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bound {
+pub(in crate::strategy) struct Bound {
     thousandths: u32,
 }
 
@@ -30,7 +30,7 @@ impl Bound {
         clippy::cast_sign_loss,
         reason = "a cast from a float saturates, and of what is not a number it is 0"
     )]
-    pub(super) fn new(factor: f64) -> Self {
+    pub(in crate::strategy) fn new(factor: f64) -> Self {
         Self { thousandths: ((factor * 1_000.0).round() as u32).max(1_000) }
     }
 

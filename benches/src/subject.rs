@@ -27,7 +27,13 @@ impl Subject {
     /// `size` idle backends of equal weight.
     #[must_use]
     pub fn new(strategy: StrategyKind, size: usize) -> Self {
-        Self::build(strategy.build(), size, Latest::default())
+        Self::of(strategy.build(), size)
+    }
+
+    /// The same of a strategy with options.
+    #[must_use]
+    pub fn of(strategy: Box<dyn Strategy>, size: usize) -> Self {
+        Self::build(strategy, size, Latest::default())
     }
 
     /// The same with access to the bare picker, which a cluster itself hides
@@ -113,7 +119,8 @@ impl Subject {
             let mut without = 0;
             for pick in 0..iterations {
                 let key = entropy.address(pick);
-                let cx = PickCx::new(Entropy::NOW, entropy.of(pick)).keyed(&key);
+                let cx = PickCx::new(Entropy::NOW, entropy.of(pick));
+                let cx = cx.on_worker(thread).keyed(&key);
                 handle.refresh();
                 let view = handle.snapshot().view();
                 let choice = picker.pick(view, black_box(&cx));
@@ -145,8 +152,8 @@ impl Subject {
         }
     }
 
-    /// A loop of whole leases for one thread: picked, counted in, counted out. It
-    /// returns how many found no backend.
+    /// A loop of whole leases for one thread: picked, counted in, the backend in hand,
+    /// counted out where the handle is. It returns how many found no backend.
     pub fn leases(&self, thread: usize) -> impl FnMut(u64) -> u64 + Send + use<> {
         let mut handle: ClusterHandle = self.cluster.handle();
         let entropy = Entropy::new(thread as u64);
@@ -154,7 +161,8 @@ impl Subject {
             let mut without = 0;
             for pick in 0..iterations {
                 let key = entropy.address(pick);
-                let cx = PickCx::new(Entropy::NOW, entropy.of(pick)).keyed(&key);
+                let cx = PickCx::new(Entropy::NOW, entropy.of(pick));
+                let cx = cx.on_worker(thread).keyed(&key);
                 match handle.acquire(black_box(&cx)) {
                     Ok(lease) => {
                         black_box(lease.backend());

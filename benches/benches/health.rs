@@ -70,7 +70,7 @@ fn outliers(criterion: &mut Criterion) {
             for name in &names {
                 let cx = PickCx::new(now.get(), 0).preferring(name);
                 if let Ok(mut lease) = handle.acquire(&cx) {
-                    lease.answered(200, now.get() + Duration::from_millis(20));
+                    lease.answers(200, now.get() + Duration::from_millis(20));
                     lease.complete(Outcome::Status(200), now.get());
                 }
             }
@@ -110,7 +110,7 @@ fn leases(cluster: &Cluster, thread: usize) -> impl FnMut(u64) -> u64 + Send + u
             let cx = PickCx::new(Entropy::NOW, entropy.of(pick));
             match handle.acquire(black_box(&cx)) {
                 Ok(mut lease) => {
-                    lease.answered(200, Entropy::NOW);
+                    lease.answers(200, Entropy::NOW);
                     lease.complete(Outcome::Status(200), Entropy::NOW);
                 }
                 Err(_) => without += 1,

@@ -58,7 +58,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Balance until a signal ends it.
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Check configuration files, and say all that is wrong with them.
     #[command(visible_alias = "validate")]
     Check(check::CheckArgs),

@@ -46,15 +46,21 @@ impl Blocks {
         let cell = self.cells.of(cx);
         let word = cell.load(Ordering::Relaxed);
         let (mut turn, mut left) = (word >> BLOCK_BITS, word % BLOCK);
-        if left == 0 {
-            turn = self.cursor.take().wrapping_mul(BLOCK) % len;
-            left = BLOCK;
-        } else if turn >= len {
-            // Of a longer cycle, before a rebuild.
-            turn %= len;
+        if left == 0 || turn >= len {
+            (turn, left) = self.rare(turn, left, len);
         }
         let next = if turn + 1 == len { 0 } else { turn + 1 };
         cell.store(next << BLOCK_BITS | (left - 1), Ordering::Relaxed);
         Some(schedule.at(turn))
+    }
+
+    /// Where to go on with an empty block, or in one of a longer cycle, before a rebuild.
+    #[cold]
+    fn rare(&self, turn: u64, left: u64, len: u64) -> (u64, u64) {
+        if left == 0 {
+            (self.cursor.take().wrapping_mul(BLOCK) % len, BLOCK)
+        } else {
+            (turn % len, left)
+        }
     }
 }

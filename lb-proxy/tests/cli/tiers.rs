@@ -30,6 +30,8 @@ fn a_tier_with_two_of_three_down_gives_away_more_than_half() {
         to = [{}, {}]
         [defaults]
         tiers_overflow = true
+        # A request may meet both that are gone.
+        retry = {{ attempts = 3 }}
         health = {{ tcp = true, interval = "100ms", rise = 1, fall = 1 }}
         "#,
         tier(&first, 0),

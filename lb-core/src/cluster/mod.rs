@@ -76,8 +76,8 @@ pub use snapshot::Snapshot;
 pub use view::View;
 
 use crate::{
-    backend::AdminState, health::TransitionCounts, membership::Membership, retry::RetryFloor,
-    sticky::Routes, strategy::Strategy, time::Tick,
+    backend::AdminState, health::TransitionCounts, retry::RetryFloor, sticky::Routes,
+    strategy::Strategy, time::Tick,
 };
 
 /// A named set of backends to balance over: the shared handle of its write side.

@@ -1,10 +1,11 @@
 //! Asking a few backends how loaded they are, beside the requests.
 //!
 //! For strategies that go by that ([`Prequal`](lb_core::strategy::Prequal)). With each
-//! request that is picked a worker asks some backends at random, over its own
-//! connections, in tasks of their own: no request waits for a probe. Probes are not
-//! requests: no lease counts them, no log has them, and they fail without a trace but a
-//! counter. What they find belongs to the worker.
+//! request that is picked a worker asks some backends at random, in tasks of their own:
+//! no request waits for a probe. Nor does one lose a connection to it: a probe that is
+//! given up takes its connection with it, so probes have some of their own. Probes are
+//! not requests: no lease counts them, no log has them, and they fail without a trace but
+//! a counter. What they find belongs to the worker.
 
 use std::{
     cell::{Cell, Ref, RefCell},
@@ -16,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, Request, Response, StatusCode, header, uri::PathAndQuery};
+use http::{HeaderValue, Request, Response, Version, header, uri::PathAndQuery};
 use http_body::Body;
 use hyper::body::Incoming;
 use lb_core::{
@@ -30,7 +31,7 @@ use lb_core::{
 use super::{body::RequestBody, load_report};
 use crate::{
     runtime::{site::WorkerCluster, worker::Worker},
-    upstream::{UpstreamConnection, connect, poll_driven},
+    upstream::{Pool, UpstreamConnection, connect, poll_driven},
 };
 
 /// How backends are asked for their load.
@@ -61,6 +62,8 @@ impl ProbeSettings {
 /// So many probes of a cluster may be under way in a worker. When backends do not answer
 /// any more, there is nothing to find out from more of them.
 const UNDER_WAY: usize = 64;
+/// And so many of one backend: who hangs must not keep the others from being asked.
+const PER_BACKEND: u8 = 4;
 /// Most per request.
 const AT_ONCE: usize = 16;
 /// How much of an answer's body is read. Of a longer one, the connection is not kept.
@@ -76,15 +79,21 @@ pub(crate) struct Probes {
     /// Fractions of probes that are still to be sent, in 1/256.
     owed: Cell<u32>,
     under_way: Cell<usize>,
+    /// The same, by seat.
+    there: RefCell<Vec<u8>>,
+    /// Connections that wait for their next probe.
+    pub(crate) idle: Pool,
 }
 
 impl Probes {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(idle: Pool) -> Self {
         Self {
             pool: RefCell::new(ProbePool::new(0.0)),
             rate: Cell::new(0.0),
             owed: Cell::new(0),
             under_way: Cell::new(0),
+            there: RefCell::default(),
+            idle,
         }
     }
 
@@ -110,6 +119,25 @@ impl Probes {
         self.owed.set(owed % ONE);
         (owed / ONE) as usize
     }
+
+    /// Counts in a probe of the backend on this seat, unless enough are under way.
+    fn begins(&self, seat: usize) -> bool {
+        let mut there = self.there.borrow_mut();
+        if there.len() <= seat {
+            there.resize(seat + 1, 0);
+        }
+        let may = self.under_way.get() < UNDER_WAY && there[seat] < PER_BACKEND;
+        if may {
+            there[seat] += 1;
+            self.under_way.set(self.under_way.get() + 1);
+        }
+        may
+    }
+
+    fn ends(&self, seat: usize) {
+        self.there.borrow_mut()[seat] -= 1;
+        self.under_way.set(self.under_way.get() - 1);
+    }
 }
 
 /// A request went to a backend by a pick that has seen the pool. With its first try,
@@ -127,9 +155,6 @@ pub(super) fn picked(
     }
     let mut asked = [None; AT_ONCE];
     for at in 0..probes.due().min(AT_ONCE) {
-        if probes.under_way.get() >= UNDER_WAY {
-            return;
-        }
         let handle = cluster.kept.handle.borrow();
         let view = handle.snapshot().view();
         let slots = view.new_set().as_slice();
@@ -144,10 +169,11 @@ pub(super) fn picked(
             place += usize::from(*taken <= place);
         }
         asked[at] = Some(place);
-        let target = Target::new(view, slots[place]);
-        let probe = probe(Rc::clone(worker), Rc::clone(cluster), target);
-        probes.under_way.set(probes.under_way.get() + 1);
-        tokio::task::spawn_local(probe);
+        if probes.begins(view.seat(slots[place])) {
+            let target = Target::new(view, slots[place]);
+            let probe = probe(Rc::clone(worker), Rc::clone(cluster), target);
+            tokio::task::spawn_local(probe);
+        }
     }
 }
 
@@ -170,12 +196,14 @@ impl Target {
 }
 
 /// Counts a probe out, however it ends.
-struct UnderWay(Rc<WorkerCluster>);
+struct UnderWay {
+    cluster: Rc<WorkerCluster>,
+    seat: usize,
+}
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let under_way = &self.0.kept.probes.under_way;
-        under_way.set(under_way.get() - 1);
+        self.cluster.kept.probes.ends(self.seat);
     }
 }
 
@@ -184,7 +212,7 @@ fn probe(
     cluster: Rc<WorkerCluster>,
     target: Target,
 ) -> impl Future<Output = ()> {
-    let under_way = UnderWay(Rc::clone(&cluster));
+    let under_way = UnderWay { cluster: Rc::clone(&cluster), seat: target.seat };
     async move {
         let _under_way = under_way;
         let Some(settings) = &cluster.settings.probes else { return };
@@ -219,7 +247,8 @@ fn in_flight(count: u32) -> LoadReport {
 }
 
 /// Asks once; over a kept connection that turns out to be closed, once more. `None` if
-/// there is no answer, or one that tells of a failure.
+/// there is no answer, or one that is none to what was asked: that a path is not known
+/// there must not pass for a backend that is quick.
 async fn ask(
     worker: &Worker,
     cluster: &WorkerCluster,
@@ -227,7 +256,8 @@ async fn ask(
     target: &Target,
 ) -> Option<Option<LoadReport>> {
     let kept = &cluster.kept;
-    let mut pooled = kept.pool.take(target.seat, target.incarnation);
+    let idle = &kept.probes.idle;
+    let mut pooled = idle.take(target.seat, target.incarnation);
     loop {
         let is_reused = pooled.is_some();
         let mut connection = match pooled.take() {
@@ -237,7 +267,7 @@ async fn ask(
                 connect(&target.address, &worker.names, timer, settings.timeout).await.ok()?
             }
         };
-        let request = request(&settings.path, &target.address);
+        let request = request(worker, &settings.path, &target.address);
         let Some(response) = exchange(&mut connection, request).await else {
             if is_reused {
                 continue;
@@ -248,9 +278,9 @@ async fn ask(
         if read_to_end(&mut connection, body).await && connection.is_ready() {
             let whose = target.incarnation;
             let lives = || kept.handle.borrow().snapshot().slot_of(whose).is_some();
-            kept.pool.put(target.seat, whose, lives, connection);
+            idle.put(target.seat, whose, lives, connection);
         }
-        if head.status.is_server_error() || head.status == StatusCode::SWITCHING_PROTOCOLS {
+        if !head.status.is_success() {
             return None;
         }
         let reports = cluster.settings.reports.as_ref();
@@ -260,11 +290,13 @@ async fn ask(
     }
 }
 
-fn request(path: &PathAndQuery, address: &str) -> Request<RequestBody> {
+fn request(worker: &Worker, path: &PathAndQuery, address: &str) -> Request<RequestBody> {
     let mut request = Request::new(RequestBody::none());
     *request.uri_mut() = path.clone().into();
     let headers = request.headers_mut();
     headers.insert(header::USER_AGENT, HeaderValue::from_static("lb-load-probe"));
+    // A backend that is this proxy again would send probes for each.
+    headers.insert(header::VIA, worker.via.of_request(Version::HTTP_11));
     if let Ok(host) = HeaderValue::from_str(address) {
         headers.insert(header::HOST, host);
     }

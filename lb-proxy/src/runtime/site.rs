@@ -59,6 +59,13 @@ pub(crate) struct Kept {
     pub(crate) probes: Probes,
 }
 
+impl Kept {
+    /// Those for requests, and those for probes.
+    fn pools(&self) -> [&Pool; 2] {
+        [&self.pool, &self.probes.idle]
+    }
+}
+
 /// Makes the sites of one worker, one after the other.
 #[derive(Debug)]
 pub(super) struct Sites {
@@ -83,7 +90,7 @@ impl Sites {
     pub(super) fn make(&self, service: &Service) -> Rc<Site> {
         let clusters = service.clusters.iter().map(|settings| {
             let kept = self.kept(&settings.cluster);
-            kept.pool.keep_for(settings.timeouts.pool_idle);
+            kept.pools().iter().for_each(|pool| pool.keep_for(settings.timeouts.pool_idle));
             kept.budget.borrow_mut().set_percent(settings.retry.budget);
             kept.probes.send_at(settings.probes.as_ref().map_or(0.0, |probes| probes.per_request));
             let name = settings.cluster.name();
@@ -106,16 +113,16 @@ impl Sites {
         if let Some(kept) = known.find(|kept| kept.handle.borrow().is_of(cluster)) {
             return kept;
         }
-        let pool = Pool::new(Rc::clone(&self.clock), Rc::clone(&self.idle));
+        let pool = || Pool::new(Rc::clone(&self.clock), Rc::clone(&self.idle));
         let control = Arc::clone(&self.control);
         let handle = cluster.handle_waking(Arc::new(move || control.wake()));
         let budget = handle.retry_budget(0);
         let kept = Rc::new(Kept {
             handle: RefCell::new(handle),
-            pool,
+            pool: pool(),
             tally: self.board.tally(cluster.name()),
             budget: RefCell::new(budget),
-            probes: Probes::new(),
+            probes: Probes::new(pool()),
         });
         self.known.borrow_mut().push(Rc::downgrade(&kept));
         kept
@@ -135,12 +142,14 @@ impl Sites {
             let mut handle = kept.handle.borrow_mut();
             handle.refresh();
             let snapshot = handle.snapshot();
-            kept.pool.retain_incarnations(|whose| snapshot.slot_of(whose).is_some());
+            for pool in kept.pools() {
+                pool.retain_incarnations(|whose| snapshot.slot_of(whose).is_some());
+            }
         }
     }
 
     /// Lets go of connections that were idle for too long.
     pub(super) fn sweep(&self) {
-        self.known().iter().for_each(|kept| kept.pool.sweep());
+        self.known().iter().flat_map(|kept| kept.pools()).for_each(Pool::sweep);
     }
 }

@@ -208,6 +208,8 @@ fn probes_arrive_and_lead_requests_to_who_has_less_to_do() {
     let probe = backends[0].requests().into_iter().find(is_probe).unwrap();
     assert_eq!(probe.header("user-agent"), Some("lb-load-probe"));
     assert!(probe.header("host").is_some());
+    // A backend that is this proxy again refuses it.
+    assert!(probe.header("via").is_some_and(|via| via.starts_with("1.1 lb-")));
     // They are no requests: nobody is busy with one.
     let snapshot = cluster.snapshot();
     let view = snapshot.view();
@@ -230,26 +232,14 @@ fn who_fails_probes_is_not_chosen_by_them() {
 
 #[test]
 fn probes_that_nobody_answers_keep_no_request_waiting() {
-    let silent = || {
-        Origin::new(|peer| {
-            while let Some(request) = peer.request() {
-                if is_probe(&request) {
-                    peer.wait_for_end();
-                    return;
-                }
-                peer.send(crate::support::OK);
-            }
-        })
-    };
-    let backends = [silent(), silent()];
+    let backends = [holding_probes().0, holding_probes().0];
     let origins: Vec<_> = backends.iter().collect();
     let running = start(prequal(&origins), |settings| {
         probing(settings);
         settings.probes.as_mut().unwrap().timeout = Duration::from_millis(20);
     });
-    let shares = shares(&running, &origins, 100);
-    assert_eq!(shares.iter().sum::<usize>(), 100);
     eventually("they are given up", || {
+        assert_eq!(shares(&running, &origins, 20).iter().sum::<usize>(), 20);
         running.counters().clusters[0].load_probes_total.failed > 10
     });
 }
@@ -265,4 +255,81 @@ fn a_fraction_of_a_probe_is_a_probe_now_and_then() {
     });
     shares(&running, &origins, 40);
     eventually("ten probes", || running.counters().clusters[0].load_probes_total.answered == 10);
+}
+
+/// Answers requests, and holds every probe until its connection ends. Counts the
+/// connections that requests came over.
+fn holding_probes() -> (Origin, Arc<AtomicUsize>) {
+    let connections = Arc::<AtomicUsize>::default();
+    let counted = connections.clone();
+    let origin = Origin::new(move |peer| {
+        let mut is_counted = false;
+        while let Some(request) = peer.request() {
+            if is_probe(&request) {
+                peer.wait_for_end();
+                return;
+            }
+            if !std::mem::replace(&mut is_counted, true) {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+            peer.send(crate::support::OK);
+        }
+    });
+    (origin, connections)
+}
+
+#[test]
+fn a_probe_that_is_given_up_costs_no_request_its_connection() {
+    let (origin, connections) = holding_probes();
+    let running = start(prequal(&[&origin]), |settings| {
+        probing(settings);
+        settings.probes.as_mut().unwrap().timeout = Duration::from_millis(1);
+    });
+    let failed = || running.counters().clusters[0].load_probes_total.failed;
+    let mut client = Client::connect(running.addresses()[0]);
+    eventually("some are given up", || {
+        assert_eq!(client.ask(GET).status(), 200);
+        failed() > 10
+    });
+    assert_eq!(connections.load(Ordering::SeqCst), 1, "all requests went over one");
+}
+
+#[test]
+fn who_keeps_probes_waiting_does_not_keep_others_from_being_asked() {
+    let ((silent, _), count) = (holding_probes(), Arc::new(AtomicUsize::new(1)));
+    let good = [0, 1].map(|_| measured(count.clone(), Arc::default()));
+    let origins = [&silent, &good[0], &good[1]];
+    // Nothing is given up: what is under way stays so.
+    let running = start(prequal(&origins), |settings| {
+        probing(settings);
+        settings.probes.as_mut().unwrap().timeout = Duration::from_secs(600);
+    });
+    shares(&running, &origins, 200);
+    let answered = || running.counters().clusters[0].load_probes_total.answered;
+    let before = answered();
+    eventually("the others are asked as before", || {
+        shares(&running, &origins, 20);
+        answered() > before + 100
+    });
+    assert!(probes(&silent) <= 4, "{} wait for it", probes(&silent));
+}
+
+#[test]
+fn an_answer_to_something_else_is_none_to_a_probe() {
+    let strangers = [0, 1].map(|_| {
+        Origin::new(|peer| {
+            while let Some(request) = peer.request() {
+                let status = if is_probe(&request) { "404 Not Found" } else { "200 OK" };
+                peer.send(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"));
+            }
+        })
+    });
+    let origins: Vec<_> = strangers.iter().collect();
+    let running = start(prequal(&origins), probing);
+    shares(&running, &origins, 20);
+    eventually("they are failures", || {
+        let counters = running.counters().clusters[0].load_probes_total;
+        assert_eq!(counters.answered, 0);
+        counters.failed > 10
+    });
 }

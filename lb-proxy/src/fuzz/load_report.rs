@@ -11,6 +11,10 @@ pub fn load_report(input: &[u8]) {
     let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
     let (name, value) = (&input[..end], input.get(end + 1..).unwrap_or_default());
     let Ok(name) = str::from_utf8(name) else { return };
+    if value.len() > 8_000 {
+        // Too long for a report, perhaps only with a word in front.
+        return;
+    }
     let named = ReportSettings { metric: Metric::named(name), ..ReportSettings::default() };
     for settings in [ReportSettings::default(), named] {
         let text = settings.read_value(value, false);

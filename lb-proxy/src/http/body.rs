@@ -148,7 +148,7 @@ enum Source {
     Own(Option<Bytes>),
     /// A backend's, which is done with it: what is left is in memory. The lease
     /// lasts until hyper has taken it to write it to the client.
-    Read { incoming: Incoming, _flight: Option<Flight> },
+    Read { incoming: Incoming, flight: Option<Flight> },
     /// A backend's, which is still sending.
     Live(Box<Live>),
 }
@@ -212,7 +212,7 @@ impl ResponseBody {
         // A small answer came together with its head.
         if connection.is_ready() || incoming.is_end_stream() {
             let flight = Driver::Inline(connection).end(flight, outcome, client);
-            let source = Source::Read { incoming, _flight: flight };
+            let source = Source::Read { incoming, flight };
             return Self { source, not_in_trailers, request: None };
         }
         let live = Live {
@@ -264,8 +264,9 @@ impl Live {
             return Poll::Pending;
         }
         match self.driver.poll_frame(cx, &mut self.incoming) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 self.stop_waiting();
+                self.flight.iter_mut().for_each(|flight| flight.passes_on(&mut frame));
                 if frame.is_trailers() || self.incoming.is_end_stream() {
                     self.backend_done();
                 }
@@ -356,8 +357,12 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut frame = match &mut self.source {
             Source::Own(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            Source::Read { incoming, .. } => {
-                Pin::new(incoming).poll_frame(cx).map_err(BodyError::from)
+            Source::Read { incoming, flight } => {
+                let mut frame = Pin::new(incoming).poll_frame(cx).map_err(BodyError::from);
+                if let Poll::Ready(Some(Ok(frame))) = &mut frame {
+                    flight.iter_mut().for_each(|flight| flight.passes_on(frame));
+                }
+                frame
             }
             Source::Live(live) => live.poll_frame(cx),
         };

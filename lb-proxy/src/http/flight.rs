@@ -6,7 +6,9 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use http::HeaderMap;
+use http_body::Frame;
 use lb_core::{Lease, Outcome, PickCx, PickError, backend::IncarnationId};
 
 use super::{
@@ -115,6 +117,13 @@ impl Flight {
             }
         }
         settings.remove(headers);
+    }
+
+    /// The same of a part of its body, which may be trailers.
+    pub(super) fn passes_on(&mut self, frame: &mut Frame<Bytes>) {
+        if let Some(trailers) = frame.trailers_mut() {
+            self.takes_report(trailers);
+        }
     }
 
     /// Tells the client to whom it is bound, where that is news.

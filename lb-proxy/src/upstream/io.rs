@@ -1,9 +1,10 @@
 //! A backend's socket, with a note of what went through it.
 //!
 //! Three questions are answered here because only here the answer is exact: how much
-//! went through (strategies that share bytes ask), has the backend sent anything since the request began (then nothing may be
-//! repeated), and when did it last take a byte of the request (from then on it
-//! owes an answer; in coarse time, as that is once per write).
+//! went through (strategies that share bytes ask), has the backend sent anything since
+//! the request began (then nothing may be repeated), and when did it last take a byte of
+//! the request (from then on it owes an answer; in coarse time, as that is once per
+//! write).
 
 use std::{
     cell::Cell,

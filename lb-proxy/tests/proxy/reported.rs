@@ -257,6 +257,40 @@ fn a_fraction_of_a_probe_is_a_probe_now_and_then() {
     eventually("ten probes", || running.counters().clusters[0].load_probes_total.answered == 10);
 }
 
+#[test]
+fn a_report_behind_a_body_is_read_and_taken_away_as_well() {
+    let trailing = |load: &str| {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\
+                    Trailer: X-Sum, Endpoint-Load-Metrics\r\n\r\n2\r\nok\r\n";
+        let rest = format!("0\r\nX-Sum: 7\r\nEndpoint-Load-Metrics: {load}\r\n\r\n");
+        Origin::new(move |peer| {
+            while let Some(request) = peer.request() {
+                // Two ways through the proxy: the answer comes at once, or in parts.
+                if request.header("x-parts").is_some() {
+                    peer.send(head);
+                    peer.send(&rest);
+                } else {
+                    peer.send(format!("{head}{rest}"));
+                }
+            }
+        })
+    };
+    let (idle, loaded) = (trailing("0.1"), trailing("0.8"));
+    let origins = [&idle, &loaded];
+    let running = start(reported_load(Duration::from_secs(600), &origins), |_| {});
+    let mut client = Client::connect(running.addresses()[0]);
+    for parts in ["", "X-Parts: 1\r\n"] {
+        let request =
+            format!("GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: TE\r\n{parts}\r\n");
+        for _ in 0..10 {
+            let answer = client.ask(&request);
+            assert_eq!(answer.trailers, [("x-sum".into(), "7".into())]);
+        }
+    }
+    assert!(requests(&loaded) > 0, "who has not said anything is tried");
+    assert_eq!(shares(&running, &origins, 20), [20, 0]);
+}
+
 /// Answers requests, and holds every probe until its connection ends. Counts the
 /// connections that requests came over.
 fn holding_probes() -> (Origin, Arc<AtomicUsize>) {

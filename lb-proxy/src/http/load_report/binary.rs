@@ -2,7 +2,7 @@
 //! from names to numbers, and a field of old that is a whole number. What is not known
 //! is skipped, as protocol buffers want it.
 
-use super::{Field, Map};
+use super::{BadReport, Field, Map, checked};
 
 /// Its numbers by their tags.
 pub(super) const FIELDS: [(u64, &str); 5] = [
@@ -23,27 +23,29 @@ enum Wire<'a> {
     Single,
 }
 
-/// Reads a message; `None` if it is none, or has a number that is no load.
-pub(super) fn read(mut message: &[u8], visit: &mut impl FnMut(Field<'_>, f64)) -> Option<()> {
+pub(super) fn read(
+    mut message: &[u8],
+    visit: &mut impl FnMut(Field<'_>, f64),
+) -> Result<(), BadReport> {
     while !message.is_empty() {
-        let (tag, value) = take_field(&mut message)?;
+        let (tag, value) = take_field(&mut message).ok_or(BadReport::Form)?;
         let map = MAPS.iter().find(|(known, _)| *known == tag);
         match value {
             Wire::Double(value) => {
                 if let Some((_, name)) = FIELDS.iter().find(|(known, _)| *known == tag) {
-                    visit(Field::own(name), load(value)?);
+                    visit(Field::own(name), checked(value)?);
                 }
             }
             Wire::Bytes(entry) => {
                 if let Some((_, map)) = map {
-                    let (name, value) = read_entry(entry)?;
-                    visit(Field { map: Some(*map), name }, load(value)?);
+                    let (name, value) = read_entry(entry).ok_or(BadReport::Form)?;
+                    visit(Field { map: Some(*map), name }, checked(value)?);
                 }
             }
             Wire::Integer | Wire::Single => {}
         }
     }
-    Some(())
+    Ok(())
 }
 
 /// An entry of a map: a message of its own, with the name as 1 and the number as 2.
@@ -57,10 +59,6 @@ fn read_entry(mut entry: &[u8]) -> Option<(&str, f64)> {
         }
     }
     Some((name, number))
-}
-
-fn load(value: f64) -> Option<f64> {
-    (value.is_finite() && value >= 0.0).then_some(value)
 }
 
 fn take_field<'a>(input: &mut &'a [u8]) -> Option<(u64, Wire<'a>)> {

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{BadReport, Field, Map, snake_case, text::number};
+use super::{BadReport, Field, Map, checked, snake_case, text::number};
 
 pub(super) fn read(text: &[u8], visit: &mut impl FnMut(Field<'_>, f64)) -> Result<(), BadReport> {
     let document: Value = serde_json::from_slice(text).map_err(|_| BadReport::Form)?;
@@ -31,7 +31,7 @@ pub(super) fn read(text: &[u8], visit: &mut impl FnMut(Field<'_>, f64)) -> Resul
 
 fn of_value(value: &Value) -> Option<Result<f64, BadReport>> {
     match value {
-        Value::Number(value) => number(&value.to_string()),
+        Value::Number(value) => value.as_f64().map(checked),
         Value::String(text) => number(text),
         _ => None,
     }

@@ -12,9 +12,10 @@
 //! they are said: `named_metrics.rif`, the requests in flight, and
 //! `named_metrics.latency`, in seconds.
 //!
-//! A report that cannot be read is no reason to fail a request: it is counted, traced,
-//! and forgotten. The client never sees the header: what a backend has to do is nobody's
-//! business outside.
+//! A report may stand before a body or, as gRPC has it, behind it. One that cannot be
+//! read is no reason to fail a request: it is counted, traced, and forgotten. So is a
+//! long one, so that reading costs little whatever a backend sends. The client never sees
+//! the header: what a backend has to do is nobody's business outside.
 
 mod binary;
 mod json;
@@ -33,6 +34,10 @@ use crate::observe::Tally;
 
 const ORCA: HeaderName = HeaderName::from_static("endpoint-load-metrics");
 const ORCA_BINARY: HeaderName = HeaderName::from_static("endpoint-load-metrics-bin");
+
+/// No report is longer. Envoy's have a few numbers, and a server that lists hundreds has
+/// less than this to say.
+const LONGEST: usize = 8 << 10;
 
 /// Where backends report their load, and which of the numbers is it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,6 +71,8 @@ pub(crate) enum BadReport {
     Form,
     #[error("one of its numbers is none, or is negative")]
     Number,
+    #[error("it is longer than {LONGEST} bytes")]
+    Length,
 }
 
 /// A number in a report: the map that it stands in, if any, and its name there.
@@ -199,6 +206,9 @@ impl ReportSettings {
         value: &[u8],
         is_binary: bool,
     ) -> Result<Option<LoadReport>, BadReport> {
+        if value.len() > LONGEST {
+            return Err(BadReport::Length);
+        }
         let mut best: Option<(u8, f64)> = None;
         let (mut in_flight, mut latency) = (None, None);
         let mut visit = |field: Field<'_>, value: f64| {
@@ -242,7 +252,7 @@ impl ReportSettings {
     ) -> Result<bool, BadReport> {
         let unpadded = || STANDARD_NO_PAD.decode(text);
         let message = STANDARD.decode(text).or_else(|_| unpadded()).map_err(|_| BadReport::Form)?;
-        binary::read(&message, visit).ok_or(BadReport::Form)?;
+        binary::read(&message, visit)?;
         Ok(!message.is_empty() && self.metric.is_left_out_at_zero())
     }
 }
@@ -264,6 +274,11 @@ pub(crate) fn heed(
             None
         }
     }
+}
+
+/// A number that may be a load.
+fn checked(number: f64) -> Result<f64, BadReport> {
+    if number.is_finite() && number >= 0.0 { Ok(number) } else { Err(BadReport::Number) }
 }
 
 /// A load in the unit of reports. Numbers were looked at when they were read: none is

@@ -166,3 +166,32 @@ fn what_is_no_report_is_told_from_no_report() {
     assert_eq!(read("endpoint-load-metrics", "", &settings), None);
     assert_eq!(read("x-other", "0.5", &settings), None);
 }
+
+#[test]
+fn long_reports_are_not_read_whatever_they_say() {
+    let settings = ReportSettings::default();
+    let padded = |length: usize| {
+        let value = "TEXT cpu_utilization=0.5";
+        let value = [value, &",".repeat(length - value.len())].concat();
+        settings.read_value(value.as_bytes(), false).map(|report| report.map(parts))
+    };
+    assert_eq!(padded(LONGEST), Ok(Some(0.5)));
+    assert_eq!(padded(LONGEST + 1), Err(BadReport::Length));
+    let hostile = format!("JSON [{}", "[],".repeat(100_000));
+    assert_eq!(settings.read_value(hostile.as_bytes(), false), Err(BadReport::Length));
+    let deep = format!("JSON {{\"a\": {}", "[".repeat(4_000));
+    assert_eq!(settings.read_value(deep.as_bytes(), false), Err(BadReport::Form));
+}
+
+#[test]
+fn numbers_beyond_all_measure_are_the_largest_or_none() {
+    let settings = ReportSettings { metric: Metric::Requests, ..Default::default() };
+    let value = "TEXT named_metrics.rif=1e300,named_metrics.latency=1e300";
+    let report = read("endpoint-load-metrics", value, &settings).unwrap().unwrap();
+    assert_eq!((report.load, report.in_flight), (u64::MAX, Some(u32::MAX)));
+    assert_eq!(report.latency, None);
+    for bad in ["TEXT eps=1e999", "JSON {\"eps\": 1e999}", "TEXT eps=-NaN", "TEXT eps=-inf"] {
+        assert!(matches!(read("endpoint-load-metrics", bad, &settings), Some(Err(_))), "{bad}");
+    }
+    assert_eq!(load("endpoint-load-metrics", "TEXT cpu_utilization=-0", &settings), Some(0.0));
+}

@@ -3,7 +3,7 @@
 //! Newer Envoys write `=` between the two and older ones `:`. A single number has no
 //! name.
 
-use super::{BadReport, Field, PLAIN};
+use super::{BadReport, Field, PLAIN, checked};
 
 pub(super) fn read(text: &[u8], visit: &mut impl FnMut(Field<'_>, f64)) -> Result<(), BadReport> {
     let text = str::from_utf8(text).map_err(|_| BadReport::Form)?;
@@ -24,6 +24,5 @@ pub(super) fn read(text: &[u8], visit: &mut impl FnMut(Field<'_>, f64)) -> Resul
 
 /// A number, or why what looks like one is no load; `None` for everything else.
 pub(super) fn number(text: &str) -> Option<Result<f64, BadReport>> {
-    let number: f64 = text.parse().ok()?;
-    Some(if number.is_finite() && number >= 0.0 { Ok(number) } else { Err(BadReport::Number) })
+    text.parse().ok().map(checked)
 }

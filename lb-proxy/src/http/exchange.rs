@@ -297,13 +297,14 @@ fn prepared(
 ) -> Result<Answer, End> {
     let (mut head, body) = response.into_parts();
     let status = head.status.as_u16();
-    flight.first_byte(status);
-    flight.takes_report(&mut head.headers);
+    let came = flight.first_byte(status);
     let changes = response_changes(&head, head.status == StatusCode::NO_CONTENT);
     if !is_understood(&head) || changes.names_too_much() {
         flight.fails(Trouble::Malformed, Outcome::Reset);
         return Err(End::Failed(Trouble::Malformed));
     }
+    flight.answers(status, came);
+    flight.takes_report(&mut head.headers);
     if !client.body_is_done() && says_close(&head) {
         flight.announces_end();
     }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
-use lb_core::{Lease, Outcome, PickCx, PickError, backend::IncarnationId};
+use lb_core::{Lease, Outcome, PickCx, PickError, Tick, backend::IncarnationId};
 
 use super::{
     attempts::{Attempts, Entry},
@@ -96,14 +96,20 @@ impl Flight {
         }
     }
 
-    /// The head of an answer is here.
-    pub(super) fn first_byte(&mut self, status: u16) {
+    /// The head of something is here that claims to be an answer.
+    pub(super) fn first_byte(&self, status: u16) -> Tick {
         let now = self.worker.clock.now();
-        self.lease_mut().answers(status, now);
         self.entry.note(|entry| {
             entry.first_byte = Some(now.since(entry.started));
             entry.status = Some(status);
         });
+        now
+    }
+
+    /// It is one. Not before that is known is anything told of the backend by it: one that
+    /// is half-open would be back at once.
+    pub(super) fn answers(&mut self, status: u16, came: Tick) {
+        self.lease_mut().answers(status, came);
     }
 
     /// Takes from the head of an answer what the backend reports of its load.

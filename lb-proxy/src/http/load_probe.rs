@@ -99,6 +99,7 @@ impl Probes {
 
     /// What is known so far holds on.
     pub(crate) fn send_at(&self, rate: f64) {
+        let rate = rate.clamp(0.0, AT_ONCE as f64);
         if self.rate.replace(rate).to_bits() != rate.to_bits() {
             self.pool.borrow_mut().set_rate(rate);
         }

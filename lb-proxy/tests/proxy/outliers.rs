@@ -10,7 +10,7 @@ use std::{
 
 use lb_core::{
     Cause, Change, Cluster, Health,
-    cluster::{CauseKind, Policy},
+    cluster::{CauseKind, Passive, Policy},
     health::Outlier,
 };
 
@@ -29,6 +29,10 @@ fn failing(fails: &Arc<AtomicBool>) -> Origin {
 
 /// A proxy that looks for outliers, and what its cluster tells.
 fn proxied(origins: &[&Origin], outlier: Outlier) -> (Proxied, Arc<Mutex<Vec<String>>>) {
+    proxied_by(origins, Policy { outlier: Some(outlier), ..Policy::default() })
+}
+
+fn proxied_by(origins: &[&Origin], policy: Policy) -> (Proxied, Arc<Mutex<Vec<String>>>) {
     let addresses: Vec<_> = origins.iter().map(|origin| origin.address).collect();
     let proxied = proxy(&addresses);
     let told = Arc::<Mutex<Vec<String>>>::default();
@@ -37,7 +41,6 @@ fn proxied(origins: &[&Origin], outlier: Outlier) -> (Proxied, Arc<Mutex<Vec<Str
         let (to, reason) = (transition.to, &transition.reason);
         listener.lock().unwrap().push(format!("{to}: {reason}"));
     }));
-    let policy = Policy { outlier: Some(outlier), ..Policy::default() };
     let cause = Cause::new(CauseKind::File, "test");
     let version = proxied.cluster.apply(Change::Policy(policy), cause).unwrap();
     block_on(proxied.cluster.effective(version));
@@ -126,4 +129,18 @@ fn the_one_of_five_that_fails_a_third_of_its_requests_is_ejected_by_comparison()
     let ejected = proxied.cluster.conditions();
     let ejected: Vec<_> = ejected.iter().filter(|it| it.health == Health::Ejected).collect();
     assert_eq!(ejected.iter().map(|it| &*it.backend).collect::<Vec<_>>(), [&*bad]);
+}
+
+#[test]
+fn an_ejected_backend_does_not_come_back_by_an_answer_that_is_none() {
+    let nonsense = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n";
+    let (bad, good) = (Origin::answering(nonsense), Origin::ok());
+    let passive = Passive::Consecutive { failures: 1, eject: Duration::from_millis(20) };
+    let (proxied, told) = proxied_by(&[&bad, &good], Policy { passive, ..Policy::default() });
+    eventually("it was tried again", || {
+        proxied.get();
+        told.lock().unwrap().iter().filter(|told| told.starts_with("ejected")).count() > 2
+    });
+    let told = told.lock().unwrap();
+    assert!(told.iter().all(|told| !told.starts_with("up")), "{told:?}");
 }

@@ -16,7 +16,7 @@ use crate::{
 /// have other things to do, only a backend knows how loaded it is; its last report
 /// ([`Lease::reports`](crate::Lease::reports)) is the load that is compared here. Two
 /// draws are too few: with half of the backends slow and something else running on a
-/// tenth, two diverge even with exact loads, and five stay near sixteen. Draws are by
+/// tenth, two diverge even with exact loads, and five and sixteen do not. Draws are by
 /// weight.
 ///
 /// A report is old when it is read. What went to the backend since counts with what a

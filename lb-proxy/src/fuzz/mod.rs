@@ -7,6 +7,7 @@
 mod config;
 mod cookie;
 mod forwarded;
+mod key;
 mod load_report;
 mod request_head;
 mod route;
@@ -14,7 +15,7 @@ mod route;
 use http::{HeaderName, HeaderValue, Request};
 
 pub use self::{
-    config::config, cookie::cookie, forwarded::forwarded, load_report::load_report,
+    config::config, cookie::cookie, forwarded::forwarded, key::key, load_report::load_report,
     request_head::request_head, route::route,
 };
 

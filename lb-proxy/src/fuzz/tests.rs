@@ -38,6 +38,17 @@ proptest! {
     }
 
     #[test]
+    fn texts_that_look_like_heads_with_keys_break_no_promise(
+        target in "(http://a)?/([a?&=%;/]|%61|A){0,10}",
+        lines in prop::collection::vec(
+            ("cookie|x-a|x-b|connection", "(a|A|x-a|=|;|,| |\"|\t|é){0,12}"), 0..5,
+        )
+    ) {
+        let lines: Vec<_> = lines.iter().map(|(name, value)| format!("\n{name}:{value}")).collect();
+        super::key(format!("GET {target}{}", lines.concat()).as_bytes());
+    }
+
+    #[test]
     fn texts_that_look_like_reports_break_no_promise(
         name in "((named_metrics|utilization)\\.)?(a|rif|eps)",
         value in "((TEXT|JSON|BIN) )?([ =:,.{}\"]|named_metrics|eps|cpuUtilization|a|rif|[0-9]){0,20}"
@@ -167,6 +178,11 @@ fn the_corpus_of_cookie_breaks_no_promise() {
 #[test]
 fn the_corpus_of_forwarded_breaks_no_promise() {
     run_corpus("forwarded", super::forwarded);
+}
+
+#[test]
+fn the_corpus_of_key_breaks_no_promise() {
+    run_corpus("key", super::key);
 }
 
 #[test]

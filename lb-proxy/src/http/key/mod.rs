@@ -4,7 +4,10 @@
 //! it: nothing is decoded. So a key is what nginx's `$request_uri`, `$http_NAME`,
 //! `$cookie_NAME` and `$arg_NAME` are, and nginx's hashes send it to the same backend
 //! here and there. Two spellings of one thing are two keys; keys in the form in which
-//! routes compare paths would have been one, but would agree with nobody.
+//! routes compare paths would have been one, but would agree with nobody. It differs from
+//! nginx's where that reads what few clients send: of a header of several lines nginx
+//! joins all of them, and of a cookie in quotes it keeps those, and names in any case are
+//! one to it.
 //!
 //! A part that is missing or empty is no key; what a strategy does then is its own
 //! matter. In a key of several parts it is an empty part, unless all of them are.

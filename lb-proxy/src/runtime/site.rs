@@ -72,8 +72,9 @@ pub(super) struct Sites {
     clock: Rc<Clock>,
     control: Arc<Control>,
     board: Arc<Board>,
-    /// Idle connections, over all clusters.
-    idle: Rc<Cell<usize>>,
+    /// Idle connections, over all clusters: those for requests, and those for probes,
+    /// which take no places of the former.
+    idle: [Rc<Cell<usize>>; 2],
     /// The clusters of this site, and those of earlier ones that requests still use.
     known: RefCell<Vec<Weak<Kept>>>,
     pub(super) logs: WorkerLogs,
@@ -81,7 +82,7 @@ pub(super) struct Sites {
 
 impl Sites {
     pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>, plan: &Plan) -> Self {
-        let (idle, known) = (Rc::default(), RefCell::default());
+        let (idle, known) = (Default::default(), RefCell::default());
         let board = Arc::clone(&plan.board);
         Self { clock, control, board, idle, known, logs: WorkerLogs::default() }
     }
@@ -113,16 +114,17 @@ impl Sites {
         if let Some(kept) = known.find(|kept| kept.handle.borrow().is_of(cluster)) {
             return kept;
         }
-        let pool = || Pool::new(Rc::clone(&self.clock), Rc::clone(&self.idle));
+        let [pool, for_probes] =
+            self.idle.each_ref().map(|idle| Pool::new(Rc::clone(&self.clock), Rc::clone(idle)));
         let control = Arc::clone(&self.control);
         let handle = cluster.handle_waking(Arc::new(move || control.wake()));
         let budget = handle.retry_budget(0);
         let kept = Rc::new(Kept {
             handle: RefCell::new(handle),
-            pool: pool(),
+            pool,
             tally: self.board.tally(cluster.name()),
             budget: RefCell::new(budget),
-            probes: Probes::new(pool()),
+            probes: Probes::new(for_probes),
         });
         self.known.borrow_mut().push(Rc::downgrade(&kept));
         kept

@@ -76,7 +76,7 @@ fn who_fails_fast_gets_no_more_than_a_fair_share() {
 fn a_bounded_hash_keeps_a_client_who_sends_most_from_filling_a_backend() {
     let backends = ["a", "b", "c", "d"].map(|name| start(DemoOptions::named(name)));
     let [a, b, c, d] = backends.each_ref().map(|(_, at)| at);
-    let run = |bound: &str| {
+    let run = |bound: &str, delay: &str| {
         let file = file(&format!(
             r#"
             to = [{a}, {b}, {c}, {d}]
@@ -92,13 +92,13 @@ fn a_bounded_hash_keeps_a_client_who_sends_most_from_filling_a_backend() {
             // 48 of 80 come from one address.
             let from = if n % 5 < 3 { 0 } else { n };
             format!(
-                "GET /delay/1s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+                "GET /delay/{delay} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
                  X-Forwarded-For: 192.0.2.{from}\r\n\r\n"
             )
         };
         together(lb.address(), &(0..80).map(request).collect::<Vec<_>>())
     };
-    let (bounded, free) = (run("1.25"), run("\"off\""));
+    let (bounded, free) = (run("1.25", "2s"), run("\"off\"", "0s"));
     println!("bounded by 1.25: {bounded:?}; not bounded: {free:?}");
     let most = |shares: &BTreeMap<String, usize>| shares.values().copied().max();
     // The mean is 20, and the bound is one of what is in flight: all are at once.

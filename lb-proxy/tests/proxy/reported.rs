@@ -253,8 +253,11 @@ fn a_fraction_of_a_probe_is_a_probe_now_and_then() {
         probing(settings);
         settings.probes.as_mut().unwrap().per_request = 0.25;
     });
-    shares(&running, &origins, 40);
-    eventually("ten probes", || running.counters().clusters[0].load_probes_total.answered == 10);
+    for count in 1..=10 {
+        shares(&running, &origins, 4);
+        let answered = || running.counters().clusters[0].load_probes_total.answered;
+        eventually("one more was asked", || answered() == count);
+    }
 }
 
 #[test]

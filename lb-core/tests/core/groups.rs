@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, num::NonZeroU32};
 
 use lb_core::{
-    AdminState, Backend, Cause, Change, Cluster, Health, Lease, Membership, PickCx, Tick, Tried,
+    AdminState, Backend, Binding, Cause, Change, Cluster, Health, Lease, Membership, PickCx, Tick,
+    Tried,
     cluster::{CauseKind, GroupId, Overflow, Place, Policy, Standing, Subset, Zone},
     sample::mix,
     strategy::{Reason, StrategyKind},
@@ -139,6 +140,51 @@ fn keys_keep_their_tier_while_shares_stand_and_few_move_when_they_change() {
         set(&cluster, "b1", Health::Up);
         assert_eq!(owners(&cluster, KEYS), whole, "{kind}: as if nothing had been");
     }
+}
+
+#[test]
+fn clients_of_one_network_do_not_part_under_ip_hash() {
+    let cluster = cluster(StrategyKind::IpHash, two_tiers(), spilling());
+    set(&cluster, "b0", Health::Down);
+    set(&cluster, "b1", Health::Down);
+    let mut handle = cluster.handle();
+    let mut tiers = [0; 2];
+    for network in 0..200_u64 {
+        let [a, b, c, ..] = mix(network).to_be_bytes();
+        let mut owner = |address: &[u8]| {
+            let cx = PickCx::new(Tick::ZERO, mix(network)).keyed(address);
+            handle.acquire(&cx).unwrap().backend().clone()
+        };
+        let first = owner(&[a, b, c, 0]);
+        assert!((1..=255).all(|host| owner(&[a, b, c, host]).name() == first.name()));
+        tiers[usize::from(first.tier())] += 1;
+    }
+    // Binomial(200, 0.467): sigma is 7.
+    assert!((60..=128).contains(&tiers[0]), "{tiers:?}");
+}
+
+/// Of a cookie that was sealed with a key we don't have.
+#[test]
+fn clients_that_other_balancers_have_bound_follow_the_shares() {
+    let cluster = cluster(StrategyKind::LeastConn, two_tiers(), spilling());
+    set(&cluster, "b0", Health::Down);
+    set(&cluster, "b1", Health::Down);
+    let mut handle = cluster.handle();
+    let mut owners = || -> Vec<String> {
+        let owner = |n: u64| {
+            let key = mix(n).to_be_bytes();
+            let cx = PickCx::new(Tick::ZERO, n).bound_to(Binding::Key(&key));
+            let lease = handle.acquire(&cx).unwrap();
+            assert_eq!(lease.reason(), Reason::Preferred);
+            lease.backend().name().to_owned()
+        };
+        (0..20_000).map(owner).collect()
+    };
+    let before = owners();
+    assert_eq!(owners(), before);
+    let first = before.iter().filter(|name| *name == "b2").count() as f64;
+    // Binomial(20000, 0.467): sigma is 71.
+    assert!((first - 1.4 / 3.0 * 20_000.0).abs() < 355.0, "{first}");
 }
 
 #[test]

@@ -214,6 +214,24 @@ fn the_values_that_are_shown_are_those_that_hold() {
     ] {
         assert_eq!(value(key), shown, "{key}");
     }
+    for (strategy, option, shown) in [
+        ("\"p2c\"", "draws", Some("2")),
+        ("\"reported-load\"", "draws", Some("5")),
+        ("{ name = \"p2c\", draws = 4 }", "draws", Some("4")),
+        ("{ name = \"haproxy-hash\", key = \"uri\" }", "function", Some("\"sdbm\"")),
+        ("\"haproxy-hash\"", "function", None),
+        ("\"haproxy-hash\"", "avalanche", Some("false")),
+        ("{ name = \"haproxy-hash\", type = \"consistent\" }", "avalanche", Some("true")),
+        ("\"ip-hash\"", "bounded_load", None),
+    ] {
+        let text = format!(
+            "[[route]]\nto = \"a\"\n[cluster.a]\nbackends = \"a:1\"\nstrategy = {strategy}\n"
+        );
+        let settings = Config::settings("x.toml", &text, &world());
+        let key = format!("cluster.a.strategy.{option}");
+        let found = settings.iter().find(|setting| setting.key == key);
+        assert_eq!(found.map(|one| one.value.as_str()), shown, "{strategy} {option}");
+    }
     let settings = Config::settings("x.toml", "to = [\"a:1\"]", &world());
     assert!(settings.iter().any(|setting| setting.key == "defaults.timeout.connect"));
     assert!(settings.iter().all(|setting| setting.value != "{}"), "{settings:?}");

@@ -34,7 +34,8 @@ pub(super) struct RunArgs {
     config: Option<PathBuf>,
 
     /// A backend, instead of a configuration file; may be given several times.
-    /// `127.0.0.1:9001`, `web:3000`, or with a larger share `'127.0.0.1:9001;weight=3'`.
+    /// `127.0.0.1:9001`, `web:3000`, or with a larger share `'127.0.0.1:9001;weight=3'`;
+    /// also `;name=NAME`, `;backup` and `;spare`.
     #[arg(long, value_name = "ADDR")]
     to: Vec<String>,
 

@@ -156,9 +156,7 @@ pub(super) fn judge(facts: &[Facts], policy: &Policy, now: Tick) -> Judgement {
     let part_of = |facts: &Facts| parts.iter().find(|part| part.covers(facts));
     let mut standings: Box<[Standing]> =
         facts.iter().map(|facts| standing(facts, part_of(facts), reach, now)).collect();
-    let left_out = subset::left_out(&facts, &standings, policy.subset, |facts| {
-        part_of(facts).map_or_else(|| facts.part(), |part| part.id)
-    });
+    let left_out = subset::left_out(&facts, &standings, policy.subset);
     for (standing, _) in standings.iter_mut().zip(&left_out).filter(|(_, left_out)| **left_out) {
         *standing = standing.elsewhere();
     }

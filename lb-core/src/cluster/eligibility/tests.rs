@@ -307,6 +307,28 @@ fn who_is_not_of_the_subset_keeps_those_bound_to_it() {
     assert_eq!(judgement.standings[1], elsewhere);
 }
 
+#[test]
+fn a_subset_stays_what_it_is_when_there_is_panic() {
+    let of = |place, health, mark| Facts { place, health, mark, ..UP };
+    let (own, others) = (Place::Own, Place::Others);
+    let with = |health| -> Vec<Facts> {
+        (0..8).map(|mark| of([own, others][mark as usize % 2], health, mark)).collect()
+    };
+    let subset = Some(Subset { size: NonZeroU32::new(2).unwrap(), instance: 1 });
+    let policy = Policy { subset, ..below(50) };
+    let left = |facts: &[Facts]| -> Vec<bool> {
+        let judgement = judge(facts, &policy, Tick::ZERO);
+        judgement.standings.iter().map(|one| *one == Standing::Elsewhere).collect()
+    };
+    let before = judge(&with(Health::Up), &policy, Tick::ZERO);
+    assert_eq!(slots(&before.groups.whole.new).len(), 2, "the own zone is enough");
+    let used = before.standings.iter().map(|one| *one != Standing::Elsewhere);
+    let in_panic = judge(&with(Health::Down), &policy, Tick::ZERO);
+    let panicking = in_panic.standings.iter().map(|one| *one == Standing::Panic);
+    assert!(panicking.eq(used), "{in_panic:?}");
+    assert_eq!(left(&with(Health::Up)).iter().filter(|left| **left).count(), 4);
+}
+
 fn any_facts() -> impl Strategy<Value = Vec<Facts>> {
     let admin = prop_oneof![
         4 => Just(AdminState::Enabled),

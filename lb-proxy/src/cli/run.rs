@@ -285,3 +285,23 @@ fn reread(args: &RunArgs) -> Option<(Config, String)> {
     }
     prepare(args, "nothing was changed").ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use lb_core::strategy::StrategyKind;
+
+    use super::*;
+
+    #[test]
+    fn the_help_names_every_strategy_that_needs_no_file() {
+        let help = RunArgs::augment_args(clap::Command::new("run")).render_long_help().to_string();
+        let words: Vec<&str> = help
+            .split(|char: char| char != '-' && !char.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .collect();
+        for kind in StrategyKind::ALL {
+            let is_told = words.contains(&kind.name());
+            assert_eq!(is_told, read_strategy(kind.name()).is_ok(), "{kind}");
+        }
+    }
+}

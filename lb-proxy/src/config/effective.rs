@@ -52,7 +52,7 @@ fn options_that_hold(settings: &mut Vec<Setting>, table: &str, strategy: &Strate
     for option in kind.options() {
         let key = format!("{table}.{}", option.name());
         let described = STRATEGY.key(option.name()).and_then(|key| key.default);
-        let value = usual(*option, strategy).or(described.map(str::to_owned));
+        let value = usual(*option, strategy).or_else(|| described.map(str::to_owned));
         let is_there = settings.iter().any(|setting| setting.key == key);
         if let (false, Some(value), Some(at)) = (is_there, value, &mut after) {
             *at += 1;

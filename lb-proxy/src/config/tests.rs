@@ -170,6 +170,24 @@ fn every_strategy_is_documented_with_its_options() {
 }
 
 #[test]
+fn every_strategy_has_a_page_and_is_in_the_readme() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path: &str| fs::read_to_string(docs.join(path)).expect(path);
+    let (readme, list) = (read("README.md"), read("docs/strategies/README.md"));
+    for kind in StrategyKind::ALL {
+        let mut rows = readme.lines().filter_map(|line| line.split('|').nth(1));
+        assert!(rows.any(|row| row.contains(&format!("`{kind}`"))), "{kind} has no row");
+        assert!(list.contains(&format!("[`{kind}`]({kind}.md)")), "no link to {kind}");
+        let page = read(&format!("docs/strategies/{kind}.md"));
+        assert!(page.starts_with(&format!("# {kind}\n")), "{kind}");
+        for option in kind.options() {
+            let is_told = page.contains(&format!("`{}", option.name()));
+            assert!(is_told, "{kind}.md says nothing of {option:?}");
+        }
+    }
+}
+
+#[test]
 fn what_every_option_means_is_kept_beside_its_file() {
     let (config, found) = Config::parse("x.toml", &strategies(), &world());
     let config = config.unwrap_or_else(|| panic!("{}", found.render(false)));

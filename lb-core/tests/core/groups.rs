@@ -1,6 +1,10 @@
 //! Tiers that spill over, zones, subsets and spares: who gets how much.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    sync::{Arc, Mutex},
+};
 
 use lb_core::{
     AdminState, Backend, Binding, Cause, Change, Cluster, Health, Lease, Membership, PickCx, Tick,
@@ -203,6 +207,26 @@ fn what_chose_the_group_says_nothing_of_the_place_within_it() {
         // And halves of the rest; sigma is 153.
         assert!((of("b1") - of("b2")).abs() < 1_600.0, "{counts:?}");
     }
+}
+
+#[test]
+fn panic_that_goes_on_in_another_tier_is_told() {
+    let policy = Policy { panic_threshold: 50, ..spilling() };
+    let cluster = cluster(StrategyKind::LeastConn, two_tiers(), policy);
+    let told = Arc::<Mutex<Vec<Option<u8>>>>::default();
+    let tell = Arc::clone(&told);
+    cluster.on_panic(Arc::new(move |panic| {
+        tell.lock().unwrap().push(panic.map(|panic| panic.tier));
+    }));
+    for name in ["b0", "b1", "b3", "b4"] {
+        set(&cluster, name, Health::Down);
+    }
+    assert_eq!(*told.lock().unwrap(), [Some(0)], "the first of two");
+    // Tier 0 is good for 93.3 %, so tier 1 still has a share.
+    set(&cluster, "b0", Health::Up);
+    assert_eq!(*told.lock().unwrap(), [Some(0), Some(1)]);
+    set(&cluster, "b3", Health::Up);
+    assert_eq!(*told.lock().unwrap(), [Some(0), Some(1), None]);
 }
 
 #[test]

@@ -312,7 +312,7 @@ fn a_subset_stays_what_it_is_when_there_is_panic() {
     let of = |place, health, mark| Facts { place, health, mark, ..UP };
     let (own, others) = (Place::Own, Place::Others);
     let with = |health| -> Vec<Facts> {
-        (0..8).map(|mark| of([own, others][mark as usize % 2], health, mark)).collect()
+        (0..8).map(|mark| of(if mark % 2 == 0 { own } else { others }, health, mark)).collect()
     };
     let subset = Some(Subset { size: NonZeroU32::new(2).unwrap(), instance: 1 });
     let policy = Policy { subset, ..below(50) };

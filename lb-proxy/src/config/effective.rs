@@ -6,7 +6,7 @@
 
 use lb_core::strategy::{KeyForm, P2c, ReportedLoad, StrategyKind, StrategyOption};
 
-use super::{Config, Strategy, keys::STRATEGY, reader::Setting};
+use super::{Cluster, Config, Strategy, keys::STRATEGY, reader::Setting};
 
 /// Makes the defaults in a list of settings those that hold.
 pub(super) fn correct_defaults(settings: &mut Vec<Setting>, config: &Config) {
@@ -19,7 +19,7 @@ pub(super) fn correct_defaults(settings: &mut Vec<Setting>, config: &Config) {
         }
     }
     for cluster in &config.clusters {
-        let path = format!("cluster.{}", cluster.name);
+        let path = path_of(cluster, settings);
         if cluster.health.as_ref().is_some_and(|check| check.timeout == check.interval) {
             copy(settings, &format!("{path}.health."), "timeout", "interval");
         }
@@ -35,6 +35,14 @@ pub(super) fn correct_defaults(settings: &mut Vec<Setting>, config: &Config) {
             settings.insert(first, default(name, format!("{:?}", route.name)));
         }
     }
+}
+
+/// Where the settings of a cluster stand: those of the one that `to` makes are the
+/// defaults.
+fn path_of(cluster: &Cluster, settings: &[Setting]) -> String {
+    let path = format!("cluster.{}", cluster.name);
+    let is_there = settings.iter().any(|setting| setting.key.starts_with(&format!("{path}.")));
+    if is_there { path } else { "defaults".to_owned() }
 }
 
 /// Of the options of a strategy those that mean something to it, each with what holds.

@@ -250,6 +250,10 @@ fn the_values_that_are_shown_are_those_that_hold() {
         let found = settings.iter().find(|setting| setting.key == key);
         assert_eq!(found.map(|one| one.value.as_str()), shown, "{strategy} {option}");
     }
+    let text = "to = \"a:1\"\n[defaults]\nstrategy = \"p2c\"\n";
+    let settings = Config::settings("x.toml", text, &world());
+    let draws = settings.iter().find(|setting| setting.key == "defaults.strategy.draws");
+    assert_eq!(draws.map(|setting| &*setting.value), Some("2"));
     let settings = Config::settings("x.toml", "to = [\"a:1\"]", &world());
     assert!(settings.iter().any(|setting| setting.key == "defaults.timeout.connect"));
     assert!(settings.iter().all(|setting| setting.value != "{}"), "{settings:?}");

@@ -180,6 +180,8 @@ fn every_strategy_says_how_it_picks() {
             assert_eq!(told["assumes"].is_null(), kind.usual_bound().is_none(), "{kind}");
         } else {
             assert!(why.contains(kind.name()) || why == "it is the first", "{kind}: {why}");
+            let is_drawn = why.contains("drawn by weight");
+            assert_eq!(is_drawn, kind.name() == "random", "{kind}: {why}");
             let by_load = !["round-robin", "random"].contains(&kind.name());
             assert_eq!(told["assumes"].is_string(), by_load, "{kind}: {told}");
         }

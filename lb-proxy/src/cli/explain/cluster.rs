@@ -203,6 +203,8 @@ fn how(reason: Reason) -> &'static str {
     match reason {
         Reason::Turn => "whose turn it is",
         Reason::LeastLoaded | Reason::Idle => "the best",
+        Reason::Fastest | Reason::Probed => "who should answer soonest",
+        Reason::LeastTraffic => "who has moved the fewest bytes",
         _ => "one that is drawn by weight",
     }
 }

@@ -8,7 +8,7 @@ use super::{
     eligibility::{Facts, Judgement, Standing, judge},
     feedback::Feedback,
     generation::{Generation, Journal, Stamp},
-    groups::Place,
+    groups::{Place, Split},
     pace::Pace,
     ramp::{Ramp, Share},
     slots::Slot,
@@ -121,7 +121,7 @@ impl Builder {
         let snapshot = Snapshot {
             roster,
             pickers,
-            split_by: needs.key.then(|| self.cx.secret.derive(b"grps", "")),
+            split: Split::new(self.cx.secret, needs),
             stamp: self.stamp,
             version: self.built,
             publication: self.publications,
@@ -349,7 +349,7 @@ fn pickers(strategy: &mut dyn Strategy, roster: &Roster, cx: BuildCx) -> (Picker
         let group = roster.groups.get(position);
         let cx = cx.of_group(group.id.unwrap_or_default());
         let picker = strategy.build(View::of_group(roster, group), &cx);
-        needs = needs.or(strategy.needs());
+        needs = needs.and(strategy.needs());
         picker
     };
     let first = build(0);

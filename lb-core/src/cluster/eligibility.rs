@@ -1,14 +1,14 @@
 //! Who may be picked: one function, one order.
 //!
 //! The order is: disabled, draining, spare, tier and zone, health and ejection, panic,
-//! subset. What keeps a backend out is named by the first that does, except that one which is down or
-//! ejected is called so even where its tier is not used. *Full* comes last and is
-//! not judged here: it changes with every request, so it is tested when a request
-//! is counted in. So is, for the same reason, whether another request tries a backend
-//! that is *half-open*. Such a backend is offered even where its tier is not used, if
-//! that would come first: who else should find out that the tier is back? But apart
-//! from the set that strategies pick from: what they build over the tier in use must
-//! not change because somebody of another is tried.
+//! subset. What keeps a backend out is named by the first that does, except that one
+//! which is down or ejected is called so even where its tier is not used. *Full* comes
+//! last and is not judged here: it changes with every request, so it is tested when a
+//! request is counted in. So is, for the same reason, whether another request tries a
+//! backend that is *half-open*. Such a backend is offered even where its tier is not used,
+//! if that would come first, or if those in use are too few: who else should find out that
+//! it is back? But apart from the set that strategies pick from: what they build over the
+//! tier in use must not change because somebody of another is tried.
 //!
 //! A tier is used when nobody of those before it *can be used*, or, where they spill over,
 //! when those that can are too few; which *parts* that makes, and how much each takes, is
@@ -29,7 +29,7 @@ mod subset;
 
 use std::fmt;
 
-use self::parts::{Part, parts};
+use self::parts::{InUse, Part, in_use};
 pub use self::subset::Subset;
 use super::{
     groups::{GroupId, Groups, Place},
@@ -141,7 +141,7 @@ pub(super) struct Judgement {
     /// Who takes anybody; without an id when nobody does.
     pub(super) groups: Groups,
     pub(super) panic: Option<Panic>,
-    /// Half-open slots of parts that come before those in use.
+    /// Half-open slots of parts that are not in use, and would be.
     pub(super) trials: Box<[Slot]>,
     /// Slots on standby, by tier and zone.
     pub(super) reserves: Box<[Box<[Slot]>]>,
@@ -152,14 +152,11 @@ pub(super) struct Judgement {
 /// Judges all backends. O(n log n).
 pub(super) fn judge(facts: &[Facts], policy: &Policy, now: Tick) -> Judgement {
     let facts = spares::called(facts);
-    let parts = parts(&facts, policy);
+    let InUse { parts, reach } = in_use(&facts, policy);
     let part_of = |facts: &Facts| parts.iter().find(|part| part.covers(facts));
-    let last = parts.last().map(|part| part.id);
     let mut standings: Box<[Standing]> =
-        facts.iter().map(|facts| standing(facts, part_of(facts), last, now)).collect();
-    let left_out = subset::left_out(&facts, &standings, policy.subset, |facts| {
-        part_of(facts).map_or_else(|| facts.part(), |part| part.id)
-    });
+        facts.iter().map(|facts| standing(facts, part_of(facts), reach, now)).collect();
+    let left_out = subset::left_out(&facts, &standings, policy.subset);
     for (standing, _) in standings.iter_mut().zip(&left_out).filter(|(_, left_out)| **left_out) {
         *standing = standing.elsewhere();
     }
@@ -197,7 +194,7 @@ pub(super) fn judge(facts: &[Facts], policy: &Policy, now: Tick) -> Judgement {
 }
 
 /// Where one stands as long as nobody is left out.
-fn standing(facts: &Facts, part: Option<&Part>, last: Option<GroupId>, now: Tick) -> Standing {
+fn standing(facts: &Facts, part: Option<&Part>, reach: Option<GroupId>, now: Tick) -> Standing {
     match facts.admin {
         AdminState::Disabled => return Standing::Disabled,
         AdminState::Draining { .. } if !facts.admin.admits_bound(now) => return Standing::Drained,
@@ -209,14 +206,14 @@ fn standing(facts: &Facts, part: Option<&Part>, last: Option<GroupId>, now: Tick
         AdminState::Draining { .. } | AdminState::Enabled => {}
     }
     let active = part.filter(|_| facts.admin.admits_new() && facts.is_called);
-    let comes_first = facts.is_called && last.is_some_and(|last| facts.part() <= last);
+    let is_wanted = facts.is_called && reach.is_some_and(|reach| facts.part() <= reach);
     match facts.health {
         Health::Unknown | Health::Up if active.is_some() => Standing::In,
         Health::Ejected | Health::HalfOpen if active.is_some_and(|part| part.readmits_ejected) => {
             Standing::Panic
         }
         Health::Down if active.is_some_and(|part| part.readmits_down) => Standing::Panic,
-        Health::HalfOpen if comes_first => Standing::HalfOpen,
+        Health::HalfOpen if is_wanted => Standing::HalfOpen,
         Health::Unknown | Health::Up | Health::HalfOpen => Standing::Standby,
         Health::Ejected => Standing::Ejected,
         Health::Down => Standing::Down,

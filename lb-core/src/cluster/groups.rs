@@ -14,7 +14,11 @@
 //! would go through a second virtual call for nothing.
 
 use super::slots::{Slot, SlotSet};
-use crate::{hash::Secret, sample, strategy::PickCx};
+use crate::{
+    hash::Secret,
+    sample,
+    strategy::{Needs, PickCx, network},
+};
 
 /// Names a group within its cluster, over all its snapshots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,16 +142,43 @@ impl Groups {
         only.into_iter().chain(several)
     }
 
-    /// Which group a request is for, of several. The hash is another one than tables go
-    /// by, and the entropy is mixed: what is left of either within a group must still be
-    /// even.
-    pub(super) fn choose(&self, cx: &PickCx<'_>, keyed: Option<Secret>) -> usize {
-        let bits = match (keyed, cx.key()) {
-            (Some(secret), Some(key)) => secret.spread(key),
-            _ => sample::mix(cx.entropy() ^ APART),
-        };
+    /// Whose share these bits are in, by position; 0 where there is one group.
+    pub(super) fn at(&self, bits: u64) -> usize {
         let at = bits >> 32;
         self.ends.iter().position(|end| at < *end).unwrap_or(0)
+    }
+}
+
+/// How a request finds its group: to what bits it comes. The hash of its key is another
+/// one than tables go by, and its entropy is mixed: what is left of either within a group
+/// must still be even.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Split {
+    secret: Secret,
+    by_key: bool,
+    by_network: bool,
+}
+
+impl Split {
+    /// As a strategy with these needs picks.
+    pub(super) fn new(cluster: Secret, needs: Needs) -> Self {
+        let secret = cluster.derive(b"grps", "");
+        Self { secret, by_key: needs.key, by_network: needs.by_network }
+    }
+
+    /// The bits of a request.
+    pub(super) fn of(self, cx: &PickCx<'_>) -> u64 {
+        match cx.key() {
+            // Who shares a backend shares the group: clients of one network must not part.
+            key if self.by_network => self.of_key(network(key)),
+            Some(key) if self.by_key => self.of_key(key),
+            _ => sample::mix(cx.entropy() ^ APART),
+        }
+    }
+
+    /// The bits of a key.
+    pub(super) fn of_key(self, key: &[u8]) -> u64 {
+        self.secret.spread(key)
     }
 }
 

@@ -61,8 +61,8 @@ impl ClusterHandle {
     ///
     /// The backend that the client is [bound to](PickCx::bound_to) is taken if it
     /// admits such clients. Otherwise the strategy picks, unless the request is the one
-    /// that tries a half-open backend of a better tier. Where the choice turns out to
-    /// be closed or full, the strategy picks again without it, and in the end everybody
+    /// that tries a half-open backend of a tier that is missed. Where the choice turns out
+    /// to be closed or full, the strategy picks again without it, and in the end everybody
     /// is asked, also those on standby. A backend that could take the request all the
     /// while is found.
     ///
@@ -135,7 +135,7 @@ impl ClusterHandle {
         }
     }
 
-    /// For a client that is bound, or where a better tier has to be tried.
+    /// For a client that is bound, or where a tier that is missed has to be tried.
     #[inline(never)]
     fn pick_bound(&self, cx: &PickCx<'_>) -> Result<Granted, PickError> {
         if let Some(binding) = cx.binding()
@@ -144,7 +144,7 @@ impl ClusterHandle {
             return Ok(granted);
         }
         if !self.snapshot.roster.trials.is_empty()
-            && let Some(granted) = self.try_better_tier(cx)
+            && let Some(granted) = self.try_missed(cx)
         {
             return Ok(granted);
         }
@@ -191,10 +191,10 @@ impl ClusterHandle {
         self.ask_everybody(group, cx)
     }
 
-    /// Has this request try a half-open backend of a tier before the one in use, unless
-    /// another does already.
+    /// Has this request try a half-open backend of a tier or zone that is not in use and
+    /// would be, unless another does already.
     #[cold]
-    fn try_better_tier(&self, cx: &PickCx<'_>) -> Option<Granted> {
+    fn try_missed(&self, cx: &PickCx<'_>) -> Option<Granted> {
         let trials = &self.snapshot.roster.trials;
         self.ask(trials, Reason::Trial, Admission::New, cx).ok()
     }

@@ -54,8 +54,9 @@ impl Cluster {
         lock(&self.shared.listeners).push(listener);
     }
 
-    /// Has `listener` called when backends begin to be used for want of better ones, and
-    /// with `None` when that is over. As [`on_transition`](Self::on_transition), and
+    /// Has `listener` called when backends of a tier begin to be used for want of better
+    /// ones, and with `None` when that is over. Of several such tiers it is told of the
+    /// first. As [`on_transition`](Self::on_transition), and
     /// after the transitions that led to it.
     pub fn on_panic(&self, listener: Arc<dyn Fn(Option<Panic>) + Send + Sync>) {
         lock(&self.shared.panic_listeners).push(listener);

@@ -8,7 +8,7 @@ use super::{
     eligibility::{Panic, Standing},
     feedback::Feedback,
     generation::Stamp,
-    groups::{ALL, GroupId, Groups},
+    groups::{ALL, GroupId, Groups, Split},
     holds::{Hold, Holds},
     slots::{Slot, SlotSet},
     view::View,
@@ -26,8 +26,8 @@ use crate::{
 pub struct Snapshot {
     pub(super) roster: Roster,
     pub(super) pickers: Pickers,
-    /// With what keys are hashed to find their group; `None` where it is drawn.
-    pub(super) split_by: Option<Secret>,
+    /// How a request finds its group.
+    pub(super) split: Split,
     pub(super) stamp: Stamp,
     pub(super) version: Version,
     pub(super) publication: u64,
@@ -58,7 +58,7 @@ pub(super) struct Roster {
     pub(super) panic: Option<Panic>,
     pub(super) groups: Groups,
     pub(super) bound: SlotSet,
-    /// Half-open slots of tiers and zones before those in use.
+    /// Half-open slots of tiers and zones that are not in use, and would be.
     pub(super) trials: Box<[Slot]>,
     /// Slots on standby, by tier and zone.
     pub(super) reserves: Box<[Box<[Slot]>]>,
@@ -131,14 +131,18 @@ impl Snapshot {
         self.roster.routes.find(route)
     }
 
-    /// Where rendezvous hashing sends this key, of those who may be picked. O(n).
+    /// Where rendezvous hashing sends this key, of those of its group who may be picked,
+    /// or of the others where that has nobody for it. O(n).
     pub(super) fn find_key(&self, key: &[u8], cx: &PickCx<'_>) -> Option<Slot> {
         let (view, secret) = (self.view(), self.roster.secret);
-        let slots = view.new_set().as_slice().iter().copied();
-        let candidates = slots.filter(|slot| !view.was_tried(*slot, cx)).map(|slot| {
-            (slot, secret.spread(view.backend(slot).name().as_bytes()), view.base_weight(slot))
-        });
-        rendezvous::highest(secret.spread(key), candidates)
+        let groups = &self.roster.groups;
+        groups.from(groups.at(self.split.of_key(key))).find_map(|group| {
+            let slots = group.new.as_slice().iter().copied();
+            let candidates = slots.filter(|slot| !view.was_tried(*slot, cx)).map(|slot| {
+                (slot, secret.spread(view.backend(slot).name().as_bytes()), view.base_weight(slot))
+            });
+            rendezvous::highest(secret.spread(key), candidates)
+        })
     }
 
     /// Where this incarnation is. O(log n).
@@ -157,7 +161,7 @@ impl Snapshot {
         if self.pickers.others.is_empty() {
             return 0;
         }
-        self.roster.groups.choose(cx, self.split_by)
+        self.roster.groups.at(self.split.of(cx))
     }
 
     /// What the strategy chooses of a request's group, or of another one where that has

@@ -61,8 +61,9 @@ impl<'a> View<'a> {
 
     /// The slots that take anybody, in order. A picker sees those of its
     /// [group](crate::strategy::BuildCx::group), all of one tier; the view of a
-    /// [snapshot](super::Snapshot::view) has those of all groups. Half-open backends of a
-    /// better tier are not among them: those are tried before a strategy is asked.
+    /// [snapshot](super::Snapshot::view) has those of all groups. Half-open backends of
+    /// tiers and zones that are not in use are not among them: those are tried before a
+    /// strategy is asked.
     #[inline]
     #[must_use]
     pub fn new_set(self) -> &'a SlotSet {

@@ -76,8 +76,8 @@ pub enum Reason {
     Rehash,
     /// The request asked for it.
     Preferred,
-    /// It is half-open, its tier would come before the one in use, and somebody has to
-    /// find out whether it is back.
+    /// It is half-open, its tier is not in use and would be, and somebody has to find out
+    /// whether it is back.
     Trial,
     /// Everything the strategy chose was closed or full.
     LastResort,

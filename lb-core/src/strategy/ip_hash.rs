@@ -51,7 +51,7 @@ impl Strategy for IpHash {
     }
 
     fn needs(&self) -> Needs {
-        Needs::key()
+        Needs::network()
     }
 
     fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
@@ -78,11 +78,7 @@ impl Table for Values {
     type Walk<'k> = Walk<'k>;
 
     fn walk<'k>(&self, cx: &PickCx<'k>) -> Walk<'k> {
-        let octets = match cx.key() {
-            Some(address) if address.len() == 4 => &address[..3],
-            Some(address) => address,
-            None => NO_ADDRESS,
-        };
+        let octets = network(cx.key());
         // What the request tried were hits when it was sent there.
         Walk { octets, hash: START, left: 1 + MISSES + cx.tried().len() }
     }
@@ -91,6 +87,15 @@ impl Table for Values {
         walk.left = walk.left.checked_sub(1)?;
         walk.hash = hashed(walk.hash, walk.octets);
         self.0.get(walk.hash as usize)
+    }
+}
+
+/// The octets of an address that count.
+pub(crate) fn network(address: Option<&[u8]>) -> &[u8] {
+    match address {
+        Some(address) if address.len() == 4 => &address[..3],
+        Some(address) => address,
+        None => NO_ADDRESS,
     }
 }
 

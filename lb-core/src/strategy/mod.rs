@@ -96,6 +96,7 @@ pub use choice::{Choice, Reason};
 pub use first::First;
 pub use haproxy_hash::HaproxyHash;
 pub use ip_hash::IpHash;
+pub(crate) use ip_hash::network;
 pub use jump::Jump;
 pub use kind::{StrategyKind, UnknownStrategy};
 pub use least_conn::LeastConn;
@@ -162,6 +163,8 @@ pub struct Needs {
     pub(crate) idle_bits: bool,
     /// Picks go by a [key](PickCx::keyed).
     pub key: bool,
+    /// They go by the networks of addresses.
+    pub(crate) by_network: bool,
     /// Keep [`View::latency`] up to date.
     pub latency: bool,
     /// Keep [`View::response_time`] up to date.
@@ -175,20 +178,6 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// What either needs.
-    pub(crate) fn or(self, other: Self) -> Self {
-        let Self { idle_bits, key, latency, response_time, traffic, reports, peak } = other;
-        Self {
-            idle_bits: self.idle_bits || idle_bits,
-            key: self.key || key,
-            latency: self.latency || latency,
-            response_time: self.response_time || response_time,
-            traffic: self.traffic || traffic,
-            reports: self.reports || reports,
-            peak: self.peak.or(peak),
-        }
-    }
-
     /// The bitmap of idle backends, and nothing else.
     pub(crate) fn idle_bits() -> Self {
         Self { idle_bits: true, ..Self::default() }
@@ -231,6 +220,7 @@ impl Needs {
         Self {
             idle_bits: self.idle_bits || other.idle_bits,
             key: self.key || other.key,
+            by_network: self.by_network || other.by_network,
             latency: self.latency || other.latency,
             response_time: self.response_time || other.response_time,
             traffic: self.traffic || other.traffic,
@@ -243,6 +233,11 @@ impl Needs {
     #[inline]
     pub(crate) fn is_metered(&self) -> bool {
         self.latency || self.response_time || self.traffic || self.peak.is_some()
+    }
+
+    /// An address with each pick, of which its [`network`] counts, and nothing else.
+    pub(crate) fn network() -> Self {
+        Self { by_network: true, ..Self::key() }
     }
 
     /// A key with each pick, and nothing else.

@@ -61,6 +61,21 @@ impl Default for StrategyOptions {
     }
 }
 
+impl StrategyOptions {
+    /// With which of HAProxy's functions keys are hashed.
+    #[must_use]
+    pub fn hash_function(&self) -> HashFunction {
+        self.function.unwrap_or(HashFunction::Sdbm)
+    }
+
+    /// Whether HAProxy mixes the bits of a hash once more.
+    #[must_use]
+    pub fn mixes(&self) -> bool {
+        let is_usual_ring = self.hash_type == HashType::Consistent && self.function.is_none();
+        self.avalanche.unwrap_or(is_usual_ring)
+    }
+}
+
 /// How many requests in flight more than its share a backend may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum BoundedLoad {

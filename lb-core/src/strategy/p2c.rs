@@ -37,6 +37,9 @@ pub struct P2c {
 const REQUEST: u64 = 256;
 
 impl P2c {
+    /// How many draws it compares unless said.
+    pub const DRAWS: u8 = 2;
+
     /// Compares so many draws: 2 to 8, and the nearest of these if it is none.
     #[must_use]
     pub fn drawing(mut self, draws: u8) -> Self {
@@ -55,7 +58,7 @@ impl P2c {
 impl Default for P2c {
     /// Two draws, and no memory.
     fn default() -> Self {
-        Self { draws: 2, memory: false }
+        Self { draws: Self::DRAWS, memory: false }
     }
 }
 

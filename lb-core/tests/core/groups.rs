@@ -1,9 +1,14 @@
 //! Tiers that spill over, zones, subsets and spares: who gets how much.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    sync::{Arc, Mutex},
+};
 
 use lb_core::{
-    AdminState, Backend, Cause, Change, Cluster, Health, Lease, Membership, PickCx, Tick, Tried,
+    AdminState, Backend, Binding, Cause, Change, Cluster, Health, Lease, Membership, PickCx, Tick,
+    Tried,
     cluster::{CauseKind, GroupId, Overflow, Place, Policy, Standing, Subset, Zone},
     sample::mix,
     strategy::{Reason, StrategyKind},
@@ -142,6 +147,51 @@ fn keys_keep_their_tier_while_shares_stand_and_few_move_when_they_change() {
 }
 
 #[test]
+fn clients_of_one_network_do_not_part_under_ip_hash() {
+    let cluster = cluster(StrategyKind::IpHash, two_tiers(), spilling());
+    set(&cluster, "b0", Health::Down);
+    set(&cluster, "b1", Health::Down);
+    let mut handle = cluster.handle();
+    let mut tiers = [0; 2];
+    for network in 0..200_u64 {
+        let [a, b, c, ..] = mix(network).to_be_bytes();
+        let mut owner = |address: &[u8]| {
+            let cx = PickCx::new(Tick::ZERO, mix(network)).keyed(address);
+            handle.acquire(&cx).unwrap().backend().clone()
+        };
+        let first = owner(&[a, b, c, 0]);
+        assert!((1..=255).all(|host| owner(&[a, b, c, host]).name() == first.name()));
+        tiers[usize::from(first.tier())] += 1;
+    }
+    // Binomial(200, 0.467): sigma is 7.
+    assert!((60..=128).contains(&tiers[0]), "{tiers:?}");
+}
+
+/// Of a cookie that was sealed with a key we don't have.
+#[test]
+fn clients_that_other_balancers_have_bound_follow_the_shares() {
+    let cluster = cluster(StrategyKind::LeastConn, two_tiers(), spilling());
+    set(&cluster, "b0", Health::Down);
+    set(&cluster, "b1", Health::Down);
+    let mut handle = cluster.handle();
+    let mut owners = || -> Vec<String> {
+        let owner = |n: u64| {
+            let key = mix(n).to_be_bytes();
+            let cx = PickCx::new(Tick::ZERO, n).bound_to(Binding::Key(&key));
+            let lease = handle.acquire(&cx).unwrap();
+            assert_eq!(lease.reason(), Reason::Preferred);
+            lease.backend().name().to_owned()
+        };
+        (0..20_000).map(owner).collect()
+    };
+    let before = owners();
+    assert_eq!(owners(), before);
+    let first = before.iter().filter(|name| *name == "b2").count() as f64;
+    // Binomial(20000, 0.467): sigma is 71.
+    assert!((first - 1.4 / 3.0 * 20_000.0).abs() < 355.0, "{first}");
+}
+
+#[test]
 fn what_chose_the_group_says_nothing_of_the_place_within_it() {
     for kind in [StrategyKind::Maglev, StrategyKind::Random] {
         let cluster = cluster(kind, two_tiers(), spilling());
@@ -157,6 +207,26 @@ fn what_chose_the_group_says_nothing_of_the_place_within_it() {
         // And halves of the rest; sigma is 153.
         assert!((of("b1") - of("b2")).abs() < 1_600.0, "{counts:?}");
     }
+}
+
+#[test]
+fn panic_that_goes_on_in_another_tier_is_told() {
+    let policy = Policy { panic_threshold: 50, ..spilling() };
+    let cluster = cluster(StrategyKind::LeastConn, two_tiers(), policy);
+    let told = Arc::<Mutex<Vec<Option<u8>>>>::default();
+    let tell = Arc::clone(&told);
+    cluster.on_panic(Arc::new(move |panic| {
+        tell.lock().unwrap().push(panic.map(|panic| panic.tier));
+    }));
+    for name in ["b0", "b1", "b3", "b4"] {
+        set(&cluster, name, Health::Down);
+    }
+    assert_eq!(*told.lock().unwrap(), [Some(0)], "the first of two");
+    // Tier 0 is good for 93.3 %, so tier 1 still has a share.
+    set(&cluster, "b0", Health::Up);
+    assert_eq!(*told.lock().unwrap(), [Some(0), Some(1)]);
+    set(&cluster, "b3", Health::Up);
+    assert_eq!(*told.lock().unwrap(), [Some(0), Some(1), None]);
 }
 
 #[test]

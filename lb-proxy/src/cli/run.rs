@@ -34,7 +34,8 @@ pub(super) struct RunArgs {
     config: Option<PathBuf>,
 
     /// A backend, instead of a configuration file; may be given several times.
-    /// `127.0.0.1:9001`, `web:3000`, or with a larger share `'127.0.0.1:9001;weight=3'`.
+    /// `127.0.0.1:9001`, `web:3000`, or with a larger share `'127.0.0.1:9001;weight=3'`;
+    /// also `;name=NAME`, `;backup` and `;spare`.
     #[arg(long, value_name = "ADDR")]
     to: Vec<String>,
 
@@ -283,4 +284,24 @@ fn reread(args: &RunArgs) -> Option<(Config, String)> {
         return None;
     }
     prepare(args, "nothing was changed").ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use lb_core::strategy::StrategyKind;
+
+    use super::*;
+
+    #[test]
+    fn the_help_names_every_strategy_that_needs_no_file() {
+        let help = RunArgs::augment_args(clap::Command::new("run")).render_long_help().to_string();
+        let words: Vec<&str> = help
+            .split(|char: char| char != '-' && !char.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .collect();
+        for kind in StrategyKind::ALL {
+            let is_told = words.contains(&kind.name());
+            assert_eq!(is_told, read_strategy(kind.name()).is_ok(), "{kind}");
+        }
+    }
 }

@@ -4,9 +4,9 @@
 //! configuration that was built knows it: this puts it into the list of settings,
 //! next to what it depends on.
 
-use lb_core::strategy::StrategyOption;
+use lb_core::strategy::{KeyForm, P2c, ReportedLoad, StrategyKind, StrategyOption};
 
-use super::{Config, Strategy, keys::STRATEGY, reader::Setting};
+use super::{Cluster, Config, Strategy, keys::STRATEGY, reader::Setting};
 
 /// Makes the defaults in a list of settings those that hold.
 pub(super) fn correct_defaults(settings: &mut Vec<Setting>, config: &Config) {
@@ -19,7 +19,7 @@ pub(super) fn correct_defaults(settings: &mut Vec<Setting>, config: &Config) {
         }
     }
     for cluster in &config.clusters {
-        let path = format!("cluster.{}", cluster.name);
+        let path = path_of(cluster, settings);
         if cluster.health.as_ref().is_some_and(|check| check.timeout == check.interval) {
             copy(settings, &format!("{path}.health."), "timeout", "interval");
         }
@@ -37,6 +37,14 @@ pub(super) fn correct_defaults(settings: &mut Vec<Setting>, config: &Config) {
     }
 }
 
+/// Where the settings of a cluster stand: those of the one that `to` makes are the
+/// defaults.
+fn path_of(cluster: &Cluster, settings: &[Setting]) -> String {
+    let path = format!("cluster.{}", cluster.name);
+    let is_there = settings.iter().any(|setting| setting.key.starts_with(&format!("{path}.")));
+    if is_there { path } else { "defaults".to_owned() }
+}
+
 /// Of the options of a strategy those that mean something to it, each with what holds.
 fn options_that_hold(settings: &mut Vec<Setting>, table: &str, strategy: &Strategy) {
     let kind = strategy.kind;
@@ -52,16 +60,32 @@ fn options_that_hold(settings: &mut Vec<Setting>, table: &str, strategy: &Strate
     for option in kind.options() {
         let key = format!("{table}.{}", option.name());
         let described = STRATEGY.key(option.name()).and_then(|key| key.default);
-        let value = match (option, strategy.bound()) {
-            (StrategyOption::BoundedLoad, Some(factor)) => Some(factor.to_string()),
-            (StrategyOption::BoundedLoad, None) => Some("\"off\"".to_owned()),
-            _ => described.map(str::to_owned),
-        };
+        let value = usual(*option, strategy).or_else(|| described.map(str::to_owned));
         let is_there = settings.iter().any(|setting| setting.key == key);
         if let (false, Some(value), Some(at)) = (is_there, value, &mut after) {
             *at += 1;
             settings.insert(*at, default(key, value));
         }
+    }
+}
+
+/// What an option is unless said, where that depends on the strategy.
+fn usual(option: StrategyOption, strategy: &Strategy) -> Option<String> {
+    let Strategy { kind, options, .. } = strategy;
+    match option {
+        StrategyOption::BoundedLoad => {
+            Some(strategy.bound().map_or_else(|| "\"off\"".to_owned(), |bound| bound.to_string()))
+        }
+        StrategyOption::Draws if *kind == StrategyKind::ReportedLoad => {
+            Some(ReportedLoad::DRAWS.to_string())
+        }
+        StrategyOption::Draws => Some(P2c::DRAWS.to_string()),
+        StrategyOption::Avalanche => Some(options.mixes().to_string()),
+        // An address is no text: nothing hashes it.
+        StrategyOption::Function if options.key_form == KeyForm::Text => {
+            Some("\"sdbm\"".to_owned())
+        }
+        _ => None,
     }
 }
 

@@ -170,6 +170,24 @@ fn every_strategy_is_documented_with_its_options() {
 }
 
 #[test]
+fn every_strategy_has_a_page_and_is_in_the_readme() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path: &str| fs::read_to_string(docs.join(path)).expect(path);
+    let (readme, list) = (read("README.md"), read("docs/strategies/README.md"));
+    for kind in StrategyKind::ALL {
+        let mut rows = readme.lines().filter_map(|line| line.split('|').nth(1));
+        assert!(rows.any(|row| row.contains(&format!("`{kind}`"))), "{kind} has no row");
+        assert!(list.contains(&format!("[`{kind}`]({kind}.md)")), "no link to {kind}");
+        let page = read(&format!("docs/strategies/{kind}.md"));
+        assert!(page.starts_with(&format!("# {kind}\n")), "{kind}");
+        for option in kind.options() {
+            let is_told = page.contains(&format!("`{}", option.name()));
+            assert!(is_told, "{kind}.md says nothing of {option:?}");
+        }
+    }
+}
+
+#[test]
 fn what_every_option_means_is_kept_beside_its_file() {
     let (config, found) = Config::parse("x.toml", &strategies(), &world());
     let config = config.unwrap_or_else(|| panic!("{}", found.render(false)));
@@ -214,6 +232,28 @@ fn the_values_that_are_shown_are_those_that_hold() {
     ] {
         assert_eq!(value(key), shown, "{key}");
     }
+    for (strategy, option, shown) in [
+        ("\"p2c\"", "draws", Some("2")),
+        ("\"reported-load\"", "draws", Some("5")),
+        ("{ name = \"p2c\", draws = 4 }", "draws", Some("4")),
+        ("{ name = \"haproxy-hash\", key = \"uri\" }", "function", Some("\"sdbm\"")),
+        ("\"haproxy-hash\"", "function", None),
+        ("\"haproxy-hash\"", "avalanche", Some("false")),
+        ("{ name = \"haproxy-hash\", type = \"consistent\" }", "avalanche", Some("true")),
+        ("\"ip-hash\"", "bounded_load", None),
+    ] {
+        let text = format!(
+            "[[route]]\nto = \"a\"\n[cluster.a]\nbackends = \"a:1\"\nstrategy = {strategy}\n"
+        );
+        let settings = Config::settings("x.toml", &text, &world());
+        let key = format!("cluster.a.strategy.{option}");
+        let found = settings.iter().find(|setting| setting.key == key);
+        assert_eq!(found.map(|one| one.value.as_str()), shown, "{strategy} {option}");
+    }
+    let text = "to = \"a:1\"\n[defaults]\nstrategy = \"p2c\"\n";
+    let settings = Config::settings("x.toml", text, &world());
+    let draws = settings.iter().find(|setting| setting.key == "defaults.strategy.draws");
+    assert_eq!(draws.map(|setting| &*setting.value), Some("2"));
     let settings = Config::settings("x.toml", "to = [\"a:1\"]", &world());
     assert!(settings.iter().any(|setting| setting.key == "defaults.timeout.connect"));
     assert!(settings.iter().all(|setting| setting.value != "{}"), "{settings:?}");

@@ -16,6 +16,11 @@
 //! few backends for its clients, ceilings make them spill over.
 //!
 //! In panic nobody knows who is usable, so there zones are not told apart.
+//!
+//! Parts that take nothing now may be missed all the same: those before the ones in use,
+//! and where those in use can't take everything, all that could be asked to help. Their
+//! half-open backends have to be tried, or they would stay so for ever. Up to where that
+//! goes is the *reach*.
 
 use std::collections::BTreeMap;
 
@@ -53,9 +58,18 @@ impl Part {
     }
 }
 
-/// The parts in use in order of preference, with shares that make [`ALL`] together;
-/// none when nobody can be used. O(n log n).
-pub(super) fn parts(facts: &[Facts], policy: &Policy) -> Vec<Part> {
+/// Who takes requests, and who would.
+#[derive(Debug, Default)]
+pub(super) struct InUse {
+    /// In order of preference, with shares that make [`ALL`] together; none when nobody
+    /// can be used.
+    pub(super) parts: Vec<Part>,
+    /// The last part that would be given a share if it could take one.
+    pub(super) reach: Option<GroupId>,
+}
+
+/// The parts in use. O(n log n).
+pub(super) fn in_use(facts: &[Facts], policy: &Policy) -> InUse {
     let mut tiers: BTreeMap<u8, Tier> = BTreeMap::new();
     for facts in facts.iter().filter(|facts| facts.is_called) {
         tiers.entry(facts.tier).or_default().add(facts);
@@ -64,14 +78,19 @@ pub(super) fn parts(facts: &[Facts], policy: &Policy) -> Vec<Part> {
         Some(overflow) => spill(&tiers, overflow),
         None => first_usable(&tiers).into_iter().collect(),
     };
-    if shares.is_empty() {
-        return last_resort(facts, &tiers, policy.panic_threshold).into_iter().collect();
-    }
+    let Some((last, _)) = shares.last() else {
+        let part = last_resort(facts, &tiers, policy.panic_threshold);
+        return InUse { parts: part.into_iter().collect(), reach: part.map(|part| part.id) };
+    };
+    let last = match policy.overflow {
+        Some(overflow) => last_wanted(&tiers, overflow).unwrap_or(*last),
+        None => *last,
+    };
     let factor = policy.overflow.unwrap_or_default();
     let split = |(number, share): (u8, u64)| {
         let tier = &tiers[&number];
         let (usable, total) = (tier.whole.usable, tier.whole.total());
-        let panic = usable * 100 < total * usize::from(policy.panic_threshold);
+        let panic = tier.is_in_panic(policy.panic_threshold);
         let places = if panic { vec![(Place::Any, share)] } else { tier.split(share, factor) };
         places.into_iter().map(move |(place, share)| Part {
             id: GroupId::new(number, place),
@@ -82,7 +101,13 @@ pub(super) fn parts(facts: &[Facts], policy: &Policy) -> Vec<Part> {
             total,
         })
     };
-    shares.into_iter().flat_map(split).collect()
+    let tier = &tiers[&last];
+    let reach =
+        if tier.is_in_panic(policy.panic_threshold) { Place::Any } else { tier.reach(factor) };
+    InUse {
+        parts: shares.into_iter().flat_map(split).collect(),
+        reach: Some(GroupId::new(last, reach)),
+    }
 }
 
 /// The first tier with a usable backend takes everything.
@@ -107,6 +132,16 @@ fn last_resort(facts: &[Facts], tiers: &BTreeMap<u8, Tier>, threshold: u8) -> Op
     let total = tiers[&number].whole.total();
     let id = GroupId::new(number, Place::Any);
     Some(Part { id, share: ALL, readmits_ejected: true, readmits_down, usable, total })
+}
+
+/// The first tier that can take all that those before it can't, or the very last one.
+fn last_wanted(tiers: &BTreeMap<u8, Tier>, overflow: Overflow) -> Option<u8> {
+    let mut sum = 0;
+    let mut enough = tiers.iter().filter(|(_, tier)| {
+        sum += overflow.availability(tier.whole);
+        sum >= ALL
+    });
+    enough.next().or_else(|| tiers.iter().next_back()).map(|(number, _)| *number)
 }
 
 /// How much each tier takes of everything: those that take something.
@@ -200,6 +235,19 @@ impl Tier {
         self.has_zones |= facts.place != Place::Any;
     }
 
+    fn is_in_panic(self, threshold: u8) -> bool {
+        self.whole.usable * 100 < self.whole.total() * usize::from(threshold)
+    }
+
+    /// The last place that would be given a share.
+    fn reach(self, factor: Overflow) -> Place {
+        match self.has_zones {
+            false => Place::Any,
+            true if factor.availability(self.own) == ALL => Place::Own,
+            true => Place::Others,
+        }
+    }
+
     /// How much of the tier's share is taken where.
     fn split(self, share: u64, factor: Overflow) -> Vec<(Place, u64)> {
         if !self.has_zones {
@@ -229,7 +277,7 @@ mod tests {
 
     /// Shares in thousandths, by tier and place.
     fn shares(facts: &[Facts], policy: &Policy) -> Vec<(u8, Place, u64)> {
-        let parts = parts(facts, policy);
+        let parts = in_use(facts, policy).parts;
         assert_eq!(parts.iter().map(|part| part.share).sum::<u64>(), ALL);
         let thousandths = |share: u64| (share * 1_000 + ALL / 2) / ALL;
         let share = |part: &Part| (part.id.tier(), part.id.place(), thousandths(part.share));
@@ -304,7 +352,32 @@ mod tests {
         assert_eq!(shares(&facts, &Policy::default()), [(0, Place::Any, 1_000)]);
         let facts = tiers(&[(0, 9), (3, 0)]);
         assert_eq!(shares(&facts, &Policy::default()), [(1, Place::Any, 1_000)]);
-        assert_eq!(parts(&tiers(&[(0, 1), (0, 3)]), &Policy::default()), []);
+        assert_eq!(in_use(&tiers(&[(0, 1), (0, 3)]), &Policy::default()).parts, []);
+    }
+
+    #[test]
+    fn a_tier_of_spares_alone_misses_those_that_are_out() {
+        let facts = [UP, DOWN, DOWN, of_tier(1, UP)];
+        let spares = facts.map(|facts| Facts { is_spare: true, ..facts });
+        let policy = Policy { overflow: Some(Overflow { factor: 1.0 }), ..Policy::default() };
+        let called = crate::cluster::eligibility::spares::called(&spares);
+        assert_eq!(shares(&called, &policy), [(0, Place::Any, 333), (1, Place::Any, 667)]);
+    }
+
+    #[test]
+    fn who_is_wanted_goes_on_until_those_before_are_enough() {
+        let reach = |facts: &[Facts], policy: &Policy| in_use(facts, policy).reach;
+        let spilling = Policy { overflow: Some(Overflow::default()), ..Policy::default() };
+        let tier = |number| Some(GroupId::new(number, Place::Any));
+        assert_eq!(reach(&tiers(&[(3, 1), (1, 0), (1, 0)]), &spilling), tier(0));
+        assert_eq!(reach(&tiers(&[(1, 1), (1, 1), (1, 0)]), &spilling), tier(1));
+        assert_eq!(reach(&tiers(&[(1, 1), (0, 1), (0, 1)]), &spilling), tier(2));
+        assert_eq!(reach(&tiers(&[(1, 1), (0, 1)]), &Policy::default()), tier(0));
+        assert_eq!(reach(&tiers(&[(0, 1), (1, 0)]), &Policy::default()), tier(1));
+        let place =
+            |own, others| reach(&zones(own, others), &Policy::default()).map(GroupId::place);
+        assert_eq!(place((3, 1), (1, 0)), Some(Place::Own));
+        assert_eq!(place((1, 1), (0, 1)), Some(Place::Others));
     }
 
     /// So many up and so many down in our zone and in others.
@@ -340,7 +413,7 @@ mod tests {
     fn in_panic_zones_are_not_told_apart() {
         let policy = Policy { panic_threshold: 50, ..Policy::default() };
         assert_eq!(shares(&zones((1, 3), (2, 2)), &policy), [(0, Place::Any, 1_000)]);
-        let panic = parts(&zones((1, 3), (2, 2)), &policy)[0];
+        let panic = in_use(&zones((1, 3), (2, 2)), &policy).parts[0];
         assert!(panic.readmits_ejected && panic.readmits_down);
     }
 }

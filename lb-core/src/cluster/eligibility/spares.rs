@@ -28,7 +28,8 @@ pub(super) fn called(facts: &[Facts]) -> Vec<Facts> {
     spares.sort_by_key(|facts| rank(facts));
     for facts in spares {
         let (all, out) = others.entry(facts.tier).or_default();
-        facts.is_called = *all == 0 || (*out > 0 && facts.admin.admits_new());
+        facts.is_spare = *all > 0;
+        facts.is_called = !facts.is_spare || (*out > 0 && facts.admin.admits_new());
         *out = out.saturating_sub(usize::from(facts.is_called));
     }
     facts

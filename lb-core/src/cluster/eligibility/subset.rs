@@ -35,19 +35,19 @@ impl Subset {
     }
 }
 
-/// Whom the subset leaves to other balancers, given where they stand without it.
-/// `part_of`: of what it is a subset. O(n log n).
+/// Whom the subset leaves to other balancers, given where they stand without it. It is
+/// one of each tier, and of each side of the zone's border even where panic has made that
+/// one group: this is no time to connect to others. O(n log n).
 pub(super) fn left_out(
     facts: &[Facts],
     standings: &[Standing],
     subset: Option<Subset>,
-    part_of: impl Fn(&Facts) -> GroupId,
 ) -> Vec<bool> {
     let mut left_out = vec![false; facts.len()];
     let Some(subset) = subset else { return left_out };
     let mut rings: BTreeMap<GroupId, Vec<usize>> = BTreeMap::new();
     for (index, facts) in facts.iter().enumerate().filter(|(_, facts)| facts.is_called) {
-        rings.entry(part_of(facts)).or_default().push(index);
+        rings.entry(facts.part()).or_default().push(index);
     }
     let counts = |index: usize| match standings[index] {
         Standing::In | Standing::Panic => true,
@@ -87,7 +87,7 @@ mod tests {
         let standings: Vec<Standing> = numbers.iter().map(standing).collect();
         let facts: Vec<Facts> = numbers.iter().map(facts).collect();
         let subset = Subset { size: NonZeroU32::new(10).unwrap(), instance };
-        let left_out = left_out(&facts, &standings, Some(subset), Facts::part);
+        let left_out = left_out(&facts, &standings, Some(subset));
         let used = numbers.iter().zip(left_out).zip(standings);
         used.filter(|((_, left_out), standing)| !left_out && *standing == Standing::In)
             .map(|((number, _), _)| *number)

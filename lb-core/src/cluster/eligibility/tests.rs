@@ -238,6 +238,29 @@ fn a_half_open_backend_of_the_own_zone_is_tried_while_others_are_used() {
     assert_eq!(slots(&judgement.groups.whole.new), [0]);
 }
 
+/// It would stay half-open for ever, as nobody else finds out that it works again.
+#[test]
+fn a_half_open_backend_is_tried_where_those_in_use_are_too_few() {
+    let half_open = Facts { health: Health::HalfOpen, ..UP };
+    let down = Facts { health: Health::Down, ..UP };
+    let backup = |facts| Facts { tier: 1, ..facts };
+    let spilling = Policy { overflow: Some(Overflow::default()), ..Policy::default() };
+    let facts = [UP, down, backup(half_open)];
+    let judgement = judge(&facts, &spilling, Tick::ZERO);
+    assert_eq!(*judgement.standings, [Standing::In, Standing::Down, Standing::HalfOpen]);
+    assert_eq!((*judgement.trials).to_vec(), [Slot::new(2)]);
+    assert_eq!(slots(&judgement.groups.whole.new), [0]);
+    let enough = judge(&[UP, backup(half_open)], &spilling, Tick::ZERO);
+    assert_eq!((enough.standings[1], enough.trials.len()), (Standing::Standby, 0));
+
+    let at = |place, facts| Facts { place, ..facts };
+    let (own, others) = (Place::Own, Place::Others);
+    let facts = [at(own, UP), at(own, down), at(others, half_open)];
+    let judgement = judge(&facts, &Policy::default(), Tick::ZERO);
+    assert_eq!(*judgement.standings, [Standing::In, Standing::Down, Standing::HalfOpen]);
+    assert_eq!((*judgement.trials).to_vec(), [Slot::new(2)]);
+}
+
 #[test]
 fn who_stands_by_is_in_reserve_by_tier_and_zone() {
     let at = |tier, place| Facts { tier, place, ..UP };
@@ -282,6 +305,28 @@ fn who_is_not_of_the_subset_keeps_those_bound_to_it() {
     let judgement = judge(&facts, &policy, Tick::ZERO);
     assert_eq!(judgement.standings[3..], expected[3..], "from the middle on");
     assert_eq!(judgement.standings[1], elsewhere);
+}
+
+#[test]
+fn a_subset_stays_what_it_is_when_there_is_panic() {
+    let of = |place, health, mark| Facts { place, health, mark, ..UP };
+    let (own, others) = (Place::Own, Place::Others);
+    let with = |health| -> Vec<Facts> {
+        (0..8).map(|mark| of(if mark % 2 == 0 { own } else { others }, health, mark)).collect()
+    };
+    let subset = Some(Subset { size: NonZeroU32::new(2).unwrap(), instance: 1 });
+    let policy = Policy { subset, ..below(50) };
+    let left = |facts: &[Facts]| -> Vec<bool> {
+        let judgement = judge(facts, &policy, Tick::ZERO);
+        judgement.standings.iter().map(|one| *one == Standing::Elsewhere).collect()
+    };
+    let before = judge(&with(Health::Up), &policy, Tick::ZERO);
+    assert_eq!(slots(&before.groups.whole.new).len(), 2, "the own zone is enough");
+    let used = before.standings.iter().map(|one| *one != Standing::Elsewhere);
+    let in_panic = judge(&with(Health::Down), &policy, Tick::ZERO);
+    let panicking = in_panic.standings.iter().map(|one| *one == Standing::Panic);
+    assert!(panicking.eq(used), "{in_panic:?}");
+    assert_eq!(left(&with(Health::Up)).iter().filter(|left| **left).count(), 4);
 }
 
 fn any_facts() -> impl Strategy<Value = Vec<Facts>> {

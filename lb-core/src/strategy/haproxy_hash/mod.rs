@@ -76,11 +76,10 @@ impl HaproxyHash {
     /// With the type, function, avalanche, form of keys, and bound of these options.
     #[must_use]
     pub fn new(options: &StrategyOptions) -> Self {
-        let is_usual_ring = options.hash_type == HashType::Consistent && options.function.is_none();
         let hashing = Hashing {
             form: options.key_form,
-            function: options.function.unwrap_or(HashFunction::Sdbm),
-            avalanche: options.avalanche.unwrap_or(is_usual_ring),
+            function: options.hash_function(),
+            avalanche: options.mixes(),
         };
         Self {
             hash_type: options.hash_type,

@@ -16,6 +16,8 @@ use lb_proxy::{
     config::{Cluster, Strategy},
 };
 
+use super::among::Among;
+
 /// A request that was routed.
 pub(super) struct Asked<'a> {
     pub(super) head: &'a request::Parts,
@@ -31,6 +33,8 @@ pub(super) struct ClusterLines {
     pub(super) has_sources: bool,
     /// What it is picked by, part by part.
     pub(super) keys: Vec<KeyPart>,
+    /// Who is there to be picked, if not everybody.
+    pub(super) among: Option<Among>,
     pub(super) pick: Pick,
     /// What is not known here, and would change the pick.
     pub(super) assumes: Option<String>,
@@ -78,6 +82,8 @@ impl ClusterLines {
             sticky: claim.as_ref().map(|(cookie, claim)| told(cookie, claim)),
             has_sources: !cluster.discover.is_empty(),
             keys: rule.map(KeyRule::parts).unwrap_or_default().iter().map(part).collect(),
+            // Sources may tell of other tiers and zones.
+            among: Among::new(&built, &cluster.policy).filter(|_| cluster.discover.is_empty()),
             pick: Pick::new(cluster, lease.as_ref(), bound, key.is_some()),
             assumes: assumption(&cluster.strategy).filter(|_| lease.is_some() && !is_bound),
             target,
@@ -105,7 +111,8 @@ fn build(settings: &Cluster) -> lb_core::Cluster {
     let membership = Membership::new(settings.backends.iter().cloned()).unwrap_or_default();
     let mut builder = lb_core::Cluster::builder(&*settings.name)
         .boxed_strategy(strategy.kind.build_with(&strategy.options))
-        .membership(membership);
+        .membership(membership)
+        .policy(settings.policy.clone());
     if let Some(sticky) = &settings.sticky {
         builder = builder.ring(sticky.ring(&settings.name));
     }
@@ -196,6 +203,8 @@ fn how(reason: Reason) -> &'static str {
     match reason {
         Reason::Turn => "whose turn it is",
         Reason::LeastLoaded | Reason::Idle => "the best",
+        Reason::Fastest | Reason::Probed => "who should answer soonest",
+        Reason::LeastTraffic => "who has moved the fewest bytes",
         _ => "one that is drawn by weight",
     }
 }

@@ -3,6 +3,7 @@
 //! Offline: it reads the file and asks nobody. All backends count as up, and what
 //! depends on load or turns is said to, rather than guessed.
 
+mod among;
 mod cluster;
 
 use std::{
@@ -19,7 +20,10 @@ use lb_proxy::{
 };
 use serde_json::{Value, json};
 
-use self::cluster::{Asked, ClusterLines};
+use self::{
+    among::Among,
+    cluster::{Asked, ClusterLines},
+};
 use super::{exit::Exit, print, source};
 
 #[derive(Debug, Args)]
@@ -202,6 +206,9 @@ impl Explanation {
         for key in &cluster.keys {
             let _ = writeln!(text, "  key      {key}");
         }
+        if let Some(among) = &cluster.among {
+            let _ = writeln!(text, "  among    {among}");
+        }
         if self.refusal.is_none() {
             let _ = writeln!(text, "  backend  {}", cluster.pick);
         }
@@ -243,6 +250,7 @@ impl Explanation {
             "strategy": cluster.map(|cluster| &cluster.strategy),
             "sticky": cluster.and_then(|cluster| cluster.sticky.as_ref()),
             "key": cluster.map(keys),
+            "among": cluster.and_then(|cluster| cluster.among.as_ref()).map(Among::json),
             "backend": backend.map(|(name, address)| {
                 json!({ "name": name, "address": address, "reason": why })
             }),

@@ -106,17 +106,31 @@ impl Table for Buckets {
         if self.count == 0 {
             return None;
         }
-        // Only the first must know of the order: the keys of those who can't take them go to
-        // all others, and that is one multiplication.
         let bucket = match walk.attempt() {
             0 => jump(walk.next()?, self.count),
-            _ => sample::index(walk.next()?, self.count as usize) as u64,
+            _ => drawn(walk.next()?, self.count),
         };
         match &*self.ends {
             [] => Some(bucket as usize),
             ends => Some(ends.partition_point(|end| *end <= bucket)),
         }
     }
+}
+
+/// One of so many buckets, at least one, for a key whose own can't take it: faster than a
+/// jump, as there may be many of these. It moves only to a bucket that is new, but when
+/// their number passes a power of two, where half of such keys move. A part of so many
+/// buckets, as in other tables, would move with each of them.
+fn drawn(mut hash: u64, buckets: u64) -> u64 {
+    let mask = buckets.next_power_of_two() - 1;
+    // Half of them are buckets, so that it is one number more on average, if any.
+    for _ in 0..64 {
+        if hash & mask < buckets {
+            return hash & mask;
+        }
+        hash = sample::mix(hash);
+    }
+    hash % buckets
 }
 
 /// The bucket of `key` when there are so many, at least one: the program of the paper's
@@ -173,6 +187,21 @@ mod tests {
             // Binomial(100000, 1/(n+1)): sigma is below the root of the share.
             assert!((moved as f64 - share).abs() < 5.0 * share.sqrt(), "{moved}");
         }
+    }
+
+    #[test]
+    fn a_key_that_is_passed_on_moves_only_to_a_bucket_that_is_new() {
+        let mut counts = [0; 200];
+        for hash in (0..20_000).map(sample::mix) {
+            for buckets in 129..200 {
+                let (before, after) = (drawn(hash, buckets), drawn(hash, buckets + 1));
+                assert!(after == before || after == buckets, "{before} to {after} of {buckets}");
+            }
+            counts[usize::try_from(drawn(hash, 200)).unwrap()] += 1;
+            assert_eq!(drawn(hash, 1), 0);
+        }
+        // Binomial(20000, 1/200): sigma is 10, so five are 50.
+        assert!(counts.iter().all(|count| (50..150).contains(count)), "{counts:?}");
     }
 
     #[test]

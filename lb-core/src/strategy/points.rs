@@ -39,16 +39,19 @@ const EACH: u64 = 100;
 /// many.
 pub(super) fn affordable(wanted: &[u64]) -> Vec<u32> {
     let sum: u64 = wanted.iter().sum();
-    if sum <= MOST { counts(wanted.iter().copied()) } else { in_proportion(wanted) }
+    if sum <= MOST { counts(wanted.iter().copied()) } else { in_proportion(wanted, u32::MAX) }
 }
 
 /// How many points to give to each of `wanted` for a circle that is quickly built: in
-/// proportion, and one at least. Halved as often as needed rather than divided, so that
-/// most numbers stay the same when the sum changes, and points can be kept.
-pub(super) fn in_proportion(wanted: &[u64]) -> Vec<u32> {
+/// proportion, one at least, and `most` at most. All halved as often as needed rather than
+/// divided, so that most numbers stay the same when the sum changes, and points can be kept.
+pub(super) fn in_proportion(wanted: &[u64], most: u32) -> Vec<u32> {
     let sum: u64 = wanted.iter().sum();
+    let heaviest = wanted.iter().copied().max().unwrap_or(0);
     let enough = INSTEAD.max(EACH * wanted.len() as u64);
-    let halvings = (0..63).find(|halvings| sum >> halvings <= enough).unwrap_or(63);
+    let is_enough =
+        |halvings: &u32| sum >> halvings <= enough && heaviest >> halvings <= u64::from(most);
+    let halvings = (0..63).find(is_enough).unwrap_or(63);
     counts(wanted.iter().map(|wanted| (wanted >> halvings).max(1)))
 }
 
@@ -184,6 +187,12 @@ impl<T: Ord> Circle<T> {
         Arc::clone(&self.points)
     }
 
+    /// The circle as it was built last.
+    #[cfg(test)]
+    pub(super) fn points(&self) -> &Arc<Points> {
+        &self.points
+    }
+
     fn change_to<P: Iterator<Item = u32>>(
         &self,
         owners: &[(T, u32)],
@@ -262,5 +271,7 @@ mod tests {
         assert_eq!(affordable(&[MOST, MOST, 1, 0]), [1 << 17, 1 << 17, 1, 1]);
         assert_eq!(affordable(&[MOST, MOST / 2, 1, 0]), [1 << 17, 1 << 16, 1, 1]);
         assert_eq!(affordable(&[]), [0_u32; 0]);
+        // Nobody's share changes because one has as many as he can.
+        assert_eq!(in_proportion(&[65_536, 4_096, 16, 1], 4_096), [4_096, 256, 1, 1]);
     }
 }

@@ -16,7 +16,7 @@
 //! smoother: nobody is ever a whole turn ahead of his share or behind it, where nginx's
 //! may be a little more than one.
 
-use std::{cmp::Reverse, collections::BinaryHeap, mem};
+use std::{cmp::Reverse, collections::BinaryHeap};
 
 use crate::cluster::Slot;
 
@@ -113,26 +113,47 @@ fn smooth(weights: &[u64], turns: u64) -> Box<[u32]> {
 
 /// Each turn goes to whoever has to have his next one first, of those who may.
 fn by_deadline(weights: &[u64], turns: u64) -> Box<[u32]> {
-    // Who may have his next turn from now on, by deadline; of equal ones the heaviest.
+    // Who may have his next turn from now on.
     let mut waiting = BinaryHeap::new();
-    // Who may have his next turn from this one on.
-    let mut later: Vec<Vec<u32>> = vec![Vec::new(); index(turns) + 1];
-    later[0] = positions(weights.len()).collect();
+    // Who may have his next turn from this one on: the first of them, and after each the next.
+    let mut later = vec![None; index(turns) + 1];
+    let mut after: Vec<Option<u32>> = vec![None; weights.len()];
+    for position in positions(weights.len()) {
+        after[position as usize] = later[0].replace(position);
+    }
     let mut had = vec![0_u64; weights.len()];
     let mut order = Vec::with_capacity(index(turns));
     for now in 0..turns {
-        for position in mem::take(&mut later[index(now)]) {
+        let mut next = later[index(now)];
+        while let Some(position) = next {
+            next = after[position as usize];
             let (had, weight) = (had[position as usize], weights[position as usize]);
-            let deadline = ((had + 1) * turns).div_ceil(weight);
-            waiting.push(Reverse((deadline, Reverse(weight), position)));
+            waiting.push(Reverse(rank(((had + 1) * turns).div_ceil(weight), weight, position)));
         }
-        let Some(Reverse((.., position))) = waiting.pop() else { break };
+        let Some(Reverse(rank)) = waiting.pop() else { break };
+        let position = position_of(rank);
         order.push(position);
         let (had, weight) = (&mut had[position as usize], weights[position as usize]);
         *had += 1;
-        later[index((*had * turns / weight).max(now + 1))].push(position);
+        let from = &mut later[index((*had * turns / weight).max(now + 1))];
+        after[position as usize] = from.replace(position);
     }
     order.into()
+}
+
+/// By deadline; of equal ones the heaviest, and then the first. As one number, because
+/// building is mostly comparing them.
+fn rank(deadline: u64, weight: u64, position: u32) -> u128 {
+    // There are no more turns in a cycle than positions or `MAX_TURNS`, and a weight is a
+    // number of turns.
+    u128::from(deadline) << 64
+        | u128::from(u64::from(u32::MAX) - weight) << 32
+        | u128::from(position)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the lowest quarter of the rank")]
+fn position_of(rank: u128) -> u32 {
+    rank as u32
 }
 
 fn index(turn: u64) -> usize {

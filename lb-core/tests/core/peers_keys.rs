@@ -190,6 +190,15 @@ fn on_a_ring_no_others_move_when_one_leaves_for_good() {
 }
 
 #[test]
+fn a_light_backend_beside_one_heavier_than_haproxys_gets_no_more_than_its_share() {
+    let (kind, options) = kinds()[3];
+    let owners = owners(&boxed(kind.build_with(&options), weighted(&[65_535, 300])));
+    let light = owners.iter().filter(|owner| **owner == 1).count();
+    // 23 of 5,000; it has eighteen points of 4,113, so that half as many again are many.
+    assert!((5..50).contains(&light), "{light}");
+}
+
+#[test]
 fn ids_are_counted_over_backups_as_well() {
     let (kind, options) = kinds()[3];
     let tiered = |tiers: &[u8]| {

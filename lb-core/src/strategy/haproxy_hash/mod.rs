@@ -11,7 +11,8 @@ use map::{Map, Places};
 use ring::Ring;
 
 use super::{
-    BuildCx, HashFunction, HashType, KeyForm, Needs, PickCx, Picker, Strategy, StrategyOptions,
+    BuildCx, HashFunction, HashType, KeyForm, Needs, PerGroup, PickCx, Picker, Strategy,
+    StrategyOptions,
     keyed::{Bound, ByKey, Hosts, Marks},
     points::Circle,
 };
@@ -29,8 +30,8 @@ use crate::cluster::View;
 ///   in the whole list, which HAProxy calls its `id` and counts from 1: when one leaves,
 ///   those behind it get the points of their predecessors. Up to four million points it is
 ///   HAProxy's ring, as long as no weight is above 256, which HAProxy has not. Otherwise a
-///   quarter of a million is given in proportion to weights, or 100 to each, and 4,096 to
-///   one at most.
+///   quarter of a million is given in proportion to weights, or 100 to each; fewer where
+///   one would have more than 4,096.
 ///
 /// Keys of [`KeyForm::Address`] are a client's octets, read as words of 32 bits and joined
 /// by exclusive or, as of `source`. Keys of [`KeyForm::Text`] are hashed by the function,
@@ -64,8 +65,8 @@ pub struct HaproxyHash {
     hash_type: HashType,
     hashing: Hashing,
     bound: Option<Bound>,
-    places: Places,
-    circle: Circle<u32>,
+    places: PerGroup<Places>,
+    circles: PerGroup<Circle<u32>>,
 }
 
 /// After so many that can't take a key, rendezvous hashing. Even where nine of ten are
@@ -85,8 +86,8 @@ impl HaproxyHash {
             hash_type: options.hash_type,
             hashing,
             bound: options.bounded_load.or_usual(None).map(Bound::new),
-            places: Places::default(),
-            circle: Circle::default(),
+            places: PerGroup::default(),
+            circles: PerGroup::default(),
         }
     }
 }
@@ -106,7 +107,8 @@ impl Strategy for HaproxyHash {
         let marks = Marks::new(&hosts.list, cx.secret);
         match self.hash_type {
             HashType::MapBased => {
-                let map = Map::new(self.hashing, self.places.of(&weights));
+                let places = self.places.of(cx.group());
+                let map = Map::new(self.hashing, places.of(&weights));
                 Box::new(
                     ByKey::ours(Arc::new(map), hosts.slots, marks, view).bounded(self.bound, view),
                 )
@@ -115,7 +117,8 @@ impl Strategy for HaproxyHash {
                 let id = |slot: usize| u32::try_from(slot + 1).unwrap_or(u32::MAX);
                 let ids = hosts.slots.iter().map(|slot| id(slot.index()));
                 let servers: Vec<(u32, u32)> = ids.zip(weights).collect();
-                let ring = Ring::new(self.hashing, ring::points(&mut self.circle, &servers));
+                let circle = self.circles.of(cx.group());
+                let ring = Ring::new(self.hashing, ring::points(circle, &servers));
                 Box::new(
                     ByKey::ours(Arc::new(ring), hosts.slots, marks, view).bounded(self.bound, view),
                 )

@@ -26,8 +26,8 @@ pub(super) fn points(circle: &mut Circle<u32>, servers: &[(u32, u32)]) -> Arc<Po
     let wanted: Vec<u64> =
         servers.iter().map(|(_, weight)| u64::from(*weight) * PER_UNIT).collect();
     let is_haproxys = servers.iter().all(|(_, weight)| *weight <= HEAVIEST);
-    let counts = if is_haproxys { affordable(&wanted) } else { in_proportion(&wanted) };
-    let owners = servers.iter().zip(counts).map(|((id, _), count)| (*id, count.min(RANGE)));
+    let counts = if is_haproxys { affordable(&wanted) } else { in_proportion(&wanted, RANGE) };
+    let owners = servers.iter().zip(counts).map(|((id, _), count)| (*id, count));
     circle.of(owners.collect(), places)
 }
 

@@ -1,8 +1,9 @@
 //! How many places a table has.
 
 /// Primes, so that every step makes a permutation, and so far apart that a cluster rarely
-/// outgrows one, as all keys move then. The second is for a thousand backends: the third
-/// would take four times as long to build.
+/// outgrows one, as nearly all keys move then. A table that has grown is not kept when
+/// backends leave: balancers that were started later would have another one. The second is
+/// for a thousand backends: the third would take four times as long to build.
 const SIZES: [usize; 6] = [65_537, 131_071, 524_287, 2_097_143, 8_388_593, 67_108_859];
 /// Places per backend, at least (up to 671,000 backends).
 const PER_BACKEND: usize = 100;

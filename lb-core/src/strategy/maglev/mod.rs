@@ -21,7 +21,8 @@ use crate::{cluster::View, hash::Secret};
 /// be used is hashed again, up to 64 times, and then given by rendezvous to one
 /// of those that can: so only its keys move, they spread over all others, and they
 /// return. When a backend leaves for good, about one in a hundred of the others'
-/// keys move as well (fewer in small clusters).
+/// keys move as well (fewer in small clusters), and nearly all where the table gets
+/// another size: with more than 655, 1,310, 5,242, … backends, or no more.
 ///
 /// Loads are [bounded](Self::bounded): a key that brings more than a backend's
 /// share, such as the one address of a large office, spills over to others in an

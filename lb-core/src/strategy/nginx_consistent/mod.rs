@@ -5,7 +5,7 @@ mod server;
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    BuildCx, Needs, PickCx, Picker, RoundRobin, Strategy,
+    BuildCx, Needs, PerGroup, PickCx, Picker, RoundRobin, Strategy,
     keyed::{Bound, ByKey, Host, Hosts, Table},
     points::{Circle, Points, affordable},
     units::Units,
@@ -30,9 +30,10 @@ use crate::cluster::View;
 /// turns.
 ///
 /// Up to four million points (a sum of weights of 26,214) the ring is nginx's. Beyond
-/// that a quarter of a million is given in proportion to weights, or 100 to each. Slow starts are not for it:
-/// nginx's ring has only whole weights. [Bounds](super::BoundedLoad) on loads are not
-/// nginx's, and off unless said.
+/// that a quarter of a million is given in proportion to weights, or 100 to each. Slow
+/// starts are not for it: nginx's ring has only whole weights.
+/// [Bounds](super::BoundedLoad) on loads are not nginx's, and off unless said; whoever has
+/// met 21 points gets the next one's turn, bound or not.
 ///
 /// This is for those who need nginx's mapping. Anybody can compute its hash, and find
 /// keys that meet on one backend; [`Maglev`](super::Maglev) hashes with a secret.
@@ -42,7 +43,7 @@ use crate::cluster::View;
 #[derive(Debug, Default)]
 pub struct NginxConsistent {
     bound: Option<Bound>,
-    circle: Circle<Arc<str>>,
+    circles: PerGroup<Circle<Arc<str>>>,
     /// Whose turn it is after too many points.
     round_robin: RoundRobin,
 }
@@ -79,7 +80,8 @@ impl Strategy for NginxConsistent {
             servers.list.iter().map(|(_, weight)| u64::from(*weight) * PER_UNIT).collect();
         let names = servers.list.into_iter().map(|(name, _)| name);
         let owners = names.zip(affordable(&wanted)).collect();
-        let points = self.circle.of(owners, |name, count| server::places(name, count));
+        let circle = self.circles.of(cx.group());
+        let points = circle.of(owners, |name, count| server::places(name, count));
         let ring = Ring { points, shared: servers.shared };
         Box::new(ByKey::theirs(Arc::new(ring), hosts.slots, turns).bounded(self.bound, view))
     }
@@ -172,5 +174,35 @@ impl Table for Ring {
         walk.met += 1;
         walk.is_done = walk.met == shared.positions.len();
         Some(position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Backend, Cluster, Membership,
+        cluster::{GroupId, Place},
+    };
+
+    #[test]
+    fn the_build_of_one_group_does_not_forget_the_ring_of_another() {
+        let cluster = |name: &str| {
+            let backends = (0..3).map(|n| Backend::new(format!("{name}{n}:80")));
+            Cluster::builder("test").membership(Membership::new(backends).unwrap()).build()
+        };
+        let tiers = [cluster("first"), cluster("second")];
+        let group = |tier| GroupId::new(tier, Place::Any);
+        let mut strategy = NginxConsistent::default();
+        let mut build_both = || {
+            for (tier, cluster) in (0..).zip(&tiers) {
+                let cx = BuildCx::new(0, "test").of_group(group(tier));
+                strategy.build(cluster.snapshot().view(), &cx);
+            }
+            [0, 1].map(|tier| Arc::clone(strategy.circles.of(group(tier)).points()))
+        };
+        let (before, after) = (build_both(), build_both());
+        assert!(before.iter().zip(&after).all(|(before, after)| Arc::ptr_eq(before, after)));
+        assert!(!Arc::ptr_eq(&before[0], &before[1]));
     }
 }

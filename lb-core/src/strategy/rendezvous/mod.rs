@@ -24,8 +24,8 @@ use crate::{cluster::View, hash::Secret, sample};
 ///
 /// Not each key draws lots, but each of 65,537 or more places of a table, at least 100 for
 /// each backend, and keys are hashed to places: a pick is one look-up whatever the number
-/// of backends. The table has another size, and all keys move, when there are more than
-/// 655, 1,310, 5,242, … backends. A backend of so little weight that its share is not a
+/// of backends. The table has another size, and nearly all keys move, when there are more
+/// than 655, 1,310, 5,242, … backends, or no more. A backend of so little weight that its share is not a
 /// place or two may be without keys.
 ///
 /// All else is as with `Maglev`: the table is built of configured weights over all

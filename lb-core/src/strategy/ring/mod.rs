@@ -25,11 +25,13 @@ use crate::{cluster::View, hash::xx64};
 /// This is for those who need Envoy's mapping. With 1,024 points for all, shares are
 /// uneven: with ten backends they differ by a tenth or so, with a thousand by two thirds.
 /// The hash has no key, so that anybody can find keys that meet. Loads are not
-/// [bounded](Self::bounded) unless said. [`Maglev`](super::Maglev) has neither weakness. A
+/// [bounded](Self::bounded) unless said; with so uneven shares a bound moves more keys than
+/// must, three times as many at 1.1 with a hundred backends. [`Maglev`](super::Maglev) has neither weakness. A
 /// backend that starts slowly takes part of its keys, as there. A request without a key is
 /// drawn.
 ///
-/// O(1) expected per pick. A build is O(p log p) for p points: milliseconds for 100,000.
+/// O(1) expected per pick. A build is O(p), expected, for p points: some twenty milliseconds
+/// for the half a million of a thousand backends of weights from 1 to 1,000.
 #[derive(Debug, Default)]
 pub struct Ring {
     bound: Option<Bound>,

@@ -23,19 +23,29 @@ impl Points {
     /// roundings are part of the ring.
     #[expect(clippy::cast_possible_truncation, reason = "the first bits are fewer than points")]
     pub(super) fn new(hosts: &[Host], min: u32, max: u32) -> Self {
-        let mut points = points(hosts, f64::from(min), f64::from(max));
-        points.sort_unstable();
+        let points = points(hosts, f64::from(min), f64::from(max));
         let bits = points.len().next_power_of_two().trailing_zeros().max(1);
         let shift = u64::BITS - bits;
-        let mut starts = Vec::with_capacity(1 << bits);
-        for (number, (hash, _)) in (0..).zip(&points) {
-            while starts.len() as u64 <= hash >> shift {
-                starts.push(number);
-            }
+        let part = |hash: u64| (hash >> shift) as usize;
+        // How many have these first bits, and then where they begin.
+        let mut starts = vec![0_u32; 1 << bits];
+        points.iter().for_each(|(hash, _)| starts[part(*hash)] += 1);
+        let mut end = 0;
+        for start in &mut starts {
+            end += std::mem::replace(start, end);
         }
-        // Behind the last point comes the first one.
-        starts.resize(1 << bits, points.len() as u32);
-        let (hashes, owners): (Vec<u64>, Vec<u32>) = points.into_iter().unzip();
+        // Hashes spread evenly, so that once they are in their parts, little is left to sort.
+        let mut next = starts.clone();
+        let mut sorted = vec![(0, 0); points.len()];
+        for point in points {
+            let next = &mut next[part(point.0)];
+            sorted[*next as usize] = point;
+            *next += 1;
+        }
+        for (start, end) in starts.iter().zip(&next) {
+            sorted[*start as usize..*end as usize].sort_unstable();
+        }
+        let (hashes, owners): (Vec<u64>, Vec<u32>) = sorted.into_iter().unzip();
         let owners = Owners::from(Box::<[u32]>::from(owners));
         Self { hashes: hashes.into(), owners, starts: starts.into(), shift }
     }

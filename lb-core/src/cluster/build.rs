@@ -349,7 +349,7 @@ fn pickers(strategy: &mut dyn Strategy, roster: &Roster, cx: BuildCx) -> (Picker
         let group = roster.groups.get(position);
         let cx = cx.of_group(group.id.unwrap_or_default());
         let picker = strategy.build(View::of_group(roster, group), &cx);
-        needs = needs.or(strategy.needs());
+        needs = needs.and(strategy.needs());
         picker
     };
     let first = build(0);

@@ -175,20 +175,6 @@ pub struct Needs {
 }
 
 impl Needs {
-    /// What either needs.
-    pub(crate) fn or(self, other: Self) -> Self {
-        let Self { idle_bits, key, latency, response_time, traffic, reports, peak } = other;
-        Self {
-            idle_bits: self.idle_bits || idle_bits,
-            key: self.key || key,
-            latency: self.latency || latency,
-            response_time: self.response_time || response_time,
-            traffic: self.traffic || traffic,
-            reports: self.reports || reports,
-            peak: self.peak.or(peak),
-        }
-    }
-
     /// The bitmap of idle backends, and nothing else.
     pub(crate) fn idle_bits() -> Self {
         Self { idle_bits: true, ..Self::default() }
@@ -228,14 +214,15 @@ impl Needs {
     /// Both what this needs and the `other`; of two peaks, this one's.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
+        let Self { idle_bits, key, latency, response_time, traffic, reports, peak } = other;
         Self {
-            idle_bits: self.idle_bits || other.idle_bits,
-            key: self.key || other.key,
-            latency: self.latency || other.latency,
-            response_time: self.response_time || other.response_time,
-            traffic: self.traffic || other.traffic,
-            reports: self.reports || other.reports,
-            peak: self.peak.or(other.peak),
+            idle_bits: self.idle_bits || idle_bits,
+            key: self.key || key,
+            latency: self.latency || latency,
+            response_time: self.response_time || response_time,
+            traffic: self.traffic || traffic,
+            reports: self.reports || reports,
+            peak: self.peak.or(peak),
         }
     }
 

@@ -177,7 +177,8 @@ impl View<'_> {
     }
 
     /// The usual time to the first byte in the cluster, as of the last second: the
-    /// harmonic mean of all averages. `None` before the first.
+    /// harmonic mean of all averages. `None` before the first. Kept up for strategies that
+    /// [need](Needs::latency) it.
     #[must_use]
     pub fn mean_latency(self) -> Option<Duration> {
         known(self.roster.feedback.means.first_byte())

@@ -122,6 +122,21 @@ fn a_backend_about_which_nothing_is_known_is_tried_by_one_request() {
 }
 
 #[test]
+fn of_equally_fast_backends_the_heavy_one_is_as_busy_as_the_light_one_for_its_weight() {
+    for kind in [StrategyKind::PeakEwma, StrategyKind::LeastTime] {
+        let cluster = boxed(kind.build(), crate::support::weighted(&[3, 1]));
+        let mut handle = cluster.handle();
+        let mut acquire = |n| handle.acquire(&PickCx::new(Tick::ZERO, mix(n))).unwrap();
+        for lease in [0, 1].map(&mut acquire) {
+            lease.complete(GOOD, Tick::from_millis(20));
+        }
+        let leases: Vec<_> = (2..402).map(acquire).collect();
+        let heavy = leases.iter().filter(|it| it.backend().name() == "b0").count();
+        assert_eq!(heavy, 300, "{kind}");
+    }
+}
+
+#[test]
 fn least_time_goes_by_what_it_was_told_to_measure() {
     // b0 begins to answer early and ends late, b1 the other way round.
     for (measure, expected) in [(Measure::FirstByte, 0), (Measure::LastByte, 1)] {

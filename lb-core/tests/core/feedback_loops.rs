@@ -63,6 +63,31 @@ fn a_backend_that_fails_fast_gets_no_more_than_its_share() {
     }
 }
 
+#[test]
+fn one_that_fails_fast_now_and_then_gets_no_more_than_its_share_however_few_requests_come() {
+    for kind in [StrategyKind::P2c, StrategyKind::PeakEwma, StrategyKind::LeastTime] {
+        for (servers, percent) in [(4, 10), (4, 50), (4, 100), (12, 50)] {
+            for every in [1, 20, 300] {
+                let service = |server, _, entropy: u64| {
+                    if server == 0 && entropy % 100 < percent {
+                        (MILLI, Outcome::Status(503))
+                    } else {
+                        (MILLI * 20, GOOD)
+                    }
+                };
+                let until = Tick::from_millis(u64::from(every) * 10_000);
+                let mut world = World::new(kind, 1, servers);
+                let done = world.open(MILLI * every, until, &service);
+                let got = share(&done, 0, u64::from(every) * 10);
+                println!("{kind} of {servers}, {percent} % fail, every {every} ms: {got:.4}");
+                // Where they come so seldom that failures are forgotten meanwhile, the share
+                // is a fair one: binomial(10000, 1/n), whose sigma is at most 0.0044.
+                assert!(got <= 1.0 / servers as f64 + 0.022, "{kind} of {servers}: {got}");
+            }
+        }
+    }
+}
+
 /// A good head makes a backend look fast, and two thousand times the speed is not
 /// outweighed by the phantoms of its failures alone. From the start it is twenty times: in
 /// the first second nobody knows what is usual.

@@ -293,7 +293,10 @@ impl Load {
     /// reported.
     pub(crate) fn observe_failure(&self, now: Tick) -> Option<u32> {
         self.failed_at.store(now.as_nanos(), Ordering::Relaxed);
-        let count = (self.failures.fetch_add(1, Ordering::Relaxed) & !TELL) + 1;
+        // Where nobody ever ends a row, it must not run over into the bit.
+        let more = |word: u32| (word & !TELL != !TELL).then_some(word + 1);
+        let before = self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        let count = (before.unwrap_or(!TELL - 1) & !TELL) + 1;
         let alarm = self.alarm.load(Ordering::Relaxed);
         (alarm > 0 && count >= alarm).then_some(count)
     }

@@ -19,6 +19,8 @@ const SILENCE: Decay = Decay::halving_in(10_000_000_000);
 /// Times longer than 73 minutes are taken for 73 minutes, so that costs made of them
 /// fit into their words.
 const LONGEST: u64 = 1 << 42;
+/// In averages, larger requests are taken for a tebibyte, for the same reason.
+const LARGEST: u64 = 1 << 40;
 
 /// The feedback of one incarnation.
 #[derive(Debug)]
@@ -108,12 +110,13 @@ impl Meters {
     /// Counts the bytes of one request.
     pub(crate) fn transfer(&self, bytes: u64) {
         let size = self.size.load(Ordering::Relaxed);
-        let next = if size == 0 { bytes } else { size - size / 8 + bytes / 8 };
+        let sample = bytes.min(LARGEST);
+        let next = if size == 0 { sample } else { size - size / 8 + sample / 8 };
         self.size.store(next, Ordering::Relaxed);
         self.charge(bytes);
     }
 
-    /// Counts bytes that are nobody's.
+    /// Counts bytes that say nothing of the size of requests.
     pub(crate) fn charge(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -245,7 +248,7 @@ impl Means {
 
     /// As [`seed_peak`](Self::seed_peak), for the bytes of a request.
     pub(crate) fn seed_size(&self, sample: u64) {
-        seed(&self.size, sample);
+        seed(&self.size, sample.min(LARGEST));
     }
 }
 
@@ -356,5 +359,13 @@ mod tests {
         [800, 1_600].into_iter().for_each(|bytes| meters.transfer(bytes));
         meters.charge(5);
         assert_eq!((meters.bytes(), meters.size()), (2_405, 900));
+    }
+
+    #[test]
+    fn a_request_of_all_bytes_there_are_leaves_an_average_to_reckon_with() {
+        let (meters, means) = (Meters::new(), Means::new());
+        meters.transfer(u64::MAX);
+        means.seed_size(u64::MAX);
+        assert_eq!((meters.size(), means.size()), (LARGEST, LARGEST));
     }
 }

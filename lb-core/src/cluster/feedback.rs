@@ -9,7 +9,14 @@
 //!
 //! A backend that refuses everything at once has the best times of all. So a request
 //! that failed counts as one that took no less than requests there, or anywhere, take,
-//! and as one that moved as many bytes.
+//! and as one that moved as many bytes: a short answer that says it failed must not make
+//! it a backend of small requests, whose failures then cost it next to nothing. One that broke off after a good head counts twice:
+//! its time to the first byte was taken in when that came, and must not stand alone.
+//!
+//! A client that leaves before the answer begins has not seen how long that takes, but
+//! that it takes longer: its time counts where it is more than was known. Otherwise a
+//! backend that hangs, before clients with less patience than its time limit, would for
+//! ever be one of which nothing is known.
 //!
 //! [needs]: Needs
 
@@ -53,25 +60,33 @@ impl Feedback {
         }
     }
 
-    /// The backend is done with a request after this time; `answered`: the first byte
-    /// was told. To be called only where anything is [metered](Needs::is_metered).
+    /// The backend is done with a request after this time and so many bytes; `answered`:
+    /// the first byte was told. To be called only where anything is [metered](Needs::is_metered).
     #[inline(never)]
     pub(super) fn end(
         &self,
         load: &Load,
         elapsed: Duration,
         answered: bool,
+        bytes: u64,
         outcome: Outcome,
         now: Tick,
     ) {
         let failed = outcome.is_held_against();
+        if self.needs.traffic {
+            self.transferred(load, bytes, outcome);
+        }
         if !failed && !matches!(outcome, Outcome::Status(_)) {
-            // A client that left says nothing about the backend.
+            if !answered {
+                self.unanswered(load, elapsed, now);
+            }
             return;
         }
         let (meters, means) = (load.meters(), &self.means);
         if !answered {
             self.first_byte(load, elapsed, failed, now);
+        } else if failed {
+            self.first_byte(load, Duration::ZERO, failed, now);
         }
         if self.needs.response_time
             && let Some(sample) = fair(elapsed, failed, meters.last_byte(), means.last_byte())
@@ -79,15 +94,31 @@ impl Feedback {
             means.seed_last_byte(sample);
             meters.observe_last_byte(sample, now);
         }
-        if self.needs.traffic && failed {
-            meters.charge(meters.size().max(means.size()));
+    }
+
+    /// The client went away after this time, with no answer.
+    fn unanswered(&self, load: &Load, elapsed: Duration, now: Tick) {
+        let (meters, means, sample) = (load.meters(), &self.means, nanos(elapsed));
+        let is_news = |had: u64, mean: u64| mean > 0 && sample > had.max(mean);
+        if self.needs.latency && is_news(meters.first_byte(), means.first_byte()) {
+            meters.observe_first_byte(sample, now);
+        }
+        if let Some(decay) = self.needs.peak
+            && is_news(meters.peak(now, decay, means.peak()), means.peak())
+        {
+            meters.observe_peak(sample, now, decay);
         }
     }
 
-    pub(super) fn transferred(&self, load: &Load, bytes: u64) {
-        if self.needs.traffic {
-            self.means.seed_size(bytes);
-            load.meters().transfer(bytes);
+    fn transferred(&self, load: &Load, bytes: u64, outcome: Outcome) {
+        let (meters, means) = (load.meters(), &self.means);
+        if outcome.is_held_against() {
+            meters.charge(bytes.max(meters.size()).max(means.size()));
+        } else if let Outcome::Status(_) = outcome {
+            means.seed_size(bytes);
+            meters.transfer(bytes);
+        } else {
+            meters.charge(bytes);
         }
     }
 
@@ -146,7 +177,8 @@ impl View<'_> {
     }
 
     /// The usual time to the first byte in the cluster, as of the last second: the
-    /// harmonic mean of all averages. `None` before the first.
+    /// harmonic mean of all averages. `None` before the first. Kept up for strategies that
+    /// [need](Needs::latency) it.
     #[must_use]
     pub fn mean_latency(self) -> Option<Duration> {
         known(self.roster.feedback.means.first_byte())

@@ -43,6 +43,8 @@ pub struct Lease {
     /// What is still counted in.
     phases: u64,
     answered: bool,
+    /// From and to the backend, together.
+    bytes: u64,
     /// It is the one request that tries a half-open backend.
     trial: Option<Trial>,
 }
@@ -57,7 +59,8 @@ impl Lease {
     #[inline]
     pub(super) fn new(hold: Arc<Hold>, granted: Granted, started: Tick) -> Self {
         let (hold, Granted { choice, trial }) = (Some(hold), granted);
-        Self { hold, choice, started, phases: BUSY | HELD, answered: false, trial }
+        let (phases, answered, bytes) = (BUSY | HELD, false, 0);
+        Self { hold, choice, started, phases, answered, bytes, trial }
     }
 
     /// Says that the first byte of the answer is here. Only the first call counts, of
@@ -86,10 +89,10 @@ impl Lease {
         }
     }
 
-    /// Says how many bytes went to the backend and came from it for this request. To be
-    /// called once, when both are known.
+    /// Says how many bytes went to the backend and came from it for this request up to
+    /// now. They are counted when the backend is done with it, so that is too late to say.
     pub fn transferred(&mut self, bytes: u64) {
-        self.hold().feedback.transferred(&self.hold().load, bytes);
+        self.bytes = bytes;
     }
 
     /// Passes on what the backend said of itself.
@@ -204,7 +207,7 @@ impl Lease {
         let hold = self.hold();
         if hold.feedback.needs.is_metered() {
             let elapsed = now.since(self.started);
-            hold.feedback.end(&hold.load, elapsed, self.answered, outcome, now);
+            hold.feedback.end(&hold.load, elapsed, self.answered, self.bytes, outcome, now);
         }
         if let Some(tallies) = &hold.tallies {
             self.tally(tallies, outcome, now);

@@ -298,7 +298,7 @@ impl Machine {
                     Passive::Windowed { .. } => Some(1),
                 },
                 success: (self.failed > 0 && !self.answered) || self.trials > 0,
-                errors: self.rules.outlier.and_then(|outlier| outlier.consecutive_5xx),
+                errors: self.errors_in_a_row(),
             },
             State::HalfOpen { .. } => Alarms { failures: Some(1), success: true, errors: Some(1) },
             State::Down | State::Ejected { .. } => {

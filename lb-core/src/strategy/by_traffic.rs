@@ -31,8 +31,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct ByTraffic {
     cursors: PerGroup<Option<Arc<Cursor>>>,
-    /// Of the backends that the last picker was built for.
-    accounts: BTreeMap<IncarnationId, Account>,
+    /// Of the backends that a group's last picker was built for.
+    accounts: PerGroup<BTreeMap<IncarnationId, Account>>,
 }
 
 /// What one backend has moved, for its weight.
@@ -80,8 +80,9 @@ impl Strategy for ByTraffic {
 
     fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
         let slots = view.new_set().as_slice();
+        let kept = self.accounts.of(cx.group());
         let moved = |slot: &Slot| {
-            let account = self.accounts.get(&view.incarnation(*slot))?;
+            let account = kept.get(&view.incarnation(*slot))?;
             Some(account.with(view.traffic(*slot), 0))
         };
         let moved: Vec<Option<u128>> = slots.iter().map(moved).collect();
@@ -92,7 +93,7 @@ impl Strategy for ByTraffic {
             .map(|(slot, moved)| Account::open(moved.unwrap_or(least) - least, view, *slot))
             .collect();
         let incarnations = slots.iter().map(|slot| view.incarnation(*slot));
-        self.accounts = incarnations.zip(accounts.iter().copied()).collect();
+        *kept = incarnations.zip(accounts.iter().copied()).collect();
         let scan = Scan::new(view, Cursor::keep(self.cursors.of(cx.group()), cx.entropy));
         Box::new(LeastTraffic { scan, accounts })
     }

@@ -83,7 +83,10 @@ pub enum Reason {
     LastResort,
     /// Nobody of the tier in use could take the request, and it stands by.
     Standby,
-    /// A strategy of somebody else's, in its own word: `Custom(&"nearest")`.
+    /// A strategy of somebody else's, in its own word: `Custom(&"nearest")`, or the
+    /// address of a `static`. A reference to a `str` and not the `str` itself, as that is
+    /// two words: with a slot beside it, a [`Choice`] would not come back in registers,
+    /// from any strategy.
     Custom(&'static &'static str),
 }
 

@@ -23,8 +23,10 @@ use crate::{
 /// *Idle-first*: backends are drawn by weight until one is idle; after a few draws, any
 /// idle one is taken, which a shared bitmap finds (the idea of Join-Idle-Queue, Lu et
 /// al. 2011, with one bit for the queue). When nobody is idle, the least loaded of four
-/// draws. A backend that fails is not idle until its failures have decayed. Two workers
-/// that look at the same moment may take the same one. O(1) while a tenth are idle,
+/// draws. A backend that fails is not idle until its failures have decayed. Nobody claims
+/// what he finds: two workers that look within the few nanoseconds before one of them has
+/// counted his request in may take the same one, which a claim would prevent at the price
+/// of two more shared writes for each request. O(1) while a tenth are idle,
 /// otherwise O(backends ÷ 64); a pick that finds bits of backends that have become busy
 /// since they were set clears them, each of which was spared a request.
 #[derive(Debug, Default)]

@@ -18,12 +18,15 @@ use crate::cluster::{Slot, View};
 /// `fail_timeout`: so a backend that was slow is tried again, and if it still is, that
 /// one answer tells. Who has no average yet, or is half-open, gets one
 /// request as soon as it has nothing to do, and until that is answered it has the mean of
-/// the cluster. A failure is no faster than what is usual, and counts as in flight for a while ([`View::pressure`]).
+/// the cluster. A failure is no faster than what is usual, and counts as in flight for a
+/// while ([`View::pressure`]). Of nginx's there is no `inflight`, which has requests count
+/// by their age before they are answered, and no limit to times of five seconds.
 ///
-/// Averages are rounded up to four significant bits, and equal ones take turns in smooth
-/// round-robin order; or else the fastest by a hair would get all requests that come one
+/// Averages are rounded up to four significant bits, and backends of equal cost take turns
+/// in smooth round-robin order; or else the fastest by a hair would get all requests that come one
 /// at a time. nginx rounds to 20 ms, which is coarse in a data centre and fine around
-/// the globe.
+/// the globe. Of different weights, as in nginx, the heaviest is taken until it has as much
+/// in flight for its weight.
 ///
 /// Up to eight backends are compared one by one; of more, the best of four draws by
 /// weight is taken, as by [`LeastConn`](super::LeastConn). O(1) per pick.

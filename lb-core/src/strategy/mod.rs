@@ -217,15 +217,17 @@ impl Needs {
     /// Both what this needs and the `other`; of two peaks, this one's.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
+        let Self { idle_bits, key, by_network, latency, response_time, traffic, reports, peak } =
+            other;
         Self {
-            idle_bits: self.idle_bits || other.idle_bits,
-            key: self.key || other.key,
-            by_network: self.by_network || other.by_network,
-            latency: self.latency || other.latency,
-            response_time: self.response_time || other.response_time,
-            traffic: self.traffic || other.traffic,
-            reports: self.reports || other.reports,
-            peak: self.peak.or(other.peak),
+            idle_bits: self.idle_bits || idle_bits,
+            key: self.key || key,
+            by_network: self.by_network || by_network,
+            latency: self.latency || latency,
+            response_time: self.response_time || response_time,
+            traffic: self.traffic || traffic,
+            reports: self.reports || reports,
+            peak: self.peak.or(peak),
         }
     }
 

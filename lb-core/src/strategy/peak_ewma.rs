@@ -12,10 +12,13 @@ use crate::cluster::{Slot, View};
 /// replaces it, a smaller one is mixed in by 1 − e^(−Δt ÷ decay), so that slowness is
 /// believed at once and its end with caution. Ours differs from theirs:
 ///
-/// * Between samples an estimate goes to the [mean](View::mean_latency) of the cluster,
+/// * Between samples an estimate goes to the (harmonic) mean of the cluster,
 ///   theirs to zero. With many balancers, each of which sees little of a backend, that
 ///   makes them all rush to whoever has not been heard of for longest. It is also what
 ///   a backend has that nothing is known of, once one request is on its way to find out.
+/// * The load is divided by the weight, which Finagle's has not. So of backends of different
+///   weight that are equally fast, the heaviest of those drawn is taken until it has as
+///   much in flight for its weight; with little to do, the light ones get little.
 /// * A failure is a sample no smaller than the mean and than what the backend had, and
 ///   counts as in flight for a while ([`View::pressure`]). So who fails fast does not
 ///   look fast.

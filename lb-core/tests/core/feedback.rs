@@ -116,14 +116,33 @@ fn a_failure_is_no_faster_than_what_is_usual() {
 }
 
 #[test]
-fn a_client_that_left_says_nothing_of_the_backend() {
+fn a_client_that_left_early_says_nothing_of_the_backend() {
     let cluster = wanting(Needs::latency().and(Needs::response_time()).and(Needs::traffic()));
     let mut handle = cluster.handle();
     lease(&mut handle, 0, 0).complete(Outcome::ClientGone, Tick::from_millis(1));
     drop(lease(&mut handle, 0, 0));
+    serve(&mut handle, 1, 0, 200);
+    lease(&mut handle, 0, 0).complete(Outcome::ClientGone, Tick::from_millis(3));
     let snapshot = cluster.snapshot();
     let view = snapshot.view();
     assert_eq!((view.latency(Slot::new(0)), view.response_time(Slot::new(0))), (None, None));
+}
+
+#[test]
+fn a_backend_that_hangs_until_clients_leave_is_known_to_be_slow() {
+    let cluster = wanting(Needs::latency().and(Needs::peak_latency(Duration::from_secs(10))));
+    let mut handle = cluster.handle();
+    serve(&mut handle, 1, 0, 200);
+    lease(&mut handle, 0, 0).complete(Outcome::ClientGone, Tick::from_millis(4_000));
+    // Whoever left after the answer began saw it begin.
+    let mut answered = lease(&mut handle, 1, 10);
+    answered.first_byte(Tick::from_millis(13));
+    answered.complete(Outcome::ClientGone, Tick::from_millis(4_000));
+    let snapshot = cluster.snapshot();
+    let (view, now) = (snapshot.view(), Tick::from_millis(4_000));
+    assert_eq!(view.latency(Slot::new(0)), Some(millis(4_000)));
+    assert_eq!(view.peak_latency(Slot::new(0), now), Some(millis(4_000)));
+    assert_eq!(view.latency(Slot::new(1)), Some(millis(3)));
 }
 
 #[test]

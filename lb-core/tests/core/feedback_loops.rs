@@ -39,7 +39,9 @@ fn a_backend_that_fails_fast_gets_no_more_than_its_share() {
     ];
     for kind in kinds {
         for servers in [4, 10] {
-            for failure in [Outcome::Refused, Outcome::Reset, Outcome::Status(503)] {
+            let failures =
+                [Outcome::Refused, Outcome::Reset, Outcome::Timeout, Outcome::Status(503)];
+            for failure in failures {
                 // From the start, and after it was good for a while.
                 for good in [0, 10] {
                     let until = Tick::from_millis(good * 1_000);
@@ -56,6 +58,57 @@ fn a_backend_that_fails_fast_gets_no_more_than_its_share() {
                     println!("{kind} of {servers}, {failure:?} from {good} s on: {got:.4}");
                     assert!(got <= 1.0 / servers as f64, "{kind} of {servers} {failure:?}: {got}");
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn one_that_fails_fast_now_and_then_gets_no_more_than_its_share_however_few_requests_come() {
+    for kind in [StrategyKind::P2c, StrategyKind::PeakEwma, StrategyKind::LeastTime] {
+        for (servers, percent) in [(4, 10), (4, 50), (4, 100), (12, 50)] {
+            for every in [1, 20, 300] {
+                let service = |server, _, entropy: u64| {
+                    if server == 0 && entropy % 100 < percent {
+                        (MILLI, Outcome::Status(503))
+                    } else {
+                        (MILLI * 20, GOOD)
+                    }
+                };
+                let until = Tick::from_millis(u64::from(every) * 10_000);
+                let mut world = World::new(kind, 1, servers);
+                let done = world.open(MILLI * every, until, &service);
+                let got = share(&done, 0, u64::from(every) * 10);
+                println!("{kind} of {servers}, {percent} % fail, every {every} ms: {got:.4}");
+                // Where they come so seldom that failures are forgotten meanwhile, the share
+                // is a fair one: binomial(10000, 1/n), whose sigma is at most 0.0044.
+                assert!(got <= 1.0 / servers as f64 + 0.022, "{kind} of {servers}: {got}");
+            }
+        }
+    }
+}
+
+/// A good head makes a backend look fast, and two thousand times the speed is not
+/// outweighed by the phantoms of its failures alone. From the start it is twenty times: in
+/// the first second nobody knows what is usual.
+#[test]
+fn a_backend_that_breaks_off_its_answers_gets_no_more_than_its_share() {
+    for kind in [StrategyKind::P2c, StrategyKind::PeakEwma, StrategyKind::LeastTime] {
+        for servers in [4, 10] {
+            for (good, breaks_off_after) in [(0, MILLI), (10, Duration::from_micros(10))] {
+                let until = Tick::from_millis(good * 1_000);
+                let service = |server, now: Tick, _| {
+                    if server == 0 && now >= until {
+                        (breaks_off_after, Outcome::Reset)
+                    } else {
+                        (MILLI * 20, GOOD)
+                    }
+                };
+                let mut world = World::new(kind, 1, servers).heads_first();
+                let done = world.closed(8 * servers, Tick::from_millis(20_000), &service);
+                let got = share(&done, good, 20);
+                println!("{kind} of {servers}, broken off from {good} s on: {got:.4}");
+                assert!(got <= 1.0 / servers as f64, "{kind} of {servers}: {got}");
             }
         }
     }
@@ -90,6 +143,21 @@ fn a_backend_about_which_nothing_is_known_is_tried_by_one_request() {
         let mut used: Vec<_> = leases.iter().map(|it| position(it.backend().name())).collect();
         used.sort_unstable();
         assert_eq!(used, [0, 1, 2], "{kind}");
+    }
+}
+
+#[test]
+fn of_equally_fast_backends_the_heavy_one_is_as_busy_as_the_light_one_for_its_weight() {
+    for kind in [StrategyKind::PeakEwma, StrategyKind::LeastTime] {
+        let cluster = boxed(kind.build(), crate::support::weighted(&[3, 1]));
+        let mut handle = cluster.handle();
+        let mut acquire = |n| handle.acquire(&PickCx::new(Tick::ZERO, mix(n))).unwrap();
+        for lease in [0, 1].map(&mut acquire) {
+            lease.complete(GOOD, Tick::from_millis(20));
+        }
+        let leases: Vec<_> = (2..402).map(acquire).collect();
+        let heavy = leases.iter().filter(|it| it.backend().name() == "b0").count();
+        assert_eq!(heavy, 300, "{kind}");
     }
 }
 

@@ -3,9 +3,9 @@
 use std::{panic, sync::Arc};
 
 use lb_core::{
-    AdminState, Cause, Change, Cluster, ClusterHandle, Lease, Membership, Outcome, PickCx, Tick,
-    Tried,
-    cluster::{CauseKind, View},
+    AdminState, Cause, Change, Cluster, ClusterHandle, Health, Lease, Membership, Outcome, PickCx,
+    Tick, Tried,
+    cluster::{CauseKind, Standing, View},
     strategy::{BuildCx, Choice, Picker, Reason, Strategy, StrategyKind},
 };
 
@@ -168,6 +168,27 @@ fn a_lease_shows_the_description_it_was_picked_with() {
     let after = handle.acquire(&now()).unwrap();
     assert_eq!(before.incarnation(), after.incarnation());
     assert_eq!((before.backend().weight().get(), after.backend().weight().get()), (1, 5));
+}
+
+#[test]
+fn what_comes_back_of_an_old_standing_is_not_handed_out_again() {
+    let cluster = cluster(StrategyKind::First, equal(1));
+    let mut handle = cluster.handle();
+    let [early, late] = [(); 2].map(|()| handle.acquire(&now()).unwrap());
+    let incarnation = late.incarnation();
+    handle.complete(early, Outcome::Status(200), Tick::ZERO);
+    say(&cluster, Change::Health { incarnation, health: Health::Ejected });
+    settle(&cluster);
+    // One came back before the handle knew, one comes back after.
+    let lease = handle.acquire(&now()).unwrap();
+    assert_eq!((late.standing(), lease.standing()), (Standing::In, Standing::Panic));
+    handle.complete(lease, Outcome::Status(200), Tick::ZERO);
+    handle.complete(late, Outcome::Status(200), Tick::ZERO);
+    let leases = [(); 3].map(|()| handle.acquire(&now()).unwrap());
+    assert!(leases.iter().all(|lease| lease.standing() == Standing::Panic));
+    drop(handle);
+    drop(leases);
+    assert_eq!(counts(&cluster), [(0, 0)]);
 }
 
 #[test]

@@ -73,6 +73,15 @@ fn five_answers_in_a_row_that_say_500_take_a_backend_out_for_thirty_seconds() {
 }
 
 #[test]
+fn after_no_errors_means_after_the_first() {
+    let mut farm = farm_of(2, Outlier { consecutive_5xx: Some(0), ..Outlier::default() });
+    on(&mut farm, "b0", [GOOD]);
+    assert_eq!(farm.said(), [""; 0]);
+    on(&mut farm, "b0", [BAD]);
+    assert_eq!(farm.said(), ["b0 ejected: a request failed: status 500"]);
+}
+
+#[test]
 fn a_good_answer_ends_the_row_and_501_is_a_good_one() {
     for good in [GOOD, Outcome::Status(404), Outcome::Status(501)] {
         let mut farm = farm_of(2, Outlier::default());

@@ -24,6 +24,8 @@ pub(crate) struct World {
     /// When each server is free, where it serves one at a time.
     free: Vec<Tick>,
     one_at_a_time: bool,
+    /// Answers begin well, whatever becomes of them.
+    heads_first: bool,
     /// Ends of requests: when, which, and what.
     ends: BinaryHeap<Reverse<(Tick, u64)>>,
     running: Vec<Option<(Lease, Tick, usize, Outcome)>>,
@@ -54,6 +56,7 @@ impl World {
             balancers: (0..balancers).map(balancer).collect(),
             free: vec![Tick::ZERO; servers],
             one_at_a_time: false,
+            heads_first: false,
             ends: BinaryHeap::new(),
             running: Vec::new(),
             seed: 0,
@@ -63,6 +66,11 @@ impl World {
 
     pub(crate) fn one_at_a_time(mut self) -> Self {
         self.one_at_a_time = true;
+        self
+    }
+
+    pub(crate) fn heads_first(mut self) -> Self {
+        self.heads_first = true;
         self
     }
 
@@ -88,9 +96,13 @@ impl World {
     fn end(&mut self) -> Done {
         let Reverse((at, number)) = self.ends.pop().unwrap();
         let (mut lease, started, server, outcome) = self.running[number as usize].take().unwrap();
+        if self.heads_first {
+            lease.answers(200, started + at.since(started) / 2);
+        }
         if let Outcome::Status(status) = outcome {
             lease.answers(status, at);
-            lease.transferred(1_000);
+            // An answer that says it failed is short.
+            lease.transferred(if outcome.is_held_against() { 100 } else { 100_000 });
         }
         lease.complete(outcome, at);
         Done { server, at, took: at.since(started) }

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use lb_core::{
-    Backend, Cause, Change, Cluster, ClusterHandle, Membership, Outcome, PickCx, Tick, Weight,
-    cluster::CauseKind, sample::mix, strategy::StrategyKind,
+    Backend, Cause, Change, Cluster, ClusterHandle, Health, Membership, Outcome, PickCx, Tick,
+    Weight,
+    cluster::{CauseKind, Overflow, Policy},
+    sample::mix,
+    strategy::StrategyKind,
 };
 
 use crate::support::{cluster, equal, position, settle, weighted};
@@ -71,6 +74,36 @@ fn an_account_that_was_left_behind_stays_so_when_the_set_is_built_anew() {
     say(&cluster, Change::Membership(Membership::new(limited).unwrap()));
     let moved = move_bytes(&mut handle, 2, 90);
     assert_eq!(moved[0], 0, "b1 catches up first");
+}
+
+#[test]
+fn accounts_of_one_tier_survive_the_build_of_another() {
+    let limited = |limit: u32| {
+        let limit = limit.try_into().unwrap();
+        let backends = equal(4);
+        let backends = backends
+            .iter()
+            .zip([0, 0, 0, 1])
+            .map(|(it, tier)| Backend::clone(it).in_tier(tier).with_max_in_flight(limit));
+        Change::Membership(Membership::new(backends.collect::<Vec<_>>()).unwrap())
+    };
+    let cluster = cluster(StrategyKind::ByTraffic, equal(4));
+    let policy = Policy { overflow: Some(Overflow::default()), ..Policy::default() };
+    say(&cluster, Change::Policy(policy));
+    say(&cluster, limited(8));
+    // Two of three are too few for all, so that some goes to the other tier.
+    let snapshot = cluster.snapshot();
+    let incarnation = snapshot.view().incarnation(snapshot.find("b2").unwrap());
+    say(&cluster, Change::Health { incarnation, health: Health::Down });
+    assert_eq!(cluster.snapshot().groups().count(), 2);
+    let mut handle = cluster.handle();
+    let mut lease = handle.acquire(&PickCx::new(Tick::ZERO, 0).preferring("b0")).unwrap();
+    lease.transferred(1_000_000);
+    lease.complete(Outcome::Status(200), Tick::ZERO);
+    say(&cluster, limited(9));
+    let moved = move_bytes(&mut handle, 4, 90);
+    assert_eq!(moved[0], 0, "b1 catches up first");
+    assert!(moved[1] > 0 && moved[3] > 0, "{moved:?}");
 }
 
 #[test]

@@ -145,3 +145,14 @@ fn failures_are_a_run() {
     load.forget_failures();
     assert_eq!(load.failures(), None);
 }
+
+#[test]
+fn a_row_of_failures_without_end_asks_nobody_to_tell_of_a_success() {
+    let load = load();
+    load.failures.store(!TELL - 1, Ordering::Relaxed);
+    for _ in 0..3 {
+        load.observe_failure(Tick::ZERO);
+        assert_eq!(load.failures(), Some((!TELL, Tick::ZERO)));
+    }
+    assert!(!load.forget_failures());
+}

@@ -68,14 +68,20 @@ impl Machine {
         request: Request,
         now: Tick,
     ) -> Option<Transition> {
-        match (self.state, self.rules.outlier) {
-            (State::Unknown | State::Up, Some(Outlier { consecutive_5xx: Some(most), .. })) => {
+        match (self.state, self.errors_in_a_row()) {
+            (State::Unknown | State::Up, Some(most)) => {
                 let reason = Reason::FailuresInARow { count: in_a_row, last: how };
-                (in_a_row >= most.max(1)).then(|| self.eject_outlier(reason, now))?
+                (in_a_row >= most).then(|| self.eject_outlier(reason, now))?
             }
             (State::HalfOpen { .. }, _) if self.is_new(request) => self.trial_failed(how, now),
             _ => None,
         }
+    }
+
+    /// After how many it is ejected; none at all mean the first.
+    pub(super) fn errors_in_a_row(&self) -> Option<u32> {
+        let most = self.rules.outlier.and_then(|outlier| outlier.consecutive_5xx);
+        most.map(|most| most.max(1))
     }
 
     fn trial_failed(&mut self, how: Failure, now: Tick) -> Option<Transition> {

@@ -8,7 +8,7 @@ use lb_core::{Tick, sample};
 pub struct Entropy(Box<[u64; Self::LENGTH]>);
 
 impl Entropy {
-    const LENGTH: usize = 1 << 14;
+    pub(crate) const LENGTH: usize = 1 << 14;
 
     /// The words that follow from `seed`.
     #[must_use]

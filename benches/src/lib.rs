@@ -6,10 +6,12 @@
 //! any program that embeds it.
 
 mod entropy;
+mod keys;
 mod subject;
 mod threads;
 
 pub use entropy::Entropy;
+pub use keys::Keys;
 use lb_core::{Backend, Membership, Weight};
 pub use subject::Subject;
 pub use threads::on_threads;

@@ -11,7 +11,7 @@ use lb_core::{
     strategy::{BuildCx, Choice, Needs, Picker, Strategy, StrategyKind},
 };
 
-use crate::{Entropy, Weights, membership};
+use crate::{Entropy, Keys, Weights, membership};
 
 /// A cluster with one of the strategies.
 #[derive(Debug)]
@@ -27,15 +27,27 @@ impl Subject {
     /// `size` idle backends of equal weight.
     #[must_use]
     pub fn new(strategy: StrategyKind, size: usize) -> Self {
-        Self::build(strategy.build(), size, Latest::default())
+        Self::of(strategy.build(), size)
+    }
+
+    /// The same of a strategy with options.
+    #[must_use]
+    pub fn of(strategy: Box<dyn Strategy>, size: usize) -> Self {
+        Self::build(strategy, size, Latest::default())
     }
 
     /// The same with access to the bare picker, which a cluster itself hides
     /// behind its leases. Leases cost one more indirect call here.
     #[must_use]
     pub fn tapped(strategy: StrategyKind, size: usize) -> Self {
+        Self::tapping(strategy.build(), size)
+    }
+
+    /// The same of a strategy with options.
+    #[must_use]
+    pub fn tapping(strategy: Box<dyn Strategy>, size: usize) -> Self {
         let latest = Latest::default();
-        let tap = Tap { strategy: strategy.build(), latest: Arc::clone(&latest) };
+        let tap = Tap { strategy, latest: Arc::clone(&latest) };
         Self::build(Box::new(tap), size, latest)
     }
 
@@ -107,7 +119,8 @@ impl Subject {
             let mut without = 0;
             for pick in 0..iterations {
                 let key = entropy.address(pick);
-                let cx = PickCx::new(Entropy::NOW, entropy.of(pick)).keyed(&key);
+                let cx = PickCx::new(Entropy::NOW, entropy.of(pick));
+                let cx = cx.on_worker(thread).keyed(&key);
                 handle.refresh();
                 let view = handle.snapshot().view();
                 let choice = picker.pick(view, black_box(&cx));
@@ -118,8 +131,29 @@ impl Subject {
         }
     }
 
-    /// A loop of whole leases for one thread: picked, counted in, counted out. It
-    /// returns how many found no backend.
+    /// A loop of bare picks by these keys, without a look for a newer snapshot: what it
+    /// costs to hash a key and look it up.
+    ///
+    /// # Panics
+    ///
+    /// Unless it is [tapped](Self::tapped).
+    pub fn picks_by(&self, keys: Keys) -> impl FnMut(u64) -> u64 + Send + use<> {
+        let handle = self.cluster.handle();
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let picker = latest.clone().expect("picks need a tapped subject");
+        move |iterations| {
+            let view = handle.snapshot().view();
+            let mut without = 0;
+            for pick in 0..iterations {
+                let cx = PickCx::new(Entropy::NOW, pick).keyed(keys.of(pick));
+                without += u64::from(black_box(picker.pick(view, black_box(&cx))).is_none());
+            }
+            without
+        }
+    }
+
+    /// A loop of whole leases for one thread: picked, counted in, the backend in hand,
+    /// counted out where the handle is. It returns how many found no backend.
     pub fn leases(&self, thread: usize) -> impl FnMut(u64) -> u64 + Send + use<> {
         let mut handle: ClusterHandle = self.cluster.handle();
         let entropy = Entropy::new(thread as u64);
@@ -127,11 +161,12 @@ impl Subject {
             let mut without = 0;
             for pick in 0..iterations {
                 let key = entropy.address(pick);
-                let cx = PickCx::new(Entropy::NOW, entropy.of(pick)).keyed(&key);
+                let cx = PickCx::new(Entropy::NOW, entropy.of(pick));
+                let cx = cx.on_worker(thread).keyed(&key);
                 match handle.acquire(black_box(&cx)) {
                     Ok(lease) => {
-                        black_box(&lease);
-                        lease.complete(Outcome::Status(200), Entropy::NOW);
+                        black_box(lease.backend());
+                        handle.complete(lease, Outcome::Status(200), Entropy::NOW);
                     }
                     Err(_) => without += 1,
                 }

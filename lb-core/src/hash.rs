@@ -9,6 +9,7 @@
 use std::fmt;
 
 use siphasher::{sip, sip128};
+use twox_hash::XxHash64;
 
 /// Sixteen secret bytes. Balancers with the same secret decide alike.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -58,6 +59,12 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
     }
+}
+
+/// xxHash64, for mappings that other programs must agree with. Not keyed: anybody can
+/// find values that meet.
+pub(crate) fn xx64(bytes: &[u8], seed: u64) -> u64 {
+    XxHash64::oneshot(seed, bytes)
 }
 
 #[cfg(test)]

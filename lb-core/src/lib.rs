@@ -10,7 +10,8 @@
 //!   ([`AdminState`], weights), and *computes*;
 //! * a fast, immutable **read side** that *answers*: a [`Snapshot`] of the set as
 //!   pickable now, with the [`Picker`](strategy::Picker) that a
-//!   [`Strategy`](strategy::Strategy) built for exactly that snapshot.
+//!   [`Strategy`](strategy::Strategy) built for exactly that snapshot; one for each
+//!   group, where tiers or zones share the requests.
 //!
 //! One atomic pointer lies between them. Each worker thread keeps a
 //! [`ClusterHandle`], which caches the snapshot, so that a pick takes no lock,
@@ -68,7 +69,7 @@ pub mod strategy;
 mod sync;
 pub mod time;
 
-pub use backend::{AdminState, Backend, Health, Weight};
+pub use backend::{AdminState, Backend, Health, LoadReport, Weight};
 pub use cluster::{Cause, Change, Cluster, ClusterHandle, Lease, Outcome, PickError, Snapshot};
 pub use membership::Membership;
 pub use strategy::{Binding, PickCx, Tried};

@@ -9,6 +9,7 @@
 /// This is the output function of SplitMix64 (Steele, Lea, Flood: *Fast
 /// Splittable Pseudorandom Number Generators*, 2014). Repeated use on a counter
 /// is a full generator; here it draws several numbers from one pick's entropy.
+#[inline]
 #[must_use]
 pub const fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -27,6 +28,7 @@ pub const fn mix(value: u64) -> u64 {
 /// # Panics
 ///
 /// When `len` is 0.
+#[inline]
 #[must_use]
 #[expect(
     clippy::cast_possible_truncation,

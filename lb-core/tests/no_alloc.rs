@@ -8,15 +8,17 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     num::NonZeroU32,
+    time::Duration,
 };
 
 use lb_core::{
-    AdminState, Backend, Binding, Cause, Change, Cluster, Health, Membership, Outcome, PickCx,
-    Tick, Tried, UnixTime, Weight,
-    cluster::{CauseKind, Slot},
-    sample::mix,
+    AdminState, Backend, Binding, Cause, Change, Cluster, Health, LoadReport, Membership, Outcome,
+    PickCx, Tick, Tried, UnixTime, Weight,
+    cluster::{CauseKind, Overflow, Policy, Slot, Zone},
+    health::Outlier,
+    sample::{index, mix},
     sticky::{self, Format, Ring, Sticky},
-    strategy::{Reason, StrategyKind},
+    strategy::{Measure, ProbePool, Probed, Reason, StrategyKind, StrategyOptions, Tickets},
 };
 
 struct Counting;
@@ -99,6 +101,41 @@ fn acquire_and_complete_allocate_nothing() {
 }
 
 #[test]
+fn feedback_and_what_is_kept_per_worker_allocate_nothing() {
+    let options = StrategyOptions {
+        draws: Some(8),
+        memory: true,
+        tickets: Tickets::Blocks,
+        measure: Measure::LastByte,
+        ..StrategyOptions::default()
+    };
+    for kind in StrategyKind::ALL {
+        for size in [1, 4, 100] {
+            let backends = (0..size).map(|n| Backend::new(format!("b{n}")));
+            let cluster = Cluster::builder("test")
+                .boxed_strategy(kind.build_with(&options))
+                .membership(Membership::new(backends).unwrap())
+                .build();
+            let mut handle = cluster.handle();
+            let count = allocations(|| {
+                for request in 0..2_000_u64 {
+                    let at = |millis| Tick::from_millis(request * 10 + millis);
+                    let worker = usize::try_from(request % 3).unwrap();
+                    let key = mix(request).to_be_bytes();
+                    let cx = PickCx::new(at(0), mix(request)).keyed(&key).on_worker(worker);
+                    let mut lease = handle.acquire(&cx).unwrap();
+                    lease.answers(if request % 5 == 0 { 503 } else { 200 }, at(3));
+                    lease.reports(LoadReport::new(request), at(3));
+                    lease.transferred(request);
+                    lease.complete(Outcome::Status(200), at(9));
+                }
+            });
+            assert_eq!(count, 0, "{kind} of {size}");
+        }
+    }
+}
+
+#[test]
 fn retries_refusals_and_errors_allocate_nothing() {
     for kind in StrategyKind::ALL {
         for size in [2, 20] {
@@ -165,6 +202,37 @@ fn failures_their_reports_and_trials_allocate_nothing() {
     }
 }
 
+/// Counting for outliers, a row of errors and the trial after it included.
+#[test]
+fn looking_for_outliers_allocates_nothing_in_requests() {
+    for kind in StrategyKind::ALL {
+        let cluster = cluster(*kind, 20, None);
+        let outlier = Some(Outlier { latency: Some(5_000), ..Outlier::default() });
+        let policy = Change::Policy(Policy { outlier, ..Policy::default() });
+        cluster.apply(policy, Cause::new(CauseKind::Person, "test")).unwrap();
+        let incarnation = cluster.snapshot().view().incarnation(Slot::new(0));
+        let change = Change::Health { incarnation, health: Health::HalfOpen };
+        cluster.apply(change, Cause::new(CauseKind::Person, "test")).unwrap();
+        cluster.drive(&|| Tick::from_millis(1_000));
+        let mut handle = cluster.handle();
+        let now = Tick::from_millis(1_001);
+        let count = allocations(|| {
+            for request in 0..1_000 {
+                let key = mix(request).to_be_bytes();
+                let cx = PickCx::new(now, mix(request)).keyed(&key);
+                let mut lease = handle.acquire(&cx).unwrap();
+                let status = if request % 100 < 80 { 500 } else { 200 };
+                lease.answers(status, now);
+                lease.complete(Outcome::Status(status), now);
+            }
+        });
+        assert_eq!(count, 0, "{kind}");
+        cluster.drive(&|| Tick::from_millis(2_000));
+        let conditions = cluster.conditions();
+        assert!(conditions.iter().any(|it| it.health == Health::Ejected), "{kind}: they were told");
+    }
+}
+
 #[test]
 fn trying_a_better_tier_and_going_to_a_worse_one_allocate_nothing() {
     for kind in StrategyKind::ALL {
@@ -199,9 +267,50 @@ fn trying_a_better_tier_and_going_to_a_worse_one_allocate_nothing() {
 }
 
 #[test]
+fn picking_from_several_groups_allocates_nothing() {
+    let zone = |n: u8| if n.is_multiple_of(2) { "here" } else { "there" };
+    for kind in StrategyKind::ALL {
+        let backends =
+            (0..40_u8).map(|n| Backend::new(format!("b{n}")).in_tier(n / 20).in_zone(zone(n)));
+        let cluster = Cluster::builder("test")
+            .boxed_strategy(kind.build())
+            .membership(Membership::new(backends).unwrap())
+            .policy(Policy {
+                overflow: Some(Overflow { factor: 1.0 }),
+                zone: Some(Zone { own: "here".into() }),
+                ..Policy::default()
+            })
+            .build();
+        let snapshot = cluster.snapshot();
+        let mut tried = Tried::default();
+        for name in ["b0", "b1", "b2", "b20", "b21"] {
+            let incarnation = snapshot.view().incarnation(snapshot.find(name).unwrap());
+            let change = Change::Health { incarnation, health: Health::Down };
+            cluster.apply(change, Cause::new(CauseKind::Person, "test")).unwrap();
+        }
+        for name in ["b4", "b5", "b22", "b23"] {
+            tried.add(snapshot.view().incarnation(snapshot.find(name).unwrap()));
+        }
+        cluster.drive(&|| Tick::from_millis(1_000));
+        assert_eq!(cluster.snapshot().groups().count(), 4);
+        let mut handle = cluster.handle();
+        handle.refresh();
+        let count = allocations(|| {
+            for request in 0..2_000 {
+                let key = mix(request).to_be_bytes();
+                let cx = PickCx::new(Tick::ZERO, mix(request)).keyed(&key[..4]);
+                drop(handle.acquire(&cx).unwrap());
+                drop(handle.acquire(&cx.avoiding(&tried)).unwrap());
+            }
+        });
+        assert_eq!(count, 0, "{kind}");
+    }
+}
+
+#[test]
 fn hashing_past_those_who_cant_allocates_nothing() {
-    for kind in [StrategyKind::IpHash, StrategyKind::Maglev] {
-        let cluster = cluster(kind, 50, None);
+    for kind in StrategyKind::ALL.iter().filter(|kind| kind.needs_key()) {
+        let cluster = cluster(*kind, 50, None);
         for index in 1..50 {
             let backend = format!("10.0.0.{index}:80").as_str().into();
             let change = Change::Admin { backend, state: AdminState::Disabled };
@@ -250,5 +359,41 @@ fn following_a_cookie_allocates_nothing() {
             }
         });
         assert_eq!(count, 0, "{format:?}");
+    }
+}
+
+#[test]
+fn probes_and_reports_allocate_nothing() {
+    for size in [2, 16, 100] {
+        for kind in [StrategyKind::Prequal, StrategyKind::ReportedLoad] {
+            let cluster = cluster(kind, size, None);
+            let mut handle = cluster.handle();
+            let mut pool = ProbePool::new(3.0);
+            let mut probed = 0;
+            let count = allocations(|| {
+                for request in 0..10_000 {
+                    let now = Tick::from_millis(request);
+                    for probe in 0..3 {
+                        let entropy = mix(request * 3 + probe);
+                        let slot = Slot::new(index(entropy, size));
+                        let (snapshot, load) = (handle.snapshot(), LoadReport::new(entropy >> 44));
+                        let latency = Duration::from_micros(entropy & 1023);
+                        let found = Probed::new(snapshot.view(), slot, load, latency, now);
+                        pool.add(found, size, entropy);
+                        if entropy.is_multiple_of(50) {
+                            pool.failed(found.incarnation);
+                        }
+                    }
+                    let cx = PickCx::new(now, mix(request)).probed(&pool);
+                    let mut lease = handle.acquire(&cx).unwrap();
+                    probed += u64::from(lease.reason() == Reason::Probed);
+                    pool.used(lease.incarnation(), now);
+                    lease.reports(LoadReport::new(request), now);
+                    lease.complete(Outcome::Status(200), now);
+                }
+            });
+            assert_eq!(count, 0, "{kind} of {size}");
+            assert_eq!(probed > 9_000, kind == StrategyKind::Prequal, "{kind} of {size}: {probed}");
+        }
     }
 }

@@ -46,14 +46,16 @@ pub use self::duration::parse_duration;
 pub use self::observe::bench;
 pub use self::{
     http::{
-        Arrival, Bound, Claim, ClientKey, Condition, Explained, HostPattern, KeyRule, PathError,
-        PathPattern, Refusal, RequestFacts, RetryOn, RetrySettings, Route, RouteTable, SameSite,
-        StickySettings, StickyValue, Unrouted, ValuePattern, Verdict,
+        Arrival, Bound, Claim, Condition, Explained, HostPattern, KeyRule, Metric, PathError,
+        PathPattern, ProbeSettings, Refusal, ReportSettings, RequestFacts, RequestKey, RetryOn,
+        RetrySettings, Route, RouteTable, SameSite, StickySettings, StickyValue, Unrouted,
+        ValuePattern, Verdict,
     },
     listen::{ListenerLimits, ListenerSettings, ListenerTimeouts, TrustedProxies},
     observe::{
         AccessLog, AccessLogSettings, ClusterCounters, Counters, HealthCounters, LogFormat,
-        LogTarget, ReloadCounters, RetryCounters, StickyCounters, Template, TemplateError,
+        LogTarget, ProbeCounters, ReloadCounters, RetryCounters, StickyCounters, Template,
+        TemplateError,
     },
     probe::{CheckKind, HealthCheck, HttpCheck, Prober, Watched},
     runtime::{

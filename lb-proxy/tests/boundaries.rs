@@ -15,6 +15,8 @@ use std::{
 /// All that `lb-core` may pull in. Nothing here does I/O.
 const CORE_MAY_USE: &[&str] = &[
     "arc-swap",
+    "cfg-if",
+    "crc32fast",
     "lb-core",
     "proc-macro2",
     "quote",
@@ -23,6 +25,7 @@ const CORE_MAY_USE: &[&str] = &[
     "syn",
     "thiserror",
     "thiserror-impl",
+    "twox-hash",
     "unicode-ident",
 ];
 

@@ -1,4 +1,4 @@
-//! Finding a route allocates nothing: counted, not believed.
+//! Finding a route or a key allocates nothing: counted, not believed.
 //!
 //! A binary of its own, because it replaces the global allocator.
 
@@ -7,9 +7,11 @@ use std::{
     cell::Cell,
 };
 
-use http::{HeaderMap, Method};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use lb_proxy::{
-    Condition, HostPattern, PathPattern, RequestFacts, Route, RouteTable, ValuePattern,
+    Condition, HostPattern, KeyRule, PathPattern, RequestFacts, RequestKey, Route, RouteTable,
+    ValuePattern,
 };
 
 struct Counting;
@@ -64,5 +66,37 @@ fn an_ordinary_path_finds_its_route_without_allocating() {
         let found = table.decide(&facts).map(|route| route.cluster);
         assert_eq!(ALLOCATIONS.get() - before, 0, "{host}{target}");
         assert_eq!(found, Ok(expected), "{host}{target}");
+    }
+}
+
+#[test]
+fn a_key_of_one_part_or_a_short_one_is_found_without_allocating() {
+    // As hyper has them: parts of one buffer that is shared already.
+    let long = "x".repeat(200);
+    let cookie = Bytes::from(format!("a=1; id={long}; b=2"));
+    let target = Bytes::from(format!("/{long}?id={long}"));
+    let _shared = (cookie.clone(), target.clone());
+    let mut headers = HeaderMap::new();
+    headers.insert("cookie", HeaderValue::from_maybe_shared(cookie).unwrap());
+    headers.insert("x-user", HeaderValue::from_static("ann"));
+    let uri = Uri::from_maybe_shared(target).unwrap();
+    let asked = uri.path_and_query().unwrap().as_str();
+    let client = [192, 0, 2, 1].into();
+    let facts = RequestFacts::new(&Method::GET, "a", asked, &headers, client).unwrap();
+    let user = || KeyRule::Header(HeaderName::from_static("x-user"));
+    for (rule, length) in [
+        (KeyRule::ClientIp, 4),
+        (KeyRule::ClientIpText, 9),
+        (KeyRule::Uri, 405),
+        (KeyRule::Path, 201),
+        (KeyRule::Cookie("id".into()), 200),
+        (KeyRule::Query("id".into()), 200),
+        (user(), 3),
+        (KeyRule::Composed([KeyRule::ClientIp, user()].into()), 4 + 4 + 4 + 3),
+    ] {
+        let before = ALLOCATIONS.get();
+        let key = RequestKey::new(&rule, &uri, &facts);
+        assert_eq!(ALLOCATIONS.get() - before, 0, "{rule}");
+        assert_eq!(key.map(|key| key.as_bytes().len()), Some(length), "{rule}");
     }
 }

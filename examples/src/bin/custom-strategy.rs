@@ -48,10 +48,10 @@ impl Picker for NearestPicker {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
         let near = least_busy(&self.near, view, cx);
         if let Some(slot) = near.filter(|slot| view.in_flight(*slot) < self.crowded) {
-            return Some(Choice::new(slot, Reason::Custom("near")));
+            return Some(Choice::new(slot, Reason::Custom(&"near")));
         }
         let slot = least_busy(&self.far, view, cx).or(near)?;
-        Some(Choice::new(slot, Reason::Custom("near ones are crowded")))
+        Some(Choice::new(slot, Reason::Custom(&"near ones are crowded")))
     }
 }
 

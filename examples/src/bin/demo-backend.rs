@@ -42,6 +42,10 @@ struct Args {
     #[arg(long, value_name = "SEED")]
     close_idle: Option<u64>,
 
+    /// Say in each answer how loaded it is, in `endpoint-load-metrics`.
+    #[arg(long)]
+    report_load: bool,
+
     /// End by itself after so long.
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     lifetime: Option<Duration>,
@@ -61,6 +65,9 @@ fn main() -> anyhow::Result<()> {
         DemoOptions::named(args.name).bind(address).delay(args.delay).status(args.status);
     if let Some(seed) = args.close_idle {
         options = options.close_idle(seed);
+    }
+    if args.report_load {
+        options = options.report_load();
     }
     let backend = options.start().with_context(|| format!("cannot listen on {address}"))?;
     println!("{} listens on http://{}", backend.name(), backend.address());

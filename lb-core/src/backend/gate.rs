@@ -62,6 +62,11 @@ impl Gate {
         }
     }
 
+    /// Whether one request at a time is let through.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & STATE != OPEN
+    }
+
     /// Whether a request that gets there now would be sent on.
     pub(crate) fn is_occupied(&self) -> bool {
         self.0.load(Ordering::Relaxed) & STATE > FREE

@@ -1,18 +1,21 @@
 //! What happens on one incarnation right now: the numbers that picks read and
 //! requests write.
 //!
-//! One cache line per incarnation, so that two backends never share one. The
+//! One cache line per incarnation for what every request writes, so that two backends
+//! never share one, and further ones for what is written only where it is read. The
 //! counts of a request's two phases and the two ways of being closed lie in *one*
 //! word, so that nothing can slip in between a check and a count. Counting in is
 //! one addition, taken back if the backend turns out to be closed; with a ceiling
 //! it is a compare-and-swap instead.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::num::NonZeroU32;
 
 use super::{
     AdminState,
     gate::{Gate, Trial},
+    meters::Meters,
     phantom::{self, Phantom},
+    report::LastReport,
     seat::Seat,
 };
 use crate::{
@@ -64,9 +67,6 @@ pub(crate) struct Load {
     /// whichever worker has it; acquire/release, because seat and drain logic
     /// draw conclusions from reaching zero.
     word: AtomicU64,
-    /// Moving average of the time to the first byte in nanoseconds; 0: none yet.
-    /// A statistic: two workers may overwrite each other's sample.
-    latency: AtomicU64,
     /// When the last local failure was, in ticks. A statistic.
     failed_at: AtomicU64,
     /// Local failures in a row, and [`TELL`]. A statistic, but for the bit, which is
@@ -83,13 +83,16 @@ pub(crate) struct Load {
     /// the verdict; nothing else hangs on it, so the order does not matter.
     shunned: AtomicU32,
     seat: Seat,
+    /// On a line of their own.
+    meters: Meters,
+    /// As well.
+    report: LastReport,
 }
 
 impl Load {
     pub(crate) fn new(seat: Seat) -> Self {
         let load = Self {
             word: AtomicU64::new(0),
-            latency: AtomicU64::new(0),
             failed_at: AtomicU64::new(0),
             failures: AtomicU32::new(0),
             alarm: AtomicU32::new(0),
@@ -97,15 +100,27 @@ impl Load {
             gate: Gate::new(),
             shunned: AtomicU32::new(0),
             seat,
+            meters: Meters::new(),
+            report: LastReport::new(),
         };
         load.seat.set_idle();
         load
     }
 
+    #[inline]
     pub(crate) fn seat(&self) -> &Seat {
         &self.seat
     }
 
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    pub(crate) fn report(&self) -> &LastReport {
+        &self.report
+    }
+
+    #[inline]
     pub(crate) fn gate(&self) -> &Gate {
         &self.gate
     }
@@ -132,6 +147,7 @@ impl Load {
         self.shunned.store(u32::from(shunned), Ordering::Relaxed);
     }
 
+    #[inline]
     fn is_shunned_by(&self, admission: Admission) -> bool {
         self.shunned.load(Ordering::Relaxed) != 0 && admission != Admission::LastResort
     }
@@ -142,6 +158,7 @@ impl Load {
     /// Without a ceiling, that is one addition, taken back if the backend is
     /// closed. With one, a request that does not fit must not be counted even for
     /// a moment, or it would look full to a third request when it is not.
+    #[inline]
     pub(crate) fn reserve(
         &self,
         admission: Admission,
@@ -153,7 +170,6 @@ impl Load {
             if let Err(word) =
                 self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, counted_in)
             {
-                self.give_back();
                 return verdict(word, admission, limit).map(|()| None);
             }
         } else {
@@ -168,17 +184,14 @@ impl Load {
             self.finish(BUSY | HELD);
             return Err(Refused::Shunned);
         }
-        let Ok(trial) = self.gate.pass() else {
+        self.gate.pass().map_err(|()| {
             self.finish(BUSY | HELD);
-            return Err(Refused::Occupied);
-        };
-        if self.seat.is_tracked() && self.seat.is_idle() {
-            self.seat.claim();
-        }
-        Ok(trial)
+            Refused::Occupied
+        })
     }
 
     /// Counts one request out of `phases`: [`BUSY`], [`HELD`] or both.
+    #[inline]
     pub(crate) fn finish(&self, phases: u64) {
         let before = self.word.fetch_sub(phases, Ordering::AcqRel);
         debug_assert!(
@@ -192,15 +205,35 @@ impl Load {
         if phases & BUSY != 0
             && before & COUNT == BUSY
             && self.seat.is_tracked()
+            && !self.seat.is_idle()
             && !self.phantom.is_there()
         {
             self.seat.set_idle();
         }
     }
 
-    /// Undoes the claim of an idle bit that came to nothing.
-    fn give_back(&self) {
-        if self.seat.is_tracked() && self.busy() == 0 && !self.phantom.is_there() {
+    /// Whether it has nothing to do, and no failure of a moment ago weighs on it.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.busy() == 0 && !self.phantom.is_there()
+    }
+
+    /// The same for who found its idle bit set: a bit that is wrong is cleared.
+    pub(crate) fn confirm_idle(&self) -> bool {
+        let idle = self.is_idle();
+        if !idle {
+            self.seat.clear_idle();
+            self.restore_idle();
+        }
+        idle
+    }
+
+    /// Sets the idle bit where it is wrongly clear. Looks at the count by a write, so
+    /// that a request which ends after this look sees what was done to the bit and the
+    /// phantom before it, and one that ended before it is seen.
+    fn restore_idle(&self) {
+        let busy = self.word.fetch_or(0, Ordering::AcqRel) & COUNT;
+        if busy == 0 && !self.phantom.is_there() && !self.seat.is_idle() {
             self.seat.set_idle();
         }
     }
@@ -223,24 +256,23 @@ impl Load {
     /// decayed.
     pub(crate) fn sweep(&self, now: Tick) {
         self.phantom.sweep(now);
-        let idle = self.seat.is_idle();
-        if (self.busy() > 0 || self.phantom.is_there()) && idle {
-            self.seat.claim();
+        if self.seat.is_idle() && !self.is_idle() {
+            self.seat.clear_idle();
         }
-        // After the claim: the last request may have ended just before it. And by a
-        // write, so that a request that ends after this look sees that the phantom is
-        // gone, and one that ended before it is seen.
-        let busy = self.word.fetch_or(0, Ordering::AcqRel) & COUNT;
-        if busy == 0 && !self.phantom.is_there() && !self.seat.is_idle() {
-            self.seat.set_idle();
-        }
+        self.restore_idle();
     }
 
     /// Requests in flight and failures that still weigh like some, in 1/256 of a
     /// request.
+    #[inline]
     pub(crate) fn pressure(&self, now: Tick) -> u64 {
+        u64::from(self.busy()) * phantom::ONE + self.failure_pressure(now)
+    }
+
+    /// The part of it that is not in flight.
+    pub(crate) fn failure_pressure(&self, now: Tick) -> u64 {
         let occupied = if self.gate.is_occupied() { OCCUPIED } else { 0 };
-        u64::from(self.busy()) * phantom::ONE + self.phantom.at(now) + occupied
+        self.phantom.at(now) + occupied
     }
 
     /// Lets it look busier for a while.
@@ -248,6 +280,7 @@ impl Load {
         self.phantom.add(now);
     }
 
+    #[inline]
     pub(crate) fn busy(&self) -> u32 {
         (self.word.load(Ordering::Acquire) & COUNT) as u32
     }
@@ -256,34 +289,31 @@ impl Load {
         ((self.word.load(Ordering::Acquire) / HELD) & COUNT) as u32
     }
 
-    /// Takes one time to the first byte into the average, which keeps 7/8 of
-    /// what it was (the gain of TCP's smoothed round-trip time, RFC 6298).
-    pub(crate) fn observe_latency(&self, sample: Duration) {
-        let sample = u64::try_from(sample.as_nanos()).unwrap_or(u64::MAX).max(1);
-        let average = self.latency.load(Ordering::Relaxed);
-        let next = if average == 0 { sample } else { average - average / 8 + sample / 8 };
-        self.latency.store(next, Ordering::Relaxed);
-    }
-
-    pub(crate) fn latency(&self) -> Option<Duration> {
-        let nanos = self.latency.load(Ordering::Relaxed);
-        (nanos > 0).then(|| Duration::from_nanos(nanos))
-    }
-
     /// Counts one more failure in a row, and says how many there are if that is to be
     /// reported.
     pub(crate) fn observe_failure(&self, now: Tick) -> Option<u32> {
         self.failed_at.store(now.as_nanos(), Ordering::Relaxed);
-        let count = (self.failures.fetch_add(1, Ordering::Relaxed) & !TELL) + 1;
+        // Where nobody ever ends a row, it must not run over into the bit.
+        let more = |word: u32| (word & !TELL != !TELL).then_some(word + 1);
+        let before = self.failures.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        let count = (before.unwrap_or(!TELL - 1) & !TELL) + 1;
         let alarm = self.alarm.load(Ordering::Relaxed);
         (alarm > 0 && count >= alarm).then_some(count)
     }
 
     /// Says whether the success is to be reported. Writes only when there is something
     /// to forget: no shared write per good answer.
+    #[inline]
     pub(crate) fn forget_failures(&self) -> bool {
         self.failures.load(Ordering::Relaxed) != 0
             && self.failures.swap(0, Ordering::Relaxed) & TELL != 0
+    }
+
+    /// Ends a row of failures without a success that anybody waits for.
+    pub(crate) fn end_row(&self) {
+        if self.failures.load(Ordering::Relaxed) & !TELL != 0 {
+            self.failures.fetch_and(TELL, Ordering::Relaxed);
+        }
     }
 
     /// How many failures in a row, and when the last one was.
@@ -304,6 +334,7 @@ impl Load {
 }
 
 /// Whether a request that finds `word` is let in.
+#[inline]
 fn verdict(word: u64, admission: Admission, limit: Option<NonZeroU32>) -> Result<(), Refused> {
     let closed = match admission {
         Admission::New | Admission::LastResort => CLOSED | CLOSED_TO_NEW,

@@ -11,17 +11,22 @@
 //!   address under an old name starts from nothing.
 
 mod admin_state;
+pub(crate) mod decay;
 pub(crate) mod gate;
 mod health;
 pub(crate) mod load;
+pub(crate) mod meters;
 mod phantom;
+pub(crate) mod report;
 pub(crate) mod seat;
+pub(crate) mod tallies;
 mod weight;
 
 use std::{fmt, num::NonZeroU32, sync::Arc};
 
 pub use admin_state::AdminState;
 pub use health::Health;
+pub use report::{LoadReport, Reported};
 pub use weight::Weight;
 
 use crate::cluster::Passive;
@@ -39,6 +44,8 @@ pub struct Backend {
     max_in_flight: Option<NonZeroU32>,
     state: AdminState,
     passive: Option<Passive>,
+    zone: Option<Arc<str>>,
+    is_spare: bool,
 }
 
 impl Backend {
@@ -55,6 +62,8 @@ impl Backend {
             max_in_flight: None,
             state: AdminState::Enabled,
             passive: None,
+            zone: None,
+            is_spare: false,
         }
     }
 
@@ -99,6 +108,22 @@ impl Backend {
     #[must_use]
     pub fn with_passive(mut self, passive: Passive) -> Self {
         self.passive = Some(passive);
+        self
+    }
+
+    /// Says in which zone it is. A cluster may [prefer](crate::cluster::Zone) its own.
+    #[must_use]
+    pub fn in_zone(mut self, zone: impl AsRef<str>) -> Self {
+        self.zone = Some(Arc::from(zone.as_ref()));
+        self
+    }
+
+    /// Makes it a hot spare: it is used while another of its tier is out, whatever the
+    /// reason, that is as many spares as others are out, in the order of the list.
+    /// Apache's `status=+R`.
+    #[must_use]
+    pub fn spare(mut self, is_spare: bool) -> Self {
+        self.is_spare = is_spare;
         self
     }
 
@@ -156,6 +181,18 @@ impl Backend {
     #[must_use]
     pub fn passive(&self) -> Option<Passive> {
         self.passive
+    }
+
+    /// Its zone, if it says one.
+    #[must_use]
+    pub fn zone(&self) -> Option<&str> {
+        self.zone.as_deref()
+    }
+
+    /// Whether it is a hot spare.
+    #[must_use]
+    pub fn is_spare(&self) -> bool {
+        self.is_spare
     }
 
     /// Whether it is to be used, as described.

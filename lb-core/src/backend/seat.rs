@@ -11,15 +11,20 @@
 //!
 //! # The idle bit
 //!
-//! Set means "nothing in flight, as far as we know". A bit may wrongly be *set*
-//! for a moment (the next claim clears it), but must never stay wrongly *clear*,
-//! or the backend would starve. So:
+//! Clear means "busy, or failing"; set means "perhaps idle". Requests come and go much
+//! faster than anybody looks for an idle backend, so those that come leave the bit as
+//! it is, and those that go write it only where it is clear: who looks, looks at the
+//! count as well, and clears the bits that turn out to be wrong. But a bit must never
+//! stay wrongly *clear*, or the backend would starve. So:
 //!
-//! * who takes the in-flight count to zero sets the bit **afterwards**, unless a
-//!   failure of a moment ago still weighs on the backend: then the next sweep that
-//!   finds it decayed does;
-//! * who clears the bit either holds a request in flight, whose end will set it
-//!   again, or looks at the count **afterwards** and sets the bit at zero.
+//! * who takes the in-flight count to zero looks at the bit **afterwards**, and sets it
+//!   if it is clear, unless a failure of a moment ago still weighs on the backend: then
+//!   the next sweep that finds it decayed does;
+//! * who clears the bit **afterwards** looks whether the backend is idle, and if so sets
+//!   it again. That look is a write to the word of the count, so that it is either after
+//!   the end of the last request, and sees zero, or before it, and then that request sees
+//!   the cleared bit. A look without a write could be before the end, and the end see
+//!   the bit as it was before it was cleared.
 //!
 //! Every clear is thus followed by a set once the backend is idle and its failures
 //! are forgotten, whatever the order in which threads run. `loom` explores it in `load::races`.
@@ -30,8 +35,7 @@ use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering};
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Block {
-    /// Written by every request that starts or ends on an idle backend, while
-    /// `tracked`. Acquire/release, so that a claim sees the end it follows.
+    /// Written by who finds that a bit is wrong, while `tracked`: seldom.
     idle: AtomicU64,
     /// Whether anybody reads `idle`. Written by the builder, read at the end of
     /// each request; on the line of `idle` because the two are used together.
@@ -72,10 +76,12 @@ impl Seat {
         1 << (self.number % u64::BITS)
     }
 
+    #[inline]
     pub(crate) fn is_tracked(&self) -> bool {
         self.block.tracked.load(Ordering::Relaxed)
     }
 
+    #[inline]
     pub(crate) fn is_idle(&self) -> bool {
         self.block.idle() & self.mask() != 0
     }
@@ -84,15 +90,14 @@ impl Seat {
         self.block.idle.fetch_or(self.mask(), Ordering::AcqRel);
     }
 
-    /// Clears the idle bit and says whether it was set.
-    pub(crate) fn claim(&self) -> bool {
-        self.block.idle.fetch_and(!self.mask(), Ordering::AcqRel) & self.mask() != 0
+    pub(crate) fn clear_idle(&self) {
+        self.block.idle.fetch_and(!self.mask(), Ordering::AcqRel);
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.claim();
+        self.clear_idle();
         self.block.vacant.fetch_or(self.mask(), Ordering::Release);
     }
 }

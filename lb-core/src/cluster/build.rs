@@ -6,18 +6,25 @@ use super::{
     Inputs,
     change::Version,
     eligibility::{Facts, Judgement, Standing, judge},
+    feedback::Feedback,
     generation::{Generation, Journal, Stamp},
+    groups::{Place, Split},
     pace::Pace,
     ramp::{Ramp, Share},
     slots::Slot,
-    snapshot::{Hot, Member, Roster, Snapshot},
+    snapshot::{Hot, Member, Pickers, Roster, Snapshot},
     view::View,
 };
 use crate::{
-    backend::{AdminState, Backend, Health, IncarnationId, Weight, load::Load, seat::Seats},
+    backend::{
+        AdminState, Backend, Health, IncarnationId, Weight, load::Load, meters::Means, seat::Seats,
+        tallies::Tallies,
+    },
+    hash::Secret,
+    health::Outlier,
     membership::{Diff, Membership},
     sticky::Routes,
-    strategy::{BuildCx, Strategy},
+    strategy::{BuildCx, Needs, Picker, Strategy},
     sync,
     time::Tick,
 };
@@ -28,6 +35,8 @@ pub(super) struct Builder {
     strategy: Box<dyn Strategy>,
     cx: BuildCx,
     seats: Seats,
+    /// What the last snapshot has kept up, and the means of it.
+    feedback: Feedback,
     /// The incarnations that are there, by name.
     lives: BTreeMap<Arc<str>, Life>,
     born: u64,
@@ -59,10 +68,12 @@ struct Life {
     backend: Arc<Backend>,
     incarnation: IncarnationId,
     load: sync::Arc<Load>,
+    /// Where outliers are looked for.
+    tallies: Option<sync::Arc<Tallies>>,
 }
 
 impl Builder {
-    /// How often idle bits are put right.
+    /// How often idle bits and means are put right.
     const SWEEP: Duration = Duration::from_secs(1);
 
     pub(super) fn new(strategy: Box<dyn Strategy>, cx: BuildCx) -> Self {
@@ -70,6 +81,7 @@ impl Builder {
             strategy,
             cx,
             seats: Seats::default(),
+            feedback: Feedback { needs: Needs::default(), means: Arc::new(Means::new()) },
             lives: BTreeMap::new(),
             born: 0,
             built: Version::default(),
@@ -90,10 +102,10 @@ impl Builder {
     /// panics, the next call finds everything as it was.
     pub(super) fn build(&mut self, mut inputs: Inputs, now: Tick) -> Built {
         let mut candidate = inputs.strategy.take();
-        let lives = self.lives(&inputs.membership);
-        let (roster, next_step) = self.roster(&inputs, &lives, now);
+        let lives = self.lives(&inputs.membership, inputs.policy.outlier);
+        let (mut roster, next_step) = self.roster(&inputs, &lives, now);
         let strategy = candidate.as_mut().unwrap_or(&mut self.strategy);
-        let picker = strategy.build(View::new(&roster), &self.cx);
+        let (pickers, needs) = pickers(&mut **strategy, &roster, self.cx);
 
         let replaced = candidate.map(|strategy| mem::replace(&mut self.strategy, strategy));
         let revisions = [next_drain(&inputs, &lives, now), next_step];
@@ -102,12 +114,14 @@ impl Builder {
         self.stale = false;
         self.built = inputs.version;
         self.publications += 1;
-        self.keep_idle_bits();
+        self.keep_up(needs);
+        roster.feedback = self.feedback.clone();
         let causes = inputs.causes.len();
         self.record(inputs, now);
         let snapshot = Snapshot {
             roster,
-            picker,
+            pickers,
+            split: Split::new(self.cx.secret, needs),
             stamp: self.stamp,
             version: self.built,
             publication: self.publications,
@@ -130,19 +144,30 @@ impl Builder {
         self.pace.built(started, finished);
     }
 
-    /// Puts right the idle bits of `snapshot`, once a second, if anybody reads
-    /// them.
+    /// Puts right the idle bits of `snapshot` and takes the means of its backends, once
+    /// a second, if anybody reads them.
     pub(super) fn sweep(&mut self, snapshot: &Snapshot, now: Tick) {
-        if self.seats.is_tracked() && now >= self.next_sweep {
-            snapshot.loads().for_each(|(_, load)| load.sweep(now));
-            self.next_sweep = now + Self::SWEEP;
+        if !self.is_swept() || now < self.next_sweep {
+            return;
         }
+        if self.seats.is_tracked() {
+            snapshot.loads().for_each(|(_, load)| load.sweep(now));
+        }
+        let Feedback { needs, means } = &self.feedback;
+        if needs.is_metered() {
+            means.refresh(snapshot.loads().map(|(_, load)| load.meters()), needs.peak, now);
+        }
+        self.next_sweep = now + Self::SWEEP;
+    }
+
+    fn is_swept(&self) -> bool {
+        self.seats.is_tracked() || self.feedback.needs.is_metered()
     }
 
     /// When the next call is due; `behind`: there are changes not built yet.
     pub(super) fn next_deadline(&self, behind: bool) -> Option<Tick> {
         let build = (behind || self.stale).then(|| self.pace.not_before());
-        let sweep = self.seats.is_tracked().then_some(self.next_sweep);
+        let sweep = self.is_swept().then_some(self.next_sweep);
         // What has run out already waits for the build.
         let revision = self.next_revision.filter(|_| !self.stale);
         [build, sweep, revision].into_iter().flatten().min()
@@ -173,27 +198,35 @@ impl Builder {
         self.membership = inputs.membership;
     }
 
-    /// Has the idle bits kept if the picker just built reads them. Those that were
-    /// not kept until now are put right with the next sweep, which is due at once.
-    fn keep_idle_bits(&mut self) {
-        let needed = self.strategy.needs().idle_bits;
-        if needed && !self.seats.is_tracked() {
+    /// Has kept up what the pickers just built read. What was not until now is put
+    /// right with the next sweep, which is due at once.
+    fn keep_up(&mut self, needs: Needs) {
+        if needs.idle_bits && !self.seats.is_tracked()
+            || needs.is_metered() && !self.feedback.needs.is_metered()
+        {
             self.next_sweep = Tick::ZERO;
         }
-        self.seats.track(needed);
+        self.seats.track(needs.idle_bits);
+        self.feedback.needs = needs;
     }
 
     /// The lives of `membership`: those that go on, and new ones.
-    fn lives(&mut self, membership: &Membership) -> BTreeMap<Arc<str>, Life> {
+    fn lives(
+        &mut self,
+        membership: &Membership,
+        outlier: Option<Outlier>,
+    ) -> BTreeMap<Arc<str>, Life> {
         let mut lives = BTreeMap::new();
         for backend in membership.iter() {
             let before = self.lives.get(backend.name());
-            let life = match before.filter(|life| life.backend.is_same_incarnation_as(backend)) {
+            let mut life = match before.filter(|life| life.backend.is_same_incarnation_as(backend))
+            {
                 // Described as before, it stays the very same for workers' holds.
                 Some(life) if life.backend == *backend => life.clone(),
                 Some(life) => Life { backend: Arc::clone(backend), ..life.clone() },
                 None => self.begin(backend),
             };
+            life.tally(outlier);
             lives.insert(Arc::clone(backend.shared_name()), life);
         }
         lives
@@ -205,6 +238,7 @@ impl Builder {
             backend: Arc::clone(backend),
             incarnation: IncarnationId::from_number(self.born),
             load: sync::Arc::new(Load::new(self.seats.take())),
+            tallies: None,
         }
     }
 
@@ -217,8 +251,9 @@ impl Builder {
     ) -> (Roster, Option<Tick>) {
         let name = |backend: &Arc<Backend>| lives.get(backend.name());
         let lives: Vec<&Life> = inputs.membership.iter().filter_map(name).collect();
-        let facts: Vec<Facts> = lives.iter().map(|life| inputs.facts(life)).collect();
-        let judgement = judge(&facts, inputs.policy.panic_threshold, now);
+        let facts: Vec<Facts> =
+            lives.iter().map(|life| inputs.facts(life, self.cx.secret)).collect();
+        let judgement = judge(&facts, &inputs.policy, now);
         let ramp = self.ramp(inputs, &lives, &judgement, now);
         let hot = lives.iter().zip(&ramp.weights).map(|(life, weight)| Hot {
             load: sync::Arc::clone(&life.load),
@@ -230,6 +265,7 @@ impl Builder {
             incarnation: life.incarnation,
             standing: *standing,
             base_weight: inputs.weight(&life.backend).get(),
+            tallies: life.tallies.clone(),
         });
         let mut by_name: Box<[Slot]> = (0..lives.len()).map(Slot::new).collect();
         let mut by_incarnation = by_name.clone();
@@ -242,14 +278,14 @@ impl Builder {
             by_incarnation,
             routes: Routes::of(inputs.ring.as_ref(), &inputs.membership).0,
             secret: self.cx.secret,
-            tier: judgement.tier,
             panic: judgement.panic,
-            new: judgement.new,
+            groups: judgement.groups,
             bound: judgement.bound,
             weight_scale: ramp.scale,
             trials: judgement.trials,
             reserves: judgement.reserves,
             blocks: self.seats.blocks(),
+            feedback: self.feedback.clone(),
         };
         (roster, ramp.next_step)
     }
@@ -258,29 +294,67 @@ impl Builder {
     /// the first build joined nobody.
     fn ramp(&self, inputs: &Inputs, lives: &[&Life], judgement: &Judgement, now: Tick) -> Ramp {
         let joined = (self.publications > 0).then_some(now);
-        let share = |(life, standing): (&&Life, &Standing)| Share {
+        let share = |(index, (life, standing)): (usize, (&&Life, &Standing))| Share {
             weight: inputs.weight(&life.backend).get(),
-            tier: life.backend.tier(),
+            group: judgement.groups.home(Slot::new(index)),
             in_use: *standing == Standing::In,
             ramps_since: inputs.verdicts.get(&life.incarnation).map_or(joined, |it| it.ramps_since),
         };
-        let shares: Vec<Share> = lives.iter().zip(&judgement.standings).map(share).collect();
+        let shares: Vec<Share> =
+            lives.iter().zip(&judgement.standings).enumerate().map(share).collect();
         Ramp::at(&shares, inputs.policy.slow_start, now)
     }
 }
 
+impl Life {
+    /// Has tallies kept as `outlier` needs them; those that go on are the same ones.
+    fn tally(&mut self, outlier: Option<Outlier>) {
+        let wanted = outlier.map(|outlier| outlier.counts());
+        if self.tallies.as_ref().map(|tallies| tallies.counted()) != wanted {
+            self.tallies = wanted.map(|counted| sync::Arc::new(Tallies::new(counted)));
+        }
+    }
+}
+
 impl Inputs {
-    fn facts(&self, life: &Life) -> Facts {
+    fn facts(&self, life: &Life, secret: Secret) -> Facts {
+        let backend = &life.backend;
+        let place = match &self.policy.zone {
+            None => Place::Any,
+            Some(zone) if backend.zone() == Some(&*zone.own) => Place::Own,
+            Some(_) => Place::Others,
+        };
+        let mark = |_| secret.derive(b"ring", "").spread(backend.name().as_bytes());
         Facts {
-            admin: self.admin_state(&life.backend),
-            tier: life.backend.tier(),
+            admin: self.admin_state(backend),
+            tier: backend.tier(),
             health: self.verdicts.get(&life.incarnation).map_or(Health::Unknown, |it| it.health),
+            weight: self.weight(backend).get(),
+            place,
+            is_spare: backend.is_spare(),
+            is_called: true,
+            mark: self.policy.subset.map_or(0, mark),
         }
     }
 
     fn weight(&self, backend: &Backend) -> Weight {
         self.weights.get(backend.name()).copied().unwrap_or_else(|| backend.weight())
     }
+}
+
+/// A picker for each group, and what they need.
+fn pickers(strategy: &mut dyn Strategy, roster: &Roster, cx: BuildCx) -> (Pickers, Needs) {
+    let mut needs = Needs::default();
+    let mut build = |position| -> Box<dyn Picker> {
+        let group = roster.groups.get(position);
+        let cx = cx.of_group(group.id.unwrap_or_default());
+        let picker = strategy.build(View::of_group(roster, group), &cx);
+        needs = needs.and(strategy.needs());
+        picker
+    };
+    let first = build(0);
+    let others = (1..roster.groups.len()).map(&mut build).collect();
+    (Pickers { first, others }, needs)
 }
 
 /// When the first of the drains that go on at `now` ends.

@@ -1,14 +1,16 @@
 //! A worker's way into a cluster.
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{Arc, atomic::Ordering},
 };
 
 use super::{
     Cluster, Shared, Wake,
     acknowledge::Worker,
-    lease::{Hold, Lease},
+    holds::Holds,
+    lease::{Granted, Lease},
+    outcome::Outcome,
     pick_error::{PickError, Refusals},
     slots::Slot,
     snapshot::Snapshot,
@@ -18,6 +20,7 @@ use crate::{
     retry::RetryBudget,
     sample,
     strategy::{Binding, Choice, PickCx, Reason, Tried},
+    time::Tick,
 };
 
 /// Picks backends for one worker. It caches the snapshot, hence `&mut self`; make
@@ -27,7 +30,7 @@ pub struct ClusterHandle {
     worker: Arc<Worker>,
     snapshot: Arc<Snapshot>,
     /// By slot: what leases hold on to.
-    holds: Box<[Arc<Hold>]>,
+    holds: Box<[Holds]>,
 }
 
 impl ClusterHandle {
@@ -36,13 +39,14 @@ impl ClusterHandle {
         // between loading the snapshot and being known as a worker.
         let worker = shared.workers.register(wake);
         let snapshot = shared.current.load_full();
-        let holds = snapshot.holds(&[], &shared.driver);
+        let holds = snapshot.holds(Box::default(), &shared.driver);
         shared.workers.acknowledge(&worker, snapshot.publication());
         Self { shared, worker, snapshot, holds }
     }
 
     /// Takes up the latest snapshot and thereby acknowledges it; says whether it
     /// is another one than before. One atomic load when it is not.
+    #[inline]
     pub fn refresh(&mut self) -> bool {
         let published = self.shared.publication.load(Ordering::Acquire);
         let news = published > self.snapshot.publication();
@@ -57,38 +61,39 @@ impl ClusterHandle {
     ///
     /// The backend that the client is [bound to](PickCx::bound_to) is taken if it
     /// admits such clients. Otherwise the strategy picks, unless the request is the one
-    /// that tries a half-open backend of a better tier. Where the choice turns out to
-    /// be closed or full, the strategy picks again without it, and in the end everybody
+    /// that tries a half-open backend of a tier that is missed. Where the choice turns out
+    /// to be closed or full, the strategy picks again without it, and in the end everybody
     /// is asked, also those on standby. A backend that could take the request all the
     /// while is found.
     ///
     /// # Errors
     ///
     /// [`PickError`], with the reasons, when there is none.
+    #[inline]
     pub fn acquire(&mut self, cx: &PickCx<'_>) -> Result<Lease, PickError> {
         self.refresh();
-        if let Some(binding) = cx.binding()
-            && let Some(lease) = self.reserve_bound(binding, cx)
-        {
-            return Ok(lease);
-        }
-        if !self.snapshot.roster.trials.is_empty()
-            && let Some(lease) = self.try_better_tier(cx)
-        {
-            return Ok(lease);
-        }
-        match self.snapshot.picker.pick(self.snapshot.view(), cx) {
-            Some(choice) => match self.reserve(choice, Admission::New, cx) {
-                Ok(lease) => Ok(lease),
-                Err(_) => self.acquire_avoiding(choice.slot(), cx),
-            },
-            None => self.acquire_any(cx),
-        }
+        let granted = if cx.binding().is_none() && self.snapshot.roster.trials.is_empty() {
+            self.pick(cx)
+        } else {
+            self.pick_bound(cx)
+        }?;
+        // Made here and nowhere else, so that it may stay in registers.
+        let hold = self.holds[granted.choice.slot().index()].take();
+        Ok(Lease::new(hold, granted, cx.now()))
+    }
+
+    /// Ends a lease as [`Lease::complete`] does. Of one that this handle gave, it keeps
+    /// what the next one on that backend needs, which saves it half its cost. Of any
+    /// other one it keeps nothing.
+    #[inline]
+    pub fn complete(&mut self, lease: Lease, outcome: Outcome, now: Tick) {
+        lease.complete_into(&self.holds, outcome, now);
     }
 
     /// The snapshot it picks from until the next call of
     /// [`refresh`](Self::refresh) or [`acquire`](Self::acquire).
     #[must_use]
+    #[inline]
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }
@@ -109,11 +114,44 @@ impl ClusterHandle {
     #[cold]
     fn take_up(&mut self) {
         self.snapshot = self.shared.current.load_full();
-        self.holds = self.snapshot.holds(&self.holds, &self.shared.driver);
+        self.holds = self.snapshot.holds(mem::take(&mut self.holds), &self.shared.driver);
         self.shared.workers.acknowledge(&self.worker, self.snapshot.publication());
     }
 
-    fn reserve_bound(&self, binding: Binding<'_>, cx: &PickCx<'_>) -> Option<Lease> {
+    #[inline]
+    fn pick(&self, cx: &PickCx<'_>) -> Result<Granted, PickError> {
+        let group = self.snapshot.group_of(cx);
+        let choice = self.snapshot.pick(group, cx);
+        debug_assert!(
+            choice.is_none_or(|choice| self.snapshot.view().is_candidate(choice.slot(), cx)),
+            "the strategy picked a backend that it may not pick"
+        );
+        match choice {
+            Some(choice) => match self.reserve(choice, Admission::New) {
+                Ok(granted) => Ok(granted),
+                Err(_) => self.pick_avoiding(group, choice.slot(), cx),
+            },
+            None => self.ask_everybody(group, cx),
+        }
+    }
+
+    /// For a client that is bound, or where a tier that is missed has to be tried.
+    #[inline(never)]
+    fn pick_bound(&self, cx: &PickCx<'_>) -> Result<Granted, PickError> {
+        if let Some(binding) = cx.binding()
+            && let Some(granted) = self.reserve_bound(binding, cx)
+        {
+            return Ok(granted);
+        }
+        if !self.snapshot.roster.trials.is_empty()
+            && let Some(granted) = self.try_missed(cx)
+        {
+            return Ok(granted);
+        }
+        self.pick(cx)
+    }
+
+    fn reserve_bound(&self, binding: Binding<'_>, cx: &PickCx<'_>) -> Option<Granted> {
         let view = self.snapshot.view();
         let (slot, admission) = match binding {
             Binding::Name(name) => (self.snapshot.find(name)?, Admission::Bound),
@@ -122,13 +160,18 @@ impl ClusterHandle {
         };
         let may = view.bound_set().contains(slot) && !view.was_tried(slot, cx);
         let choice = Choice::new(slot, Reason::Preferred);
-        may.then(|| self.reserve(choice, admission, cx).ok()).flatten()
+        may.then(|| self.reserve(choice, admission).ok()).flatten()
     }
 
     /// Picks again while choices are refused: a few times by the strategy, then
     /// by asking everybody.
     #[cold]
-    fn acquire_avoiding(&self, mut refused: Slot, cx: &PickCx<'_>) -> Result<Lease, PickError> {
+    fn pick_avoiding(
+        &self,
+        group: usize,
+        mut refused: Slot,
+        cx: &PickCx<'_>,
+    ) -> Result<Granted, PickError> {
         const AGAIN: usize = 3;
         // What was refused is left out like what was tried; but never so that the
         // set forgets something the request really tried.
@@ -137,48 +180,57 @@ impl ClusterHandle {
         for attempt in 1..=AGAIN.min(room) {
             tried.add(self.snapshot.view().incarnation(refused));
             let again = cx.again(&tried, attempt as u64);
-            let Some(choice) = self.snapshot.picker.pick(self.snapshot.view(), &again) else {
+            let Some(choice) = self.snapshot.pick(group, &again) else {
                 break;
             };
-            match self.reserve(choice, Admission::New, cx) {
-                Ok(lease) => return Ok(lease),
+            match self.reserve(choice, Admission::New) {
+                Ok(granted) => return Ok(granted),
                 Err(_) => refused = choice.slot(),
             }
         }
-        self.acquire_any(cx)
+        self.ask_everybody(group, cx)
     }
 
-    /// Has this request try a half-open backend of a tier before the one in use, unless
-    /// another does already.
+    /// Has this request try a half-open backend of a tier or zone that is not in use and
+    /// would be, unless another does already.
     #[cold]
-    fn try_better_tier(&self, cx: &PickCx<'_>) -> Option<Lease> {
+    fn try_missed(&self, cx: &PickCx<'_>) -> Option<Granted> {
         let trials = &self.snapshot.roster.trials;
         self.ask(trials, Reason::Trial, Admission::New, cx).ok()
     }
 
     /// Asks everybody, and in the end those as well that are about to be taken out.
     #[cold]
-    fn acquire_any(&self, cx: &PickCx<'_>) -> Result<Lease, PickError> {
-        self.ask_all(Admission::New, cx).or_else(|_| self.ask_all(Admission::LastResort, cx))
+    fn ask_everybody(&self, group: usize, cx: &PickCx<'_>) -> Result<Granted, PickError> {
+        self.ask_all(Admission::New, group, cx)
+            .or_else(|_| self.ask_all(Admission::LastResort, group, cx))
     }
 
-    /// Asks the tier in use, and then those on standby, tier by tier.
-    fn ask_all(&self, admission: Admission, cx: &PickCx<'_>) -> Result<Lease, PickError> {
+    /// Asks the request's group, the others in use, and then those on standby, tier by
+    /// tier.
+    fn ask_all(
+        &self,
+        admission: Admission,
+        group: usize,
+        cx: &PickCx<'_>,
+    ) -> Result<Granted, PickError> {
         let (roster, view) = (&self.snapshot.roster, self.snapshot.view());
-        let tier = |slot: &Slot| view.backend(*slot).tier();
         let ask = |slots: &[Slot], reason| self.ask(slots, reason, admission, cx);
-        let mut used = match ask(roster.new.as_slice(), Reason::LastResort) {
-            Ok(lease) => return Ok(lease),
-            Err(refusals) => refusals,
-        };
+        let mut used = Refusals::default();
+        for group in roster.groups.from(group) {
+            match ask(group.new.as_slice(), Reason::LastResort) {
+                Ok(granted) => return Ok(granted),
+                Err(refusals) => used += refusals,
+            }
+        }
         match ask(&roster.trials, Reason::Trial) {
-            Ok(lease) => return Ok(lease),
+            Ok(granted) => return Ok(granted),
             Err(refusals) => used += refusals,
         }
         let mut reserves = Refusals::default();
-        for slots in roster.reserves.chunk_by(|one, other| tier(one) == tier(other)) {
+        for slots in &roster.reserves {
             match ask(slots, Reason::Standby) {
-                Ok(lease) => return Ok(lease),
+                Ok(granted) => return Ok(granted),
                 Err(refusals) => reserves += refusals,
             }
         }
@@ -193,7 +245,7 @@ impl ClusterHandle {
         reason: Reason,
         admission: Admission,
         cx: &PickCx<'_>,
-    ) -> Result<Lease, Refusals> {
+    ) -> Result<Granted, Refusals> {
         let start = if slots.is_empty() { 0 } else { sample::index(cx.entropy(), slots.len()) };
         let mut refusals = Refusals::default();
         for slot in slots[start..].iter().chain(&slots[..start]).copied() {
@@ -204,9 +256,9 @@ impl ClusterHandle {
             let reserved = hot
                 .load
                 .look(admission, hot.limit)
-                .and_then(|()| self.reserve(Choice::new(slot, reason), admission, cx));
+                .and_then(|()| self.reserve(Choice::new(slot, reason), admission));
             match reserved {
-                Ok(lease) => return Ok(lease),
+                Ok(granted) => return Ok(granted),
                 Err(Refused::Full) => refusals.full += 1,
                 Err(Refused::Occupied) => refusals.occupied += 1,
                 Err(Refused::Closed | Refused::Shunned) => {}
@@ -215,21 +267,11 @@ impl ClusterHandle {
         Err(refusals)
     }
 
-    fn reserve(
-        &self,
-        choice: Choice,
-        admission: Admission,
-        cx: &PickCx<'_>,
-    ) -> Result<Lease, Refused> {
-        let slot = choice.slot();
-        let hot = &self.snapshot.roster.hot[slot.index()];
-        debug_assert!(
-            matches!(choice.reason(), Reason::Preferred | Reason::Trial | Reason::Standby)
-                || self.snapshot.view().is_candidate(slot, cx),
-            "the strategy picked a backend that it may not pick"
-        );
+    #[inline]
+    fn reserve(&self, choice: Choice, admission: Admission) -> Result<Granted, Refused> {
+        let hot = &self.snapshot.roster.hot[choice.slot().index()];
         let trial = hot.load.reserve(admission, hot.limit)?;
-        Ok(Lease::new(Arc::clone(&self.holds[slot.index()]), choice, trial, cx.now()))
+        Ok(Granted { choice, trial })
     }
 }
 

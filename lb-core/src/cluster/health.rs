@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Cause, CauseKind, ChangeError, Cluster, Inputs, Panic, Shared, lock};
 use crate::{
-    backend::{AdminState, Backend, IncarnationId},
+    backend::{Backend, IncarnationId},
     cluster::observation::Observation,
     health::{Condition, Input, Transition, TransitionCounts},
     time::Tick,
@@ -54,8 +54,9 @@ impl Cluster {
         lock(&self.shared.listeners).push(listener);
     }
 
-    /// Has `listener` called when backends begin to be used for want of better ones, and
-    /// with `None` when that is over. As [`on_transition`](Self::on_transition), and
+    /// Has `listener` called when backends of a tier begin to be used for want of better
+    /// ones, and with `None` when that is over. Of several such tiers it is told of the
+    /// first. As [`on_transition`](Self::on_transition), and
     /// after the transitions that led to it.
     pub fn on_panic(&self, listener: Arc<dyn Fn(Option<Panic>) + Send + Sync>) {
         lock(&self.shared.panic_listeners).push(listener);
@@ -85,12 +86,11 @@ impl Shared {
         let reports = self.driver.take_reports();
         let mut inputs = self.inputs();
         inputs.watch.take_in_said(now);
-        for report in reports {
-            inputs.feed(report.incarnation, report.input, report.at);
-        }
+        inputs.take_in(reports);
         for incarnation in inputs.watch.due(now) {
             inputs.feed(incarnation, Input::TimePassed, now);
         }
+        inputs.find_outliers(now);
     }
 
     /// Tells whoever listens. To be called under no lock.
@@ -119,16 +119,21 @@ impl Inputs {
             Observation::Check(Err(reason)) => (reason, true),
             Observation::NoAnswer(reason) => (reason, false),
         };
-        let is_enabled = |backend: &Backend| self.admin_state(backend) == AdminState::Enabled;
+        let is_enabled = |backend: &Backend| self.is_enabled(backend);
         let confirm = self.watch.must_confirm(incarnation, &self.policy, is_enabled, now);
         Input::CheckFailed { reason, answered, confirm }
     }
 
     /// Feeds one machine; a transition is a cause of the next generation.
-    fn feed(&mut self, incarnation: IncarnationId, input: Input, now: Tick) {
-        if let Some(transition) = self.watch.feed(incarnation, input, now) {
-            self.causes.push(Cause::new(CauseKind::Health, transition.to_string()));
-            self.version = self.version.next();
-        }
+    pub(super) fn feed(
+        &mut self,
+        incarnation: IncarnationId,
+        input: Input,
+        now: Tick,
+    ) -> Option<&Transition> {
+        let transition = self.watch.feed(incarnation, input, now)?;
+        self.causes.push(Cause::new(CauseKind::Health, transition.to_string()));
+        self.version = self.version.next();
+        Some(transition)
     }
 }

@@ -1,35 +1,24 @@
 //! One picked backend, held for one request.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, mem, sync::Arc};
 
 use super::{
-    driver::{Driver, Report},
+    driver::Report,
     eligibility::Standing,
+    holds::{Hold, Holds},
     outcome::Outcome,
 };
 use crate::{
     backend::{
-        Backend, IncarnationId,
+        Backend, IncarnationId, LoadReport,
         gate::Trial,
-        load::{BUSY, HELD, Load},
+        load::{BUSY, HELD},
+        tallies::Tallies,
     },
     health::{Failure, Input, Request},
-    strategy::{Choice, Reason},
-    sync,
+    strategy::{Choice, Needs, Reason},
     time::Tick,
 };
-
-/// One worker's hold on one incarnation. Its leases clone this and not something
-/// that other workers clone as well, so counting references touches no cache line
-/// of theirs; and they keep one incarnation alive, not the snapshot they were
-/// picked from: a connection that lasts for hours costs what it uses.
-pub(super) struct Hold {
-    pub(super) backend: Arc<Backend>,
-    pub(super) incarnation: IncarnationId,
-    pub(super) load: sync::Arc<Load>,
-    pub(super) standing: Standing,
-    pub(super) driver: Arc<Driver>,
-}
 
 /// A request counted in on a backend, until it is dropped.
 ///
@@ -46,36 +35,76 @@ pub(super) struct Hold {
 /// whoever drives the cluster.
 #[must_use = "dropping a lease ends the request"]
 pub struct Lease {
-    hold: Arc<Hold>,
-    reason: Reason,
+    /// There until it is given back, which ends the lease.
+    hold: Option<Arc<Hold>>,
+    /// The slot is of the snapshot that it was picked from.
+    choice: Choice,
     started: Tick,
     /// What is still counted in.
     phases: u64,
     answered: bool,
+    /// From and to the backend, together.
+    bytes: u64,
     /// It is the one request that tries a half-open backend.
     trial: Option<Trial>,
 }
 
+/// That a request was counted in: what a lease is made of.
+pub(super) struct Granted {
+    pub(super) choice: Choice,
+    pub(super) trial: Option<Trial>,
+}
+
 impl Lease {
-    pub(super) fn new(
-        hold: Arc<Hold>,
-        choice: Choice,
-        trial: Option<Trial>,
-        started: Tick,
-    ) -> Self {
-        let reason = choice.reason();
-        Self { hold, reason, started, phases: BUSY | HELD, answered: false, trial }
+    #[inline]
+    pub(super) fn new(hold: Arc<Hold>, granted: Granted, started: Tick) -> Self {
+        let (hold, Granted { choice, trial }) = (Some(hold), granted);
+        let (phases, answered, bytes) = (BUSY | HELD, false, 0);
+        Self { hold, choice, started, phases, answered, bytes, trial }
     }
 
-    /// Says that the first byte of the answer is here. Only the first call counts.
+    /// Says that the first byte of the answer is here. Only the first call counts, of
+    /// this and [`answers`](Self::answers).
     pub fn first_byte(&mut self, now: Tick) {
-        if !std::mem::replace(&mut self.answered, true) {
-            self.hold.load.observe_latency(now.since(self.started));
-            if self.trial.is_some() {
+        self.answers(200, now);
+    }
+
+    /// Says that the head of an answer with this status is here. With one that tells of
+    /// a [failure](Outcome::is_held_against), the backend does not pass for fast; and where
+    /// [`Outlier`] judges, a request that tries an ejected backend is no success.
+    ///
+    /// [`Outlier`]: crate::health::Outlier
+    pub fn answers(&mut self, status: u16, now: Tick) {
+        if !mem::replace(&mut self.answered, true) {
+            let outcome = Outcome::Status(status);
+            let (hold, time) = (self.hold(), now.since(self.started));
+            hold.feedback.first_byte(&hold.load, time, outcome.is_held_against(), now);
+            if let Some(tallies) = &hold.tallies {
+                tallies.observe_latency(time);
+            }
+            if self.trial.is_some() && !self.is_error(outcome) {
                 // It may go on for hours, and the others wait for what it tells.
                 self.tell_success(now);
             }
         }
+    }
+
+    /// Says how many bytes went to the backend and came from it for this request up to
+    /// now. They are counted when the backend is done with it, so that is too late to say.
+    pub fn transferred(&mut self, bytes: u64) {
+        self.bytes = bytes;
+    }
+
+    /// Passes on what the backend said of itself.
+    pub fn reports(&mut self, report: LoadReport, now: Tick) {
+        self.hold().feedback.reports(&self.hold().load, report, now);
+    }
+
+    /// What of this request is of use to anybody; telling the rest does no harm, but
+    /// finding it out may cost something.
+    #[must_use]
+    pub fn measures(&self) -> Needs {
+        self.hold().feedback.needs
     }
 
     /// Says that the backend is done with the request; the client need not be.
@@ -87,21 +116,37 @@ impl Lease {
     }
 
     /// Says that backend and client are done with the request. Where both are at
-    /// about the same time, this is cheaper than the two one after the other.
+    /// about the same time, this is cheaper than the two one after the other; and where
+    /// the handle is at hand, [`ClusterHandle::complete`](super::ClusterHandle::complete)
+    /// is cheaper still.
+    #[inline]
     pub fn complete(mut self, outcome: Outcome, now: Tick) {
         self.end(self.phases, outcome, now);
+    }
+
+    /// The same, and gives the hold back to those of the worker, if it is one of theirs.
+    #[inline]
+    pub(super) fn complete_into(mut self, holds: &[Holds], outcome: Outcome, now: Tick) {
+        self.end(self.phases, outcome, now);
+        if let Some(hold) = self.hold.take()
+            && let Some(holds) = holds.get(self.choice.slot().index())
+        {
+            holds.give_back(hold);
+        }
+        // Nothing is left of it.
+        mem::forget(self);
     }
 
     /// The backend to send the request to, as it was described when it was picked.
     #[must_use]
     pub fn backend(&self) -> &Backend {
-        &self.hold.backend
+        &self.hold().backend
     }
 
     /// Which life of it.
     #[must_use]
     pub fn incarnation(&self) -> IncarnationId {
-        self.hold.incarnation
+        self.hold().incarnation
     }
 
     /// A small number that no other backend of the cluster has as long as this
@@ -109,19 +154,19 @@ impl Lease {
     /// keeps per backend. It is given to another incarnation later.
     #[must_use]
     pub fn seat(&self) -> usize {
-        self.hold.load.seat().number() as usize
+        self.hold().load.seat().number() as usize
     }
 
     /// Why this backend.
     #[must_use]
     pub fn reason(&self) -> Reason {
-        self.reason
+        self.choice.reason()
     }
 
     /// Where the backend stood in the snapshot that it was picked from.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        self.hold.standing
+        self.hold().standing
     }
 
     /// When it was picked.
@@ -130,27 +175,47 @@ impl Lease {
         self.started
     }
 
+    #[inline]
+    fn hold(&self) -> &Hold {
+        match &self.hold {
+            Some(hold) => hold,
+            None => unreachable!("a lease that was given back is over"),
+        }
+    }
+
+    #[inline]
     fn end(&mut self, phases: u64, outcome: Outcome, now: Tick) {
         self.phases &= !phases;
         if phases & BUSY != 0 {
             self.observe(outcome, now);
         }
-        self.hold.load.finish(phases);
+        self.hold().load.finish(phases);
         if phases & BUSY != 0
             && let Some(trial) = self.trial.take()
         {
-            self.hold.load.gate().give_back(trial);
+            self.hold().load.gate().give_back(trial);
         }
     }
 
     /// Takes in how it ended, before it is counted out: what failed must not look idle
     /// for a moment.
+    #[inline]
     fn observe(&self, outcome: Outcome, now: Tick) {
         if outcome.is_held_against() {
-            self.hold.load.hold_against(now);
+            self.hold().load.hold_against(now);
         }
-        if let Outcome::Status(_) = outcome {
-            if self.hold.load.forget_failures() || self.is_untold() {
+        let hold = self.hold();
+        if hold.feedback.needs.is_metered() {
+            let elapsed = now.since(self.started);
+            hold.feedback.end(&hold.load, elapsed, self.answered, self.bytes, outcome, now);
+        }
+        if let Some(tallies) = &hold.tallies {
+            self.tally(tallies, outcome, now);
+        }
+        if self.is_error(outcome) {
+            hold.load.end_row();
+        } else if let Outcome::Status(_) = outcome {
+            if hold.load.forget_failures() || self.is_untold() {
                 self.tell_success(now);
             }
         } else if let Some(how) = outcome.failure() {
@@ -158,14 +223,55 @@ impl Lease {
         }
     }
 
+    /// Whether this is an answer that counts as an error here.
+    fn is_error(&self, outcome: Outcome) -> bool {
+        let is_bad = matches!(outcome, Outcome::Status(_)) && outcome.is_held_against();
+        is_bad && self.hold().tallies.is_some()
+    }
+
+    fn tally(&self, tallies: &Tallies, outcome: Outcome, now: Tick) {
+        match outcome {
+            Outcome::Status(status) if outcome.is_held_against() => {
+                self.observe_error(tallies, Failure::Status(status), now);
+            }
+            Outcome::Status(_) => tallies.observe_success(),
+            _ => {
+                if let Some(how) = outcome.failure() {
+                    self.observe_error(tallies, how, now);
+                }
+            }
+        }
+    }
+
+    /// Takes in an error: an answer that says so, or a failure, whose trial
+    /// `observe_failure` judges.
+    #[cold]
+    fn observe_error(&self, tallies: &Tallies, how: Failure, now: Tick) {
+        let counted = tallies.observe_error();
+        let gate = self.hold().load.gate();
+        let is_answer = matches!(how, Failure::Status(_));
+        let trial = self.trial.filter(|trial| is_answer && gate.spend(*trial));
+        if trial.is_some() || counted.is_some() {
+            let request = Request { started: self.started, trial: trial.is_some() };
+            let in_a_row = counted.unwrap_or(1);
+            let told = self.tell(Input::RequestErred { how, in_a_row, request }, now);
+            if let Some(trial) = trial
+                && !told
+            {
+                gate.unspend(trial);
+            }
+        }
+    }
+
     /// Whether it tries a half-open backend and has not told yet what it found.
+    #[inline]
     fn is_untold(&self) -> bool {
         self.trial.is_some() && !self.answered
     }
 
     #[cold]
     fn observe_failure(&self, how: Failure, now: Tick) {
-        let load = &self.hold.load;
+        let load = &self.hold().load;
         let counted = load.observe_failure(now);
         let trial = self.trial.filter(|trial| load.gate().spend(*trial));
         if trial.is_some() || counted.is_some() {
@@ -183,17 +289,18 @@ impl Lease {
 
     #[cold]
     fn tell_success(&self, now: Tick) {
-        let trial = self.trial.is_some_and(|trial| self.hold.load.gate().is_of_now(trial));
+        let trial = self.trial.is_some_and(|trial| self.hold().load.gate().is_of_now(trial));
         let request = Request { started: self.started, trial };
         self.tell(Input::RequestSucceeded(request), now);
     }
 
     fn tell(&self, input: Input, at: Tick) -> bool {
-        self.hold.driver.report(Report { incarnation: self.hold.incarnation, input, at })
+        self.hold().driver.report(Report { incarnation: self.hold().incarnation, input, at })
     }
 }
 
 impl Drop for Lease {
+    #[inline]
     fn drop(&mut self) {
         if self.phases != 0 {
             self.end(self.phases, Outcome::Abandoned, self.started);
@@ -206,7 +313,7 @@ impl fmt::Debug for Lease {
         f.debug_struct("Lease")
             .field("backend", &self.backend().name())
             .field("incarnation", &self.incarnation())
-            .field("reason", &self.reason)
+            .field("reason", &self.reason())
             .finish_non_exhaustive()
     }
 }
@@ -219,8 +326,13 @@ mod races {
 
     use super::*;
     use crate::{
-        backend::{load::Admission, seat::Seats},
-        cluster::Slot,
+        backend::{
+            load::{Admission, Load},
+            meters::Means,
+            seat::Seats,
+        },
+        cluster::{driver::Driver, feedback::Feedback, slots::Slot},
+        sync,
     };
 
     #[test]
@@ -236,9 +348,11 @@ mod races {
                 load: sync::Arc::clone(&load),
                 standing: Standing::In,
                 driver: Driver::new(),
+                tallies: None,
+                feedback: Feedback { needs: Needs::default(), means: Arc::new(Means::new()) },
             };
             let choice = Choice::new(Slot::new(0), Reason::Turn);
-            let mut lease = Lease::new(Arc::new(hold), choice, None, Tick::ZERO);
+            let mut lease = Lease::new(Arc::new(hold), Granted { choice, trial: None }, Tick::ZERO);
             let worker = thread::spawn(move || {
                 lease.backend_done(Outcome::Status(200), Tick::ZERO);
                 drop(lease);

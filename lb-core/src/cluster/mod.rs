@@ -26,12 +26,17 @@ mod builder;
 mod change;
 mod driver;
 mod eligibility;
+mod feedback;
 mod generation;
+mod groups;
 mod handle;
 mod health;
+mod holds;
+mod inputs;
 mod lease;
 mod observation;
 mod outcome;
+mod outliers;
 mod pace;
 mod pick_error;
 mod policy;
@@ -43,7 +48,6 @@ mod view;
 mod watch;
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
@@ -51,33 +55,29 @@ use std::{
 pub use acknowledge::Effective;
 use acknowledge::Workers;
 use arc_swap::ArcSwap;
-use build::{Builder, Built};
+use build::Builder;
 pub use builder::ClusterBuilder;
 pub use change::{Change, ChangeError, Version};
 use driver::Driver;
 pub use driver::Wake;
-pub use eligibility::{Panic, Standing};
+pub use eligibility::{Panic, Standing, Subset};
 pub use generation::{Cause, CauseKind, Generation, Stamp};
+pub use groups::{GroupId, Place};
 pub use handle::ClusterHandle;
 use health::{Listener, PanicListener};
+use inputs::Inputs;
 pub use lease::Lease;
 pub use observation::Observation;
 pub use outcome::Outcome;
 pub use pick_error::PickError;
-pub use policy::{Passive, Policy, SlowStart, Thresholds};
+pub use policy::{Overflow, Passive, Policy, SlowStart, Thresholds, Zone};
 pub use slots::{Slot, SlotSet};
 pub use snapshot::Snapshot;
 pub use view::View;
-use watch::{Verdict, Watch};
 
 use crate::{
-    backend::{AdminState, Backend, IncarnationId, Weight},
-    health::TransitionCounts,
-    membership::Membership,
-    retry::RetryFloor,
-    sticky::{Ring, Routes},
-    strategy::Strategy,
-    time::Tick,
+    backend::AdminState, health::TransitionCounts, retry::RetryFloor, sticky::Routes,
+    strategy::Strategy, time::Tick,
 };
 
 /// A named set of backends to balance over: the shared handle of its write side.
@@ -103,22 +103,6 @@ struct Shared {
     retry_floor: Arc<RetryFloor>,
     panic_listeners: Mutex<Vec<PanicListener>>,
     transitions: Arc<TransitionCounts>,
-}
-
-/// What a snapshot is computed from.
-#[derive(Debug, Default)]
-struct Inputs {
-    version: Version,
-    membership: Membership,
-    admin: BTreeMap<Arc<str>, AdminState>,
-    weights: BTreeMap<Arc<str>, Weight>,
-    watch: Watch,
-    /// What `watch` says, in the copy that one build gets.
-    verdicts: BTreeMap<IncarnationId, Verdict>,
-    policy: Policy,
-    ring: Option<Ring>,
-    strategy: Option<Box<dyn Strategy>>,
-    causes: Vec<Cause>,
 }
 
 impl Cluster {
@@ -343,7 +327,7 @@ impl Shared {
             Change::Health { incarnation, health } => inputs.watch.say(incarnation, health),
             Change::Policy(policy) => {
                 let news = inputs.policy != policy;
-                inputs.watch.adopt(&policy);
+                inputs.watch.adopt(&policy, &inputs.policy);
                 inputs.policy = policy;
                 news
             }
@@ -357,38 +341,6 @@ impl Shared {
                 true
             }
         }
-    }
-}
-
-impl Inputs {
-    /// What one build needs. Only a new strategy is moved; the rest stays until
-    /// the snapshot made of it is published, so that a build that panics loses
-    /// nothing.
-    fn take(&mut self) -> Self {
-        Self {
-            version: self.version,
-            membership: self.membership.clone(),
-            admin: self.admin.clone(),
-            weights: self.weights.clone(),
-            watch: Watch::default(),
-            verdicts: self.watch.verdicts(),
-            policy: self.policy.clone(),
-            ring: self.ring.clone(),
-            strategy: self.strategy.take(),
-            causes: self.causes.clone(),
-        }
-    }
-
-    /// Forgets what a build has dealt with.
-    fn forget(&mut self, built: &Built, now: Tick) {
-        self.causes.drain(..built.causes);
-        self.watch.take_up(&built.snapshot, &self.policy, now);
-    }
-
-    /// What was decided of a backend, by its description and by people.
-    fn admin_state(&self, backend: &Backend) -> AdminState {
-        let decided = self.admin.get(backend.name()).copied().unwrap_or_default();
-        decided.and(backend.state())
     }
 }
 

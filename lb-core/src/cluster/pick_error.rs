@@ -17,8 +17,10 @@ pub struct PickError {
     pub down: usize,
     /// Ejected.
     pub ejected: usize,
-    /// In a tier that is not used, and closed meanwhile.
+    /// In a tier or zone that is not used, or a spare, and closed meanwhile.
     pub standby: usize,
+    /// Left to other balancers, of which each uses a [`Subset`](super::Subset).
+    pub elsewhere: usize,
     /// Tried already by this request.
     pub tried: usize,
     /// At their ceiling.
@@ -57,6 +59,7 @@ impl PickError {
             let count = match view.standing(slot) {
                 Standing::Down => &mut error.down,
                 Standing::Ejected => &mut error.ejected,
+                Standing::Elsewhere => &mut error.elsewhere,
                 Standing::In | Standing::HalfOpen | Standing::Panic | Standing::Standby
                     if view.was_tried(slot, cx) =>
                 {
@@ -100,6 +103,7 @@ impl fmt::Display for PickError {
             (self.down, "down"),
             (self.ejected, "ejected"),
             (self.standby, "on standby"),
+            (self.elsewhere, "left to other balancers"),
             (self.tried, "tried"),
             (self.full, "full"),
             (self.half_open, "half-open"),

@@ -1,6 +1,9 @@
 //! What a cluster does about backends that fail, come back, or are too few.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use super::eligibility::Subset;
+use crate::health::Outlier;
 
 /// How a cluster treats failing and returning backends. What a backend says
 /// itself comes first.
@@ -16,6 +19,48 @@ pub struct Policy {
     pub passive: Passive,
     /// How many checks in a row change a verdict, where there are checks.
     pub checks: Thresholds,
+    /// When a backend that does worse than the others is taken out; never unless set.
+    pub outlier: Option<Outlier>,
+    /// Whether a tier gives up a part of its requests when a part of it is out; unless
+    /// set, the next tier is used when nobody of those before it can be.
+    pub overflow: Option<Overflow>,
+    /// Whose backends are preferred within a tier; nobody's unless set.
+    pub zone: Option<Zone>,
+    /// Of very many backends, those that this balancer uses; all unless set.
+    pub subset: Option<Subset>,
+}
+
+/// Tiers spill over: each takes as many of the requests as it can, the next one those
+/// that are left. Envoy's rule for priority levels, but by weight: a tier can take
+/// factor × (usable ÷ enabled) of all, and all at most. With the usual factor and two of
+/// three equal backends down, 46.7 % stay and the next tier gets 53.3 %. The same rule
+/// says how much the own [`Zone`] takes.
+///
+/// [Panic](super::Panic) is judged for each tier that takes a share: one that is below
+/// the threshold uses all its backends for its share, which stays as it was. (In Envoy
+/// no level is in panic while all together can take everything.)
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Overflow {
+    /// How much more than its usual load a backend can take; below 1 it is 1.
+    pub factor: f64,
+}
+
+impl Default for Overflow {
+    /// Envoy's.
+    fn default() -> Self {
+        Self { factor: 1.4 }
+    }
+}
+
+/// Within a tier, backends of the balancer's own zone come before those of all others
+/// and those that say none. The zone takes as much as it can, by the factor of
+/// [`Overflow`] or 1.4, whatever its size: unlike Envoy, a balancer here does not know
+/// how many others are in its zone. So this is for zones that have backends in
+/// proportion to their clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Zone {
+    /// Where the balancer is.
+    pub own: Arc<str>,
 }
 
 /// When failed requests take a backend out. Only local failures count: no

@@ -52,7 +52,8 @@ impl Shared {
         self.publication.store(publication, Ordering::Release);
         let after = self.current.load();
         let panic = after.panic();
-        let turn = (before.panic().is_some() != panic.is_some()).then_some(panic);
+        let tier = |panic: Option<Panic>| panic.map(|panic| panic.tier);
+        let turn = (tier(before.panic()) != tier(panic)).then_some(panic);
         Published { publication, turn, _before: before, _replaced: replaced }
     }
 }
@@ -61,7 +62,7 @@ impl Shared {
 /// others that runs, when all locks are released.
 pub(super) struct Published {
     publication: u64,
-    /// Panic has begun, or is over.
+    /// Panic has begun, is over, or is in another tier.
     pub(super) turn: Option<Option<Panic>>,
     _before: Arc<Snapshot>,
     _replaced: Option<Box<dyn Strategy>>,

@@ -2,12 +2,12 @@
 //!
 //! The share grows in ten steps over the window, each a revision of the snapshot. As
 //! weights are whole numbers, all are multiplied by ten while anybody ramps. There is
-//! no ramp in a tier of which more than half would ramp at once: who would take the
-//! rest?
+//! no ramp in a group (mostly the tier in use) of which more than half would ramp at once:
+//! who would take the rest?
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::policy::SlowStart;
+use super::{groups::GroupId, policy::SlowStart};
 use crate::time::Tick;
 
 const STEPS: u32 = 10;
@@ -16,7 +16,8 @@ const STEPS: u32 = 10;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Share {
     pub(super) weight: u32,
-    pub(super) tier: u8,
+    /// Who shares with it.
+    pub(super) group: Option<GroupId>,
     /// Whether it takes its share of requests.
     pub(super) in_use: bool,
     pub(super) ramps_since: Option<Tick>,
@@ -64,14 +65,14 @@ fn ramping(shares: &[Share], slow_start: SlowStart, now: Tick) -> Vec<Option<(Sl
         let since = share.ramps_since.filter(|_| share.in_use)?;
         (now.since(since) < slow_start.window).then_some((slow_start, since))
     };
-    let mut tiers: BTreeMap<u8, (usize, usize)> = BTreeMap::new();
+    let mut groups: BTreeMap<Option<GroupId>, (usize, usize)> = BTreeMap::new();
     for share in shares.iter().filter(|share| share.in_use) {
-        let (total, ramping) = tiers.entry(share.tier).or_default();
+        let (total, ramping) = groups.entry(share.group).or_default();
         *total += 1;
         *ramping += usize::from(of(share).is_some());
     }
     let most_stay = |share: &Share| {
-        tiers.get(&share.tier).is_some_and(|(total, ramping)| ramping * 2 <= *total)
+        groups.get(&share.group).is_some_and(|(total, ramping)| ramping * 2 <= *total)
     };
     shares.iter().map(|share| of(share).filter(|_| most_stay(share))).collect()
 }
@@ -96,7 +97,7 @@ fn part_of(weight: u32, part: f64) -> u32 {
 mod tests {
     use super::*;
 
-    const OLD: Share = Share { weight: 1, tier: 0, in_use: true, ramps_since: None };
+    const OLD: Share = Share { weight: 1, group: None, in_use: true, ramps_since: None };
     const NEW: Share = Share { ramps_since: Some(Tick::from_millis(5_000)), ..OLD };
 
     fn at(shares: &[Share], millis: u64) -> Ramp {
@@ -132,8 +133,8 @@ mod tests {
             Ramp { weights: vec![1; 3], scale: 1, next_step: None }
         );
         assert_eq!(at(&[NEW], 0).weights, [1]);
-        let other_tier = Share { tier: 1, ..OLD };
-        assert_eq!(at(&[other_tier, NEW], 0).weights, [1, 1]);
+        let other = Share { group: Some(GroupId::default()), ..OLD };
+        assert_eq!(at(&[other, NEW], 0).weights, [1, 1]);
         let out = Share { in_use: false, ..OLD };
         assert_eq!(at(&[out, NEW], 0).weights, [1, 1]);
         assert_eq!(at(&[OLD, OLD, NEW, NEW], 0).weights, [10, 10, 1, 1]);

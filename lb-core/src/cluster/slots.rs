@@ -10,12 +10,19 @@ impl Slot {
     /// # Panics
     ///
     /// When `index` is above `u32::MAX`.
+    #[inline]
     #[must_use]
     pub fn new(index: usize) -> Self {
         Self(u32::try_from(index).expect("a cluster has less than 2^32 backends"))
     }
 
+    #[inline]
+    pub(crate) fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+
     /// The position.
+    #[inline]
     #[must_use]
     pub fn index(self) -> usize {
         self.0 as usize
@@ -40,12 +47,14 @@ impl SlotSet {
     }
 
     /// The slots in order.
+    #[inline]
     #[must_use]
     pub fn as_slice(&self) -> &[Slot] {
         &self.list
     }
 
     /// Whether `slot` is one of them. O(1).
+    #[inline]
     #[must_use]
     pub fn contains(&self, slot: Slot) -> bool {
         self.bits.get(slot.index() / 64).is_some_and(|word| word >> (slot.index() % 64) & 1 != 0)

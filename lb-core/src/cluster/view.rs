@@ -1,9 +1,8 @@
 //! What a strategy sees: the one set of questions it may ask.
 
-use std::time::Duration;
-
 use super::{
     eligibility::Standing,
+    groups::{Group, GroupId},
     slots::{Slot, SlotSet},
     snapshot::Roster,
 };
@@ -20,15 +19,23 @@ use crate::{
 /// decision can be replayed with the numbers it saw.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    roster: &'a Roster,
+    pub(super) roster: &'a Roster,
+    group: &'a Group,
 }
 
 impl<'a> View<'a> {
+    #[inline]
     pub(super) fn new(roster: &'a Roster) -> Self {
-        Self { roster }
+        Self { roster, group: &roster.groups.whole }
+    }
+
+    /// What the picker of one group sees.
+    pub(super) fn of_group(roster: &'a Roster, group: &'a Group) -> Self {
+        Self { roster, group }
     }
 
     /// How many backends there are, pickable or not.
+    #[inline]
     #[must_use]
     pub fn len(self) -> usize {
         self.roster.members.len()
@@ -46,17 +53,21 @@ impl<'a> View<'a> {
     }
 
     /// The [tier](Backend::tier) in use: that of the backends in
-    /// [`new_set`](Self::new_set). `None` when nobody can be used.
+    /// [`new_set`](Self::new_set), or of several the first. `None` when nobody can be used.
     #[must_use]
     pub fn tier(self) -> Option<u8> {
-        self.roster.tier
+        self.group.id.map(GroupId::tier)
     }
 
-    /// The slots that take anybody, in order; all of one tier. Half-open backends of a
-    /// better one are not among them: those are tried before a strategy is asked.
+    /// The slots that take anybody, in order. A picker sees those of its
+    /// [group](crate::strategy::BuildCx::group), all of one tier; the view of a
+    /// [snapshot](super::Snapshot::view) has those of all groups. Half-open backends of
+    /// tiers and zones that are not in use are not among them: those are tried before a
+    /// strategy is asked.
+    #[inline]
     #[must_use]
     pub fn new_set(self) -> &'a SlotSet {
-        &self.roster.new
+        &self.group.new
     }
 
     /// The slots that take clients bound to them, in order. Contains
@@ -67,12 +78,14 @@ impl<'a> View<'a> {
     }
 
     /// The description of a backend.
+    #[inline]
     #[must_use]
     pub fn backend(self, slot: Slot) -> &'a Backend {
         &self.roster.members[slot.index()].backend
     }
 
     /// Which life of the backend this is.
+    #[inline]
     #[must_use]
     pub fn incarnation(self, slot: Slot) -> IncarnationId {
         self.roster.members[slot.index()].incarnation
@@ -87,6 +100,7 @@ impl<'a> View<'a> {
     /// The weight in force. While anybody [starts slowly](super::SlowStart), all
     /// weights are ten times what they are otherwise: compare them with each other
     /// only.
+    #[inline]
     #[must_use]
     pub fn weight(self, slot: Slot) -> u32 {
         self.roster.hot[slot.index()].weight
@@ -111,12 +125,19 @@ impl<'a> View<'a> {
     /// So a backend that fails at once does not look idle. This is what strategies
     /// that go by load compare. One that is half-open and being tried has more than
     /// any other.
+    #[inline]
     #[must_use]
     pub fn pressure(self, slot: Slot, now: Tick) -> u64 {
         self.roster.hot[slot.index()].load.pressure(now)
     }
 
+    /// What of its [pressure](Self::pressure) is not requests in flight.
+    pub(crate) fn failure_pressure(self, slot: Slot, now: Tick) -> u64 {
+        self.roster.hot[slot.index()].load.failure_pressure(now)
+    }
+
     /// Requests it is working on.
+    #[inline]
     #[must_use]
     pub fn in_flight(self, slot: Slot) -> u32 {
         self.roster.hot[slot.index()].load.busy()
@@ -130,17 +151,12 @@ impl<'a> View<'a> {
 
     /// Whether it has as many requests in flight as it may: its ceiling, or one while
     /// it is half-open.
+    #[inline]
     #[must_use]
     pub fn is_full(self, slot: Slot) -> bool {
         let hot = &self.roster.hot[slot.index()];
         hot.limit.is_some_and(|limit| hot.load.busy() >= limit.get())
             || hot.load.gate().is_occupied()
-    }
-
-    /// Moving average of its time to the first byte; `None` before the first.
-    #[must_use]
-    pub fn latency(self, slot: Slot) -> Option<Duration> {
-        self.roster.hot[slot.index()].load.latency()
     }
 
     /// How many requests in a row failed there, up to now, and when the last did;
@@ -152,23 +168,31 @@ impl<'a> View<'a> {
 
     /// Whether a request of this context may go there: the slot takes anybody and
     /// was not tried. Whether it is full shows when it is reserved.
+    #[inline]
     #[must_use]
     pub fn is_candidate(self, slot: Slot, cx: &PickCx<'_>) -> bool {
-        self.roster.new.contains(slot) && !self.was_tried(slot, cx)
+        self.group.new.contains(slot) && !self.was_tried(slot, cx)
+    }
+
+    /// Whether it belongs to the group, able to take requests or not.
+    pub(crate) fn is_of_group(self, slot: Slot) -> bool {
+        self.group.id.is_some() && self.roster.groups.home(slot) == self.group.id
     }
 
     /// Whether the request has been there.
+    #[inline]
     #[must_use]
     pub fn was_tried(self, slot: Slot, cx: &PickCx<'_>) -> bool {
         !cx.tried().is_empty() && cx.tried().contains(self.incarnation(slot))
     }
 
-    /// The stable number of a backend's seat. Bit `seat % 64` of
-    /// [`idle_bits`](Self::idle_bits) of block `seat / 64` belongs to it.
+    /// The stable number of a backend's seat, as [`Lease::seat`](super::Lease::seat) has
+    /// it: an index for what the caller keeps per backend.
     ///
-    /// Like all about idle bits for the pickers of this crate only: a bit that is
-    /// claimed and then not used is lost until the next sweep.
-    pub(crate) fn seat(self, slot: Slot) -> usize {
+    /// Bit `seat % 64` of the idle bits of block `seat / 64` belongs to it. All about
+    /// those is for the pickers of this crate only.
+    #[must_use]
+    pub fn seat(self, slot: Slot) -> usize {
         self.roster.hot[slot.index()].load.seat().number() as usize
     }
 
@@ -177,21 +201,20 @@ impl<'a> View<'a> {
         self.roster.blocks.len()
     }
 
-    /// The idle bits of 64 seats; only right if the strategy
-    /// [needs](crate::strategy::Needs) them.
+    /// The idle bits of 64 seats: of whoever is idle, and perhaps of others. Only right
+    /// if the strategy [needs](crate::strategy::Needs) them.
     pub(crate) fn idle_bits(self, block: usize) -> u64 {
         self.roster.blocks[block].idle()
     }
 
-    /// Whether its idle bit is set.
+    /// Whether it has nothing to do, and no failure of a moment ago weighs on it.
+    #[inline]
     pub(crate) fn is_idle(self, slot: Slot) -> bool {
-        self.roster.hot[slot.index()].load.seat().is_idle()
+        self.roster.hot[slot.index()].load.is_idle()
     }
 
-    /// Takes an idle backend: clears its bit and says whether it was set. A picker
-    /// that got `true` must choose that slot; the bit comes back when its last
-    /// request ends, or when the choice is refused.
-    pub(crate) fn claim_idle(self, slot: Slot) -> bool {
-        self.roster.hot[slot.index()].load.seat().claim()
+    /// The same for who found its idle bit set: a bit that is wrong is cleared.
+    pub(crate) fn confirm_idle(self, slot: Slot) -> bool {
+        self.roster.hot[slot.index()].load.confirm_idle()
     }
 }

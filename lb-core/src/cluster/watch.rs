@@ -11,12 +11,12 @@
 //! the round: the first thirty percent are not held back, because nobody can know
 //! that more will follow.
 
-use std::{collections::BTreeMap, mem, sync::Arc};
+use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 use super::{eligibility::Standing, policy::Policy, snapshot::Snapshot};
 use crate::{
-    backend::{Backend, Health, IncarnationId, load::Load},
-    health::{Condition, Input, Machine, Rules, Transition},
+    backend::{Backend, Health, IncarnationId, load::Load, tallies::Tallies},
+    health::{Condition, Input, Machine, Rules, Sample, Transition},
     sync,
     time::Tick,
 };
@@ -31,6 +31,8 @@ pub(super) struct Watch {
     enabled: Vec<Arc<str>>,
     /// What nobody was told yet.
     untold: Vec<Transition>,
+    /// When outliers are looked for next; `None`: once a time is known.
+    next_interval: Option<Tick>,
 }
 
 /// What a build needs to know of one incarnation.
@@ -45,6 +47,7 @@ pub(super) struct Verdict {
 struct Watched {
     backend: Arc<Backend>,
     load: sync::Arc<Load>,
+    tallies: Option<sync::Arc<Tallies>>,
     machine: Machine,
     /// The right to try it that the gate gives out.
     period: u32,
@@ -53,6 +56,9 @@ struct Watched {
 }
 
 impl Watch {
+    /// However short an interval is said to be.
+    const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+
     /// Feeds one machine. What comes of it is kept to be told, and returned.
     pub(super) fn feed(
         &mut self,
@@ -101,7 +107,56 @@ impl Watch {
 
     /// When time alone will change something.
     pub(super) fn next_deadline(&self) -> Option<Tick> {
-        self.lives.values().filter_map(|watched| watched.machine.next_deadline()).min()
+        let machines = self.lives.values().filter_map(|watched| watched.machine.next_deadline());
+        machines.chain(self.next_interval).min()
+    }
+
+    /// Whether an interval is over and the next begins. The first begins as soon as
+    /// somebody knows how late it is.
+    pub(super) fn begins_interval(&mut self, length: Duration, now: Tick) -> bool {
+        let due = self.next_interval.map(|due| now >= due);
+        if due != Some(false) {
+            self.next_interval = Some(now + length.max(Self::SHORTEST_INTERVAL));
+        }
+        due == Some(true)
+    }
+
+    /// What those who are in use and enabled did in the interval that is over; what the
+    /// others did is forgotten.
+    pub(super) fn samples(
+        &self,
+        is_enabled: impl Fn(&Backend) -> bool,
+    ) -> Vec<(IncarnationId, Sample)> {
+        let samples = self.lives.iter().filter_map(|(incarnation, watched)| {
+            let sample = watched.tallies.as_ref()?.take();
+            let is_used = watched.machine.health().is_usable() && is_enabled(&watched.backend);
+            is_used.then_some((*incarnation, sample))
+        });
+        samples.collect()
+    }
+
+    pub(super) fn end_interval(&mut self, length: Duration, now: Tick) {
+        for watched in self.lives.values_mut() {
+            // No verdict changes by that.
+            watched.machine.on(Input::IntervalOver(length), now);
+        }
+    }
+
+    /// Begins new rows of failures, as what they led to is not to be.
+    pub(super) fn set_aside(&self, incarnation: IncarnationId) {
+        if let Some(watched) = self.lives.get(&incarnation) {
+            watched.forget_rows();
+        }
+    }
+
+    /// All who are watched, and what is thought of them.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&Backend, Health)> {
+        self.lives.values().map(|watched| (&*watched.backend, watched.machine.health()))
+    }
+
+    pub(super) fn member(&self, incarnation: IncarnationId) -> Option<(&Backend, Health)> {
+        let watched = self.lives.get(&incarnation)?;
+        Some((&watched.backend, watched.machine.health()))
     }
 
     /// Whether a failed check of this incarnation needs another to confirm it; see
@@ -128,11 +183,14 @@ impl Watch {
         fallen >= 2 && fallen * 100 > total * MOST
     }
 
-    /// Has all machines go by `policy`.
-    pub(super) fn adopt(&mut self, policy: &Policy) {
+    /// Has all machines go by `policy`, which replaces `before`.
+    pub(super) fn adopt(&mut self, policy: &Policy, before: &Policy) {
+        if policy.outlier != before.outlier {
+            self.next_interval = None;
+        }
         for watched in self.lives.values_mut() {
             watched.machine.set_rules(rules(policy, &watched.backend));
-            watched.load.set_alarms(watched.machine.alarms());
+            watched.set_alarms();
         }
     }
 
@@ -146,6 +204,7 @@ impl Watch {
             let mut watched = before.remove(&member.incarnation).unwrap_or_else(|| Watched {
                 backend: Arc::clone(&member.backend),
                 load: sync::Arc::clone(&hot.load),
+                tallies: None,
                 machine: Machine::new(
                     Arc::clone(member.backend.shared_name()),
                     member.incarnation,
@@ -156,8 +215,9 @@ impl Watch {
                 ramps_since: joins_others.then_some(now),
             });
             watched.backend = Arc::clone(&member.backend);
+            watched.tallies.clone_from(&member.tallies);
             watched.machine.set_rules(rules);
-            watched.load.set_alarms(watched.machine.alarms());
+            watched.set_alarms();
             watched.set_gate(member.standing);
             self.lives.insert(member.incarnation, watched);
         }
@@ -207,9 +267,24 @@ impl Watched {
                 self.ramps_since = Some(transition.at);
             }
             // A new row begins.
-            self.load.forget_failures();
+            self.forget_rows();
         }
-        self.load.set_alarms(self.machine.alarms());
+        self.set_alarms();
+    }
+
+    fn forget_rows(&self) {
+        self.load.end_row();
+        if let Some(tallies) = &self.tallies {
+            tallies.forget_row();
+        }
+    }
+
+    fn set_alarms(&self) {
+        let alarms = self.machine.alarms();
+        self.load.set_alarms(alarms);
+        if let Some(tallies) = &self.tallies {
+            tallies.set_alarm(alarms.errors);
+        }
     }
 
     /// In panic everybody is let in. Otherwise a gate stays shut until the backend is
@@ -228,5 +303,9 @@ impl Watched {
 }
 
 fn rules(policy: &Policy, backend: &Backend) -> Rules {
-    Rules { passive: backend.passive().unwrap_or(policy.passive), checks: policy.checks }
+    Rules {
+        passive: backend.passive().unwrap_or(policy.passive),
+        checks: policy.checks,
+        outlier: policy.outlier,
+    }
 }

@@ -6,10 +6,11 @@
 //! | up, unknown, ejected, half-open | `fall` checks in a row fail | down |
 //! | down | `rise` checks in a row pass | up |
 //! | up, unknown | requests fail as [`Passive`] says | ejected |
+//! | up, unknown | errors in a row, or worse than others, as [`Outlier`] says | ejected |
 //! | ejected | its time is over | half-open |
-//! | ejected, no trial failed yet | `rise` checks in a row pass | half-open |
+//! | ejected by failures, no trial failed yet | `rise` checks in a row pass | half-open |
 //! | half-open | a request succeeds | up |
-//! | half-open | a request fails | ejected, twice as long as before, at most 8 times |
+//! | half-open | a request fails | ejected, longer than before |
 //! | half-open | time passes | another request may try it |
 //!
 //! Everything else changes counts at most. Down wins over ejected: what a check
@@ -22,13 +23,22 @@
 //! but in a trial; and not even that once a trial has shown that they do not see what
 //! is wrong. For the same reason ejections get longer until a request succeeds.
 //!
+//! A backend that is an outlier was there all the while: that it passes its checks is no
+//! news, and ends no such ejection. Nor does one answer refute it, as it may have been
+//! good now and then before; so the next ejection is longer by one `eject`, unless
+//! intervals without one lie between, each of which takes one off. An ejection by
+//! failures is twice as long after each trial that failed, up to 8 times.
+//!
 //! A trial may take as long as its client likes to send the request. So its right
 //! lapses after the time of an ejection: it still tells what it finds, but meanwhile
 //! another may find out sooner.
 
+mod requests;
+
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    outlier::Outlier,
     reason::{Failure, Reason},
     transition::{Condition, Transition},
     window::Window,
@@ -44,6 +54,7 @@ use crate::{
 pub(crate) struct Rules {
     pub(crate) passive: Passive,
     pub(crate) checks: Thresholds,
+    pub(crate) outlier: Option<Outlier>,
 }
 
 /// One piece of evidence.
@@ -65,6 +76,16 @@ pub(crate) enum Input {
         in_a_row: u32,
         request: Request,
     },
+    /// As [`Outlier`] counts: also one that was answered.
+    RequestErred {
+        how: Failure,
+        in_a_row: u32,
+        request: Request,
+    },
+    /// It does worse than others, and why.
+    Outlier(Reason),
+    /// An interval of looking for outliers is over; it took so long.
+    IntervalOver(Duration),
     /// Nothing happened, but it is later.
     TimePassed,
     /// Somebody outside decided. Holds until the next evidence to the contrary; an
@@ -87,6 +108,8 @@ pub(crate) struct Alarms {
     pub(crate) failures: Option<u32>,
     /// The next that succeeds.
     pub(crate) success: bool,
+    /// Errors, from so many in a row on; `None`: of none.
+    pub(crate) errors: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +125,13 @@ enum State {
         /// When the right to try it lapses.
         until: Tick,
     },
+}
+
+/// What had it ejected the last time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Failures,
+    Outlier,
 }
 
 /// See the module's documentation.
@@ -128,13 +158,14 @@ pub(crate) struct Machine {
     ejection: Duration,
     /// Trials that failed since a request last succeeded.
     trials: u32,
+    kind: Kind,
+    /// Ejections as an outlier, less the intervals without.
+    outliers: u32,
     /// How many rights to try it there were.
     periods: u32,
 }
 
 impl Machine {
-    /// Ejections get longer up to this many times their configured length.
-    const LONGEST: u32 = 8;
     /// A trial has at least this long.
     const SHORTEST_TRIAL: Duration = Duration::from_secs(1);
 
@@ -159,6 +190,8 @@ impl Machine {
             base: Passive::EJECTION,
             ejection: Duration::ZERO,
             trials: 0,
+            kind: Kind::Failures,
+            outliers: 0,
             periods: 0,
         }
     }
@@ -176,6 +209,18 @@ impl Machine {
             Input::RequestSucceeded(request) => self.request_succeeded(request, now),
             Input::RequestFailed { how, in_a_row, request } => {
                 self.request_failed(how, in_a_row, request, now)
+            }
+            Input::RequestErred { how, in_a_row, request } => {
+                self.request_erred(how, in_a_row, request, now)
+            }
+            Input::Outlier(reason) => {
+                self.health().is_usable().then(|| self.eject_outlier(reason, now))?
+            }
+            Input::IntervalOver(length) => {
+                if self.health().is_usable() && now.since(self.since) >= length {
+                    self.outliers = self.outliers.saturating_sub(1);
+                }
+                None
             }
             Input::TimePassed => match self.state {
                 State::Ejected { until: Some(until) } if now >= until => {
@@ -253,9 +298,12 @@ impl Machine {
                     Passive::Windowed { .. } => Some(1),
                 },
                 success: (self.failed > 0 && !self.answered) || self.trials > 0,
+                errors: self.errors_in_a_row(),
             },
-            State::HalfOpen { .. } => Alarms { failures: Some(1), success: true },
-            State::Down | State::Ejected { .. } => Alarms { failures: None, success: false },
+            State::HalfOpen { .. } => Alarms { failures: Some(1), success: true, errors: Some(1) },
+            State::Down | State::Ejected { .. } => {
+                Alarms { failures: None, success: false, errors: None }
+            }
         }
     }
 
@@ -267,7 +315,9 @@ impl Machine {
         match self.state {
             State::Unknown => self.enter(State::Up, reason, now),
             State::Down if is_enough => self.enter(State::Up, reason, now),
-            State::Ejected { .. } if is_enough && self.trials == 0 => self.half_open(reason, now),
+            State::Ejected { .. } if is_enough && self.checks_may_end_it() => {
+                self.half_open(reason, now)
+            }
             _ => None,
         }
     }
@@ -282,61 +332,6 @@ impl Machine {
         self.enter(State::Down, Reason::ChecksFailed { count: self.failed, last }, now)
     }
 
-    fn request_succeeded(&mut self, request: Request, now: Tick) -> Option<Transition> {
-        match self.state {
-            State::HalfOpen { .. } if self.is_new(request) => {
-                self.trials = 0;
-                self.enter(State::Up, Reason::Answered, now)
-            }
-            State::Up | State::Unknown => {
-                if self.is_new(request) {
-                    self.trials = 0;
-                }
-                if !self.answered {
-                    self.failed = 0;
-                }
-                None
-            }
-            _ => None,
-        }
-    }
-
-    fn request_failed(
-        &mut self,
-        how: Failure,
-        in_a_row: u32,
-        request: Request,
-        now: Tick,
-    ) -> Option<Transition> {
-        match (self.state, self.rules.passive) {
-            (State::Unknown | State::Up, Passive::Consecutive { failures, eject }) => {
-                let reason = Reason::FailuresInARow { count: in_a_row, last: how };
-                (in_a_row >= failures).then(|| self.eject(eject, reason, now))?
-            }
-            (State::Unknown | State::Up, Passive::Windowed { max_fails, fail_timeout }) => {
-                let count = self.window.add(now, fail_timeout, max_fails.max(1));
-                let reason = Reason::FailuresWithin { count, window: fail_timeout };
-                (count >= max_fails).then(|| self.eject(fail_timeout, reason, now))?
-            }
-            (State::HalfOpen { .. }, _) if self.is_new(request) => {
-                self.trials = self.trials.saturating_add(1);
-                self.eject(self.base(), Reason::TrialFailed(how), now)
-            }
-            _ => None,
-        }
-    }
-
-    fn is_new(&self, request: Request) -> bool {
-        request.trial || request.started >= self.since
-    }
-
-    fn eject(&mut self, base: Duration, reason: Reason, now: Tick) -> Option<Transition> {
-        let times = 1_u32.checked_shl(self.trials).map_or(Self::LONGEST, |n| n.min(Self::LONGEST));
-        self.base = base;
-        self.ejection = base.saturating_mul(times);
-        self.enter(State::Ejected { until: Some(now + self.ejection) }, reason, now)
-    }
-
     fn half_open(&mut self, reason: Reason, now: Tick) -> Option<Transition> {
         let state = self.trial(now);
         self.enter(state, reason, now)
@@ -348,14 +343,10 @@ impl Machine {
         State::HalfOpen { until: now + self.base().max(Self::SHORTEST_TRIAL) }
     }
 
-    /// How long it is ejected without trials that failed.
-    fn base(&self) -> Duration {
-        self.rules.passive.ejection().unwrap_or(self.base)
-    }
-
     fn verdict(&mut self, health: Health, now: Tick) -> Option<Transition> {
         self.forget_failed_checks();
         self.trials = 0;
+        self.kind = Kind::Failures;
         if self.health() == health {
             return None;
         }

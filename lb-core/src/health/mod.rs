@@ -13,15 +13,20 @@
 //! ([half-open](Health::HalfOpen)) finds out what has become of it. An ejection
 //! whose trial fails is followed by one twice as long, up to eight times the
 //! configured one.
+//!
+//! That a backend does worse than others ([`Outlier`]) is evidence of the second kind.
 
 mod counts;
 mod machine;
+mod outlier;
 mod reason;
 mod transition;
 mod window;
 
 pub use counts::TransitionCounts;
 pub(crate) use machine::{Alarms, Input, Machine, Request, Rules};
+pub use outlier::Outlier;
+pub(crate) use outlier::{Counted, Sample};
 pub use reason::{Failure, Reason};
 pub use transition::{Condition, Transition};
 

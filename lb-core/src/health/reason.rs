@@ -17,18 +17,22 @@ pub enum Failure {
     Timeout,
     /// The connection broke, or what came was not an answer.
     Reset,
+    /// It answered that it failed, with this status.
+    Status(u16),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let words = match self {
+            Self::Status(status) => return write!(f, "status {status}"),
             Self::Connect => "connect",
             Self::Refused => "connect: refused",
             Self::ConnectTimeout => "connect: timeout",
             Self::Unresolved => "connect: name not resolved",
             Self::Timeout => "timeout",
             Self::Reset => "reset",
-        })
+        };
+        f.write_str(words)
     }
 }
 
@@ -61,6 +65,37 @@ pub enum Reason {
         /// Within which time.
         window: Duration,
     },
+    /// It did worse than the others. Shares are in millionths.
+    SuccessRate {
+        /// Its share of good requests.
+        rate: u32,
+        /// Below which one is ejected.
+        threshold: u32,
+        /// The mean of those that were compared.
+        mean: u32,
+        /// How many those were.
+        backends: usize,
+    },
+    /// Too many of its requests were errors.
+    FailurePercentage {
+        /// How many.
+        errors: u32,
+        /// Of how many.
+        requests: u32,
+        /// From how many percent on one is ejected.
+        limit: u8,
+    },
+    /// It took longer to answer than the others.
+    Slow {
+        /// The mean of its times to the first byte.
+        mean: Duration,
+        /// Above which one is ejected.
+        limit: Duration,
+        /// The median of those that were compared.
+        median: Duration,
+        /// How many those were.
+        backends: usize,
+    },
     /// The request that was to find out whether it works again failed.
     TrialFailed(Failure),
     /// It was ejected for as long as it was to be.
@@ -91,6 +126,19 @@ impl fmt::Display for Reason {
             Self::FailuresWithin { count, window } => {
                 write!(f, "{count} requests failed within {}", Spoken(*window))
             }
+            Self::SuccessRate { rate, threshold, mean, backends } => {
+                let [rate, threshold, mean] = [rate, threshold, mean].map(|it| Percent(*it));
+                write!(f, "success rate {rate}, threshold {threshold} (mean {mean}, ")?;
+                write!(f, "{backends} backends)")
+            }
+            Self::FailurePercentage { errors, requests, limit } => {
+                write!(f, "{errors} of {requests} requests failed, limit {limit} %")
+            }
+            Self::Slow { mean, limit, median, backends } => {
+                let [mean, limit, median] = [mean, limit, median].map(|it| Spoken(rounded(*it)));
+                write!(f, "first byte after {mean}, limit {limit} (median {median}, ")?;
+                write!(f, "{backends} backends)")
+            }
             Self::TrialFailed(how) => write!(f, "the one request that tried it failed: {how}"),
             Self::EjectionOver(time) => {
                 write!(f, "ejected for {} is over: one request at a time", Spoken(*time))
@@ -99,6 +147,20 @@ impl fmt::Display for Reason {
             Self::Said => f.write_str("somebody said so"),
         }
     }
+}
+
+/// Millionths as a percentage with one decimal, rounded down.
+struct Percent(u32);
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{} %", self.0 / 10_000, self.0 / 1_000 % 10)
+    }
+}
+
+/// To a tenth of a millisecond, rounded down.
+fn rounded(time: Duration) -> Duration {
+    time - Duration::from_nanos(u64::from(time.subsec_nanos()) % 100_000)
 }
 
 /// A duration as people write it: 10 s, 1.5 s, 250 ms.
@@ -147,6 +209,32 @@ mod tests {
                 "ejected for 250 ms is over: one request at a time",
             ),
             (Reason::Answered, "a request succeeded"),
+            (
+                Reason::FailuresInARow { count: 5, last: Failure::Status(503) },
+                "5 requests in a row failed, the last: status 503",
+            ),
+            (
+                Reason::SuccessRate {
+                    rate: 713_999,
+                    threshold: 880_000,
+                    mean: 971_000,
+                    backends: 5,
+                },
+                "success rate 71.3 %, threshold 88.0 % (mean 97.1 %, 5 backends)",
+            ),
+            (
+                Reason::FailurePercentage { errors: 91, requests: 100, limit: 85 },
+                "91 of 100 requests failed, limit 85 %",
+            ),
+            (
+                Reason::Slow {
+                    mean: Duration::from_micros(512_345),
+                    limit: Duration::from_millis(200),
+                    median: Duration::from_millis(40),
+                    backends: 5,
+                },
+                "first byte after 512.3 ms, limit 200 ms (median 40 ms, 5 backends)",
+            ),
         ];
         for (reason, words) in said {
             assert_eq!(reason.to_string(), words);

@@ -13,64 +13,101 @@ use crate::{
 /// The pickable backends of a snapshot, to draw from by weight.
 #[derive(Debug)]
 pub(super) struct Draws {
-    slots: Box<[Slot]>,
     table: AliasTable,
 }
 
 impl Draws {
     pub(super) fn new(view: View<'_>) -> Self {
-        let slots: Box<[Slot]> = view.new_set().as_slice().into();
+        let slots = view.new_set().as_slice();
         let weights: Vec<u32> = slots.iter().map(|slot| view.weight(*slot)).collect();
-        Self { slots, table: AliasTable::new(&weights) }
+        Self { table: AliasTable::new(slots, &weights) }
     }
 
     pub(super) fn slots(&self) -> &[Slot] {
-        &self.slots
+        self.table.slots()
     }
 
     /// Draws one. O(1).
+    #[inline]
     pub(super) fn draw(&self, entropy: u64) -> Option<Slot> {
-        self.table.draw(entropy).map(|position| self.slots[position])
+        self.table.draw(entropy)
     }
 
     /// Draws one that the request has not tried.
+    #[inline]
     pub(super) fn draw_untried(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Slot> {
         let first = self.draw(cx.entropy())?;
-        if !view.was_tried(first, cx) {
-            return Some(first);
-        }
+        if view.was_tried(first, cx) { self.draw_another(view, cx) } else { Some(first) }
+    }
+
+    #[cold]
+    fn draw_another(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Slot> {
         // Drawing again keeps the proportions of the others; it is rarely in vain.
         let mut redraws = (1..=16).filter_map(|n| self.draw(sample::mix(cx.entropy() ^ n)));
-        redraws
-            .find(|slot| !view.was_tried(*slot, cx))
-            .or_else(|| any_untried(view, cx, &self.slots))
+        redraws.find(|slot| !view.was_tried(*slot, cx)).or_else(|| self.any_untried(view, cx))
     }
 
     /// The least loaded of `count` backends drawn, none of them tried, and none
     /// drawn twice in a row; `None` when all were tried.
     pub(super) fn least_of(&self, count: u32, view: View<'_>, cx: &PickCx<'_>) -> Option<Slot> {
-        let mut entropy = cx.entropy();
+        self.best_of(count, view, cx, |best, slot| is_less_loaded(view, cx, best, slot))
+    }
+
+    /// The best of `count` backends drawn, as [`least_of`](Self::least_of), where
+    /// `is_better` is given the best up to now and another.
+    pub(super) fn best_of(
+        &self,
+        count: u32,
+        view: View<'_>,
+        cx: &PickCx<'_>,
+        is_better: impl Fn(Slot, Slot) -> bool,
+    ) -> Option<Slot> {
         let mut best: Option<Slot> = None;
-        let mut compared = 0;
-        // Where one weight outweighs all others, draws repeat themselves.
-        for _ in 0..count * 3 {
-            let slot = self.draw(entropy)?;
-            entropy = sample::mix(entropy);
-            if best == Some(slot) || view.was_tried(slot, cx) {
-                continue;
+        self.compare(count, view, cx, |slot| {
+            if best == Some(slot) {
+                return false;
             }
-            best = Some(best.map_or(slot, |best| less_loaded(view, cx, best, slot)));
-            compared += 1;
-            if compared == count {
-                break;
+            if best.is_none_or(|best| is_better(best, slot)) {
+                best = Some(slot);
+            }
+            true
+        });
+        best.or_else(|| self.any_untried(view, cx))
+    }
+
+    /// Draws until `compare` has taken `count` backends that the request has not tried:
+    /// it says whether it took the one it was given, or knew it. Where one weight
+    /// outweighs all others, draws repeat themselves, so there are three for each at
+    /// most.
+    pub(super) fn compare(
+        &self,
+        count: u32,
+        view: View<'_>,
+        cx: &PickCx<'_>,
+        mut compare: impl FnMut(Slot) -> bool,
+    ) {
+        let mut entropy = cx.entropy();
+        let mut compared = 0;
+        for _ in 0..count * 3 {
+            let Some(slot) = self.draw(entropy) else { return };
+            entropy = sample::mix(entropy);
+            if !view.was_tried(slot, cx) && compare(slot) {
+                compared += 1;
+                if compared == count {
+                    return;
+                }
             }
         }
-        best.or_else(|| any_untried(view, cx, &self.slots))
+    }
+
+    /// Any that the request has not tried, for when draws were in vain. O(n).
+    pub(super) fn any_untried(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Slot> {
+        any_untried(view, cx, self.slots())
     }
 }
 
-/// The one with the smaller pressure ÷ weight; `one` when they are equal.
-fn less_loaded(view: View<'_>, cx: &PickCx<'_>, one: Slot, other: Slot) -> Slot {
+/// Whether `other` has the smaller pressure ÷ weight.
+fn is_less_loaded(view: View<'_>, cx: &PickCx<'_>, one: Slot, other: Slot) -> bool {
     let cost = |slot, rival| view.pressure(slot, cx.now()) * u64::from(view.weight(rival));
-    if cost(other, one) < cost(one, other) { other } else { one }
+    cost(other, one) < cost(one, other)
 }

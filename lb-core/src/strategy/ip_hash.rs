@@ -1,7 +1,12 @@
 //! nginx's way of keeping a client on a backend.
 
-use super::{BuildCx, Choice, Needs, PickCx, Picker, Reason, RoundRobin, Strategy, tier_in_use};
-use crate::cluster::{Slot, View};
+use std::sync::Arc;
+
+use super::{
+    BuildCx, Needs, PickCx, Picker, RoundRobin, Strategy,
+    keyed::{ByKey, Hosts, Owners, Table},
+};
+use crate::cluster::View;
 
 /// By the client's address, exactly as nginx's `ip_hash`.
 ///
@@ -36,12 +41,9 @@ const MISSES: usize = 20;
 /// The octets of those who have no address.
 const NO_ADDRESS: &[u8] = &[0; 3];
 
+/// The position of each value; empty when nobody is there.
 #[derive(Debug)]
-struct Table {
-    /// The backend of each value; empty when nobody is there.
-    owners: Box<[Slot]>,
-    turns: Box<dyn Picker>,
-}
+struct Values(Owners);
 
 impl Strategy for IpHash {
     fn name(&self) -> &'static str {
@@ -49,40 +51,68 @@ impl Strategy for IpHash {
     }
 
     fn needs(&self) -> Needs {
-        Needs::key()
+        Needs::network()
     }
 
     fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
         let turns = self.round_robin.build(view, cx);
+        let hosts = Hosts::by_address(view);
         // Value h belongs to whoever holds the unit of weight h modulo the sum.
-        let units = tier_in_use(view).flat_map(|slot| {
-            std::iter::repeat_n(slot, view.base_weight(slot).min(VALUES) as usize)
+        let units = (0..).zip(&hosts.list).flat_map(|(position, (_, weight))| {
+            std::iter::repeat_n(position, (*weight).min(VALUES) as usize)
         });
-        let units: Vec<Slot> = units.take(VALUES as usize).collect();
+        let units: Vec<u32> = units.take(VALUES as usize).collect();
         let owners = units.iter().copied().cycle().take(VALUES as usize).collect();
-        Box::new(Table { owners, turns })
+        Box::new(ByKey::theirs(Arc::new(Values(owners)), hosts.slots, turns))
     }
 }
 
-impl Picker for Table {
-    fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
-        let octets = match cx.key() {
-            Some(address) if address.len() == 4 => &address[..3],
-            Some(address) => address,
-            None => NO_ADDRESS,
-        };
-        let mut hash = START;
+struct Walk<'k> {
+    octets: &'k [u8],
+    hash: u32,
+    /// How often it may be hashed.
+    left: usize,
+}
+
+impl Table for Values {
+    type Walk<'k> = Walk<'k>;
+
+    fn walk<'k>(&self, cx: &PickCx<'k>) -> Walk<'k> {
+        let octets = network(cx.key());
         // What the request tried were hits when it was sent there.
-        for attempt in 0..=MISSES + cx.tried().len() {
-            hash =
-                octets.iter().fold(hash, |hash, octet| (hash * 113 + u32::from(*octet)) % VALUES);
-            let slot = *self.owners.get(hash as usize)?;
-            if view.is_candidate(slot, cx) && !view.is_full(slot) {
-                return Some(Choice::new(slot, Reason::of_attempt(attempt)));
-            }
-        }
-        self.turns.pick(view, cx)
+        Walk { octets, hash: START, left: 1 + MISSES + cx.tried().len() }
     }
+
+    fn next(&self, walk: &mut Walk<'_>) -> Option<usize> {
+        walk.left = walk.left.checked_sub(1)?;
+        walk.hash = hashed(walk.hash, walk.octets);
+        self.0.get(walk.hash as usize)
+    }
+}
+
+/// The octets of an address that count.
+pub(crate) fn network(address: Option<&[u8]>) -> &[u8] {
+    match address {
+        Some(address) if address.len() == 4 => &address[..3],
+        Some(address) => address,
+        None => NO_ADDRESS,
+    }
+}
+
+/// On from `hash`, which is one of the values: h × 113 + octet modulo 6271 for each.
+fn hashed(hash: u32, octets: &[u8]) -> u32 {
+    if let [a, b, c] = *octets {
+        // All of one division, and of products that need not wait for each other.
+        let [a, b, c] = [a, b, c].map(u64::from);
+        let sum = u64::from(hash) * 113_u64.pow(3) + a * 113_u64.pow(2) + b * 113 + c;
+        return value(sum);
+    }
+    octets.iter().fold(hash, |hash, octet| (hash * 113 + u32::from(*octet)) % VALUES)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the values are few")]
+fn value(sum: u64) -> u32 {
+    (sum % u64::from(VALUES)) as u32
 }
 
 #[cfg(test)]
@@ -91,6 +121,18 @@ mod tests {
 
     use super::*;
     use crate::{Backend, Cluster, Membership, Tick};
+
+    #[test]
+    fn three_octets_at_once_are_three_octets() {
+        for number in 0..100_000_u32 {
+            let [a, b, c, d] = crate::sample::mix(number.into()).to_be_bytes()[..4] else {
+                panic!()
+            };
+            let start = (u32::from(d) * 113) % VALUES;
+            let one_by_one = [[a], [b], [c]].iter().fold(start, |hash, octet| hashed(hash, octet));
+            assert_eq!(hashed(start, &[a, b, c]), one_by_one);
+        }
+    }
 
     #[test]
     fn who_is_full_is_hashed_past_at_once() {

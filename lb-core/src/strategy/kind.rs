@@ -2,7 +2,11 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{First, IpHash, LeastConn, Maglev, P2c, Random, RoundRobin, Strategy, StrategyOptions};
+use super::{
+    BoundedLoad, ByBusyness, ByTraffic, Compat, First, HaproxyHash, IpHash, Jump, LeastConn,
+    LeastTime, Maglev, NginxConsistent, NginxHash, P2c, PeakEwma, Prequal, Random, Rendezvous,
+    ReportedLoad, Ring, RoundRobin, Strategy, StrategyOption, StrategyOptions, maglev::EnvoyMaglev,
+};
 
 /// A strategy by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,12 +21,36 @@ pub enum StrategyKind {
     LeastConn,
     /// [`P2c`]
     P2c,
+    /// [`PeakEwma`]
+    PeakEwma,
+    /// [`LeastTime`]
+    LeastTime,
     /// [`First`]
     First,
+    /// [`ByTraffic`]
+    ByTraffic,
+    /// [`ByBusyness`]
+    ByBusyness,
+    /// [`ReportedLoad`]
+    ReportedLoad,
+    /// [`Prequal`]
+    Prequal,
     /// [`IpHash`]
     IpHash,
+    /// [`NginxHash`]
+    Hash,
+    /// [`NginxConsistent`]
+    HashConsistent,
+    /// [`HaproxyHash`]
+    HaproxyHash,
+    /// [`Ring`]
+    Ring,
     /// [`Maglev`]
     Maglev,
+    /// [`Rendezvous`]
+    Rendezvous,
+    /// [`Jump`]
+    Jump,
 }
 
 /// No strategy is called that.
@@ -40,9 +68,21 @@ impl StrategyKind {
         Self::Random,
         Self::LeastConn,
         Self::P2c,
+        Self::PeakEwma,
+        Self::LeastTime,
         Self::First,
+        Self::ByTraffic,
+        Self::ByBusyness,
+        Self::ReportedLoad,
+        Self::Prequal,
         Self::IpHash,
+        Self::Hash,
+        Self::HashConsistent,
+        Self::HaproxyHash,
+        Self::Ring,
         Self::Maglev,
+        Self::Rendezvous,
+        Self::Jump,
     ];
 
     /// Its name.
@@ -53,24 +93,103 @@ impl StrategyKind {
             Self::Random => "random",
             Self::LeastConn => "least-conn",
             Self::P2c => "p2c",
+            Self::PeakEwma => "peak-ewma",
+            Self::LeastTime => "least-time",
             Self::First => "first",
+            Self::ByTraffic => "bytraffic",
+            Self::ByBusyness => "bybusyness",
+            Self::ReportedLoad => "reported-load",
+            Self::Prequal => "prequal",
             Self::IpHash => "ip-hash",
+            Self::Hash => "hash",
+            Self::HashConsistent => "hash-consistent",
+            Self::HaproxyHash => "haproxy-hash",
+            Self::Ring => "ring",
             Self::Maglev => "maglev",
+            Self::Rendezvous => "rendezvous",
+            Self::Jump => "jump",
         }
     }
 
-    /// The strategy that other programs call this.
+    /// The strategy that HAProxy, nginx, Apache, Envoy or Traefik call this, in small or
+    /// capital letters.
+    ///
+    /// Where they give one name to two things it is the thing: Envoy's `LEAST_REQUEST`
+    /// compares two backends, and is [`P2c`].
     #[must_use]
     pub fn from_alias(alias: &str) -> Option<Self> {
-        match alias {
-            "rr" | "wrr" | "roundrobin" | "round_robin" | "byrequests" => Some(Self::RoundRobin),
-            "leastconn" | "least_conn" | "least-connections" | "least_request" => {
-                Some(Self::LeastConn)
+        Some(match &*alias.to_ascii_lowercase() {
+            "rr"
+            | "wrr"
+            | "roundrobin"
+            | "round_robin"
+            | "static-rr"
+            | "byrequests"
+            | "weighted_round_robin" => Self::RoundRobin,
+            "leastconn" | "least_conn" | "least-connections" | "least_connections" => {
+                Self::LeastConn
             }
-            "power-of-two" | "random-two" | "two-choices" => Some(Self::P2c),
-            "ip_hash" => Some(Self::IpHash),
-            _ => None,
+            "power-of-two"
+            | "random-two"
+            | "random two"
+            | "random two least_conn"
+            | "two-choices"
+            | "least_request"
+            | "random_choose" => Self::P2c,
+            "ewma" | "peak_ewma" | "peakewma" => Self::PeakEwma,
+            "least_time" | "least_time header" | "leasttime" | "least-response-time" => {
+                Self::LeastTime
+            }
+            "by-traffic" | "by_traffic" => Self::ByTraffic,
+            "by-busyness" | "by_busyness" => Self::ByBusyness,
+            "pick_first" => Self::First,
+            "ip_hash" => Self::IpHash,
+            "hash_consistent" | "hash consistent" | "ketama" => Self::HashConsistent,
+            "source" => Self::HaproxyHash,
+            "ring_hash" | "ring-hash" => Self::Ring,
+            "hrw" => Self::Rendezvous,
+            "jump-hash" => Self::Jump,
+            own => return own.parse().ok(),
+        })
+    }
+
+    /// The options that mean something to it.
+    #[must_use]
+    pub fn options(self) -> &'static [StrategyOption] {
+        use StrategyOption as Of;
+        match self {
+            Self::RoundRobin => &[Of::Tickets],
+            Self::Random | Self::LeastConn | Self::First | Self::ByTraffic | Self::ByBusyness => {
+                &[]
+            }
+            Self::P2c => &[Of::Draws, Of::Memory],
+            Self::PeakEwma => &[Of::Decay],
+            Self::LeastTime => &[Of::Measure],
+            Self::ReportedLoad => &[Of::Header, Of::Metric, Of::StaleAfter, Of::Draws],
+            Self::Prequal => &[Of::Header, Of::Metric, Of::Probes],
+            // Its key is the client's address, and nothing else.
+            Self::IpHash => &[Of::Key],
+            // Theirs are the hashes of others, which have no secret.
+            Self::Hash | Self::HashConsistent | Self::Ring => &[Of::Key, Of::BoundedLoad],
+            Self::HaproxyHash => {
+                &[Of::Key, Of::HashType, Of::Function, Of::Avalanche, Of::BoundedLoad]
+            }
+            Self::Maglev => &[Of::Key, Of::BoundedLoad, Of::Secret, Of::Compat],
+            Self::Rendezvous | Self::Jump => &[Of::Key, Of::BoundedLoad, Of::Secret],
         }
+    }
+
+    /// Whether picks go by a key.
+    #[must_use]
+    pub fn needs_key(self) -> bool {
+        self.options().contains(&StrategyOption::Key)
+    }
+
+    /// The factor of [`BoundedLoad::Usual`]; `None` where loads are not bounded unless
+    /// said.
+    #[must_use]
+    pub fn usual_bound(self) -> Option<f64> {
+        matches!(self, Self::Maglev | Self::Rendezvous | Self::Jump).then_some(BoundedLoad::USUAL)
     }
 
     /// A strategy of this kind with default options.
@@ -82,16 +201,44 @@ impl StrategyKind {
     /// A strategy of this kind with these options.
     #[must_use]
     pub fn build_with(self, options: &StrategyOptions) -> Box<dyn Strategy> {
+        let bound = options.bounded_load.or_usual(self.usual_bound());
         match self {
-            Self::RoundRobin => Box::new(RoundRobin::default()),
+            Self::RoundRobin => Box::new(RoundRobin::default().tickets(options.tickets)),
             Self::Random => Box::new(Random),
             Self::LeastConn => Box::new(LeastConn::default()),
-            Self::P2c => Box::new(P2c),
+            Self::P2c => {
+                let p2c = P2c::default().remembering(options.memory);
+                Box::new(options.draws.map_or(p2c, |draws| p2c.drawing(draws)))
+            }
+            Self::PeakEwma => Box::new(PeakEwma::new(options.decay)),
+            Self::LeastTime => Box::new(LeastTime::by(options.measure)),
+            Self::ByTraffic => Box::new(ByTraffic::default()),
+            Self::ByBusyness => Box::new(ByBusyness::default()),
             Self::First => Box::new(First),
+            Self::ReportedLoad => {
+                let draws = options.draws.unwrap_or(ReportedLoad::DRAWS);
+                Box::new(ReportedLoad::new(draws, options.stale_after))
+            }
+            Self::Prequal => Box::new(Prequal),
             Self::IpHash => Box::new(IpHash::default()),
+            Self::Hash => Box::new(NginxHash::default().bounded(bound)),
+            Self::HashConsistent => Box::new(NginxConsistent::default().bounded(bound)),
+            Self::HaproxyHash => Box::new(HaproxyHash::new(options)),
+            Self::Ring => Box::new(Ring::default().bounded(bound)),
+            Self::Maglev if options.compat == Some(Compat::Envoy) => {
+                Box::new(EnvoyMaglev::bounded(options.bounded_load.or_usual(None)))
+            }
             Self::Maglev => {
                 let maglev = options.secret.map_or_else(Maglev::default, Maglev::new);
-                Box::new(maglev.bounded(options.bounded_load))
+                Box::new(maglev.bounded(bound))
+            }
+            Self::Rendezvous => {
+                let rendezvous = options.secret.map_or_else(Rendezvous::default, Rendezvous::new);
+                Box::new(rendezvous.bounded(bound))
+            }
+            Self::Jump => {
+                let jump = options.secret.map_or_else(Jump::default, Jump::new);
+                Box::new(jump.bounded(bound))
             }
         }
     }
@@ -124,5 +271,32 @@ mod tests {
             assert_eq!(kind.name().parse(), Ok(*kind));
         }
         assert!("rr".parse::<StrategyKind>().is_err());
+    }
+
+    #[test]
+    fn names_of_other_programs_are_known() {
+        for (aliases, kind) in [
+            ("rr wrr roundrobin static-rr byrequests ROUND_ROBIN", StrategyKind::RoundRobin),
+            ("leastconn least_conn", StrategyKind::LeastConn),
+            ("LEAST_REQUEST P2C", StrategyKind::P2c),
+            ("RANDOM", StrategyKind::Random),
+            ("ewma peakewma", StrategyKind::PeakEwma),
+            ("least_time leasttime", StrategyKind::LeastTime),
+            ("bytraffic", StrategyKind::ByTraffic),
+            ("bybusyness", StrategyKind::ByBusyness),
+            ("pick_first", StrategyKind::First),
+            ("ip_hash", StrategyKind::IpHash),
+            ("RING_HASH", StrategyKind::Ring),
+            ("MAGLEV", StrategyKind::Maglev),
+            ("ketama HASH_CONSISTENT", StrategyKind::HashConsistent),
+            ("source", StrategyKind::HaproxyHash),
+            ("hrw", StrategyKind::Rendezvous),
+        ] {
+            for alias in aliases.split(' ') {
+                assert_eq!(StrategyKind::from_alias(alias), Some(kind), "{alias}");
+            }
+        }
+        assert_eq!(StrategyKind::from_alias("random two"), Some(StrategyKind::P2c));
+        assert_eq!(StrategyKind::from_alias("fastest"), None);
     }
 }

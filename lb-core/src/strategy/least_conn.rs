@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    BuildCx, Choice, Needs, PickCx, Picker, Reason, Strategy, draws::Draws, round_robin::Cursor,
-    schedule::Schedule,
+    BuildCx, Choice, Needs, PerGroup, PickCx, Picker, Reason, Strategy, draws::Draws,
+    round_robin::Cursor, schedule::Schedule,
 };
 use crate::{
     cluster::{Slot, View},
@@ -20,14 +20,18 @@ use crate::{
 /// some are, one of those is drawn by weight.
 ///
 /// With more than eight, looking at all of them costs more than it gains.
-/// *Idle-first*: backends are drawn by weight until one is idle, which a shared
-/// bitmap tells; after a few draws, any idle one is taken (the idea of
-/// Join-Idle-Queue, Lu et al. 2011, with one bit for the queue). When nobody is
-/// idle, the least loaded of four draws. A backend that fails is not idle until its
-/// failures have decayed. O(backends ÷ 64) at worst.
+/// *Idle-first*: backends are drawn by weight until one is idle; after a few draws, any
+/// idle one is taken, which a shared bitmap finds (the idea of Join-Idle-Queue, Lu et
+/// al. 2011, with one bit for the queue). When nobody is idle, the least loaded of four
+/// draws. A backend that fails is not idle until its failures have decayed. Nobody claims
+/// what he finds: two workers that look within the few nanoseconds before one of them has
+/// counted his request in may take the same one, which a claim would prevent at the price
+/// of two more shared writes for each request. O(1) while a tenth are idle,
+/// otherwise O(backends ÷ 64); a pick that finds bits of backends that have become busy
+/// since they were set clears them, each of which was spared a request.
 #[derive(Debug, Default)]
 pub struct LeastConn {
-    cursor: Option<Arc<Cursor>>,
+    cursors: PerGroup<Option<Arc<Cursor>>>,
     /// Whether the last picker goes by the idle bits.
     idle_first: bool,
 }
@@ -53,8 +57,8 @@ impl Strategy for LeastConn {
         }
         let slots: Box<[Slot]> = view.new_set().as_slice().into();
         let weights: Box<[u32]> = slots.iter().map(|slot| view.weight(*slot)).collect();
-        let schedule = Schedule::new(&weights);
-        let cursor = Cursor::keep(&mut self.cursor, cx.entropy);
+        let schedule = Schedule::new(&slots, &weights);
+        let cursor = Cursor::keep(self.cursors.of(cx.group()), cx.entropy);
         Box::new(Scan { slots, weights, schedule, cursor })
     }
 }
@@ -87,13 +91,13 @@ impl Picker for Scan {
                 least |= 1 << position;
             }
         }
-        let position = match least.count_ones() as usize {
+        let slot = match least.count_ones() as usize {
             0 => return None,
-            1 => least.trailing_zeros() as usize,
+            1 => self.slots[least.trailing_zeros() as usize],
             count if count == self.slots.len() => self.schedule.turn(self.cursor.take())?,
-            _ => self.draw_among(least, cx.entropy())?,
+            _ => self.slots[self.draw_among(least, cx.entropy())?],
         };
-        Some(Choice::new(self.slots[position], Reason::LeastLoaded))
+        Some(Choice::new(slot, Reason::LeastLoaded))
     }
 }
 
@@ -135,44 +139,47 @@ impl IdleFirst {
         Self { draws, seats: seats.into(), masks: masks.into() }
     }
 
-    /// Claims an idle backend: by weight while draws hit one, else any.
-    fn claim(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Slot> {
+    /// An idle backend: by weight while draws hit one, else any.
+    fn idle(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Slot> {
         let mut entropy = cx.entropy();
         for _ in 0..DRAWS {
             let slot = self.draws.draw(entropy)?;
-            if view.is_idle(slot) && !view.was_tried(slot, cx) && view.claim_idle(slot) {
+            if view.is_idle(slot) && !view.was_tried(slot, cx) {
                 return Some(slot);
             }
             entropy = sample::mix(entropy);
         }
-        self.claim_any(view, cx, entropy)
+        self.any_idle(view, cx, entropy)
     }
 
-    /// Claims any idle backend, all with the same chance: taking the first from
-    /// some place on would give the shares of those who are busy to their
-    /// neighbours.
-    fn claim_any(&self, view: View<'_>, cx: &PickCx<'_>, mut entropy: u64) -> Option<Slot> {
+    /// Any idle backend, all with the same chance: taking the first from some place on
+    /// would give the shares of those who are busy to their neighbours.
+    fn any_idle(&self, view: View<'_>, cx: &PickCx<'_>, mut entropy: u64) -> Option<Slot> {
         let idle = |block: usize| view.idle_bits(block) & self.masks[block];
         let blocks = 0..self.masks.len();
-        // Others claim as well, and a few may have been tried: then draw again.
-        for _ in 0..DRAWS {
+        // A few may have been tried: then draw again. Whose bit was wrong has no bit any
+        // more, so that such draws come to an end without being counted.
+        let mut draws = 0;
+        for _ in 0..self.draws.slots().len() {
             let count: u32 = blocks.clone().map(|block| idle(block).count_ones()).sum();
-            if count == 0 {
+            if count == 0 || draws == DRAWS {
                 return None;
             }
             let mut left = sample::index(entropy, count as usize);
+            entropy = sample::mix(entropy);
             for block in blocks.clone() {
                 let here = idle(block);
                 if left < here.count_ones() as usize {
                     let slot = self.seats[block * 64 + nth_bit(here, left)]?;
-                    if !view.was_tried(slot, cx) && view.claim_idle(slot) {
+                    let tried = view.was_tried(slot, cx);
+                    draws += u32::from(tried);
+                    if !tried && view.confirm_idle(slot) {
                         return Some(slot);
                     }
                     break;
                 }
                 left -= here.count_ones() as usize;
             }
-            entropy = sample::mix(entropy);
         }
         None
     }
@@ -180,7 +187,7 @@ impl IdleFirst {
 
 impl Picker for IdleFirst {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
-        if let Some(slot) = self.claim(view, cx) {
+        if let Some(slot) = self.idle(view, cx) {
             return Some(Choice::new(slot, Reason::Idle));
         }
         let slot = self.draws.least_of(DRAWS, view, cx)?;

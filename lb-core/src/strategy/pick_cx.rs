@@ -1,6 +1,6 @@
 //! What a pick may depend on besides the snapshot.
 
-use super::{binding::Binding, tried::Tried};
+use super::{binding::Binding, prequal::ProbePool, tried::Tried};
 use crate::{sample, time::Tick};
 
 /// The circumstances of one pick. A strategy that needs more gets a field here;
@@ -9,21 +9,43 @@ use crate::{sample, time::Tick};
 pub struct PickCx<'a> {
     now: Tick,
     entropy: u64,
+    worker: usize,
     key: Option<&'a [u8]>,
     binding: Option<Binding<'a>>,
     tried: &'a Tried,
+    probes: Option<&'a ProbePool>,
 }
 
 impl<'a> PickCx<'a> {
     /// A pick at this time with 64 random bits: from a generator, or
     /// [`mix`](crate::sample::mix) of a counter. The counter itself would not do.
+    #[inline]
     #[must_use]
     pub fn new(now: Tick, entropy: u64) -> Self {
-        Self { now, entropy, key: None, binding: None, tried: Tried::NOTHING }
+        Self {
+            now,
+            entropy,
+            worker: 0,
+            key: None,
+            binding: None,
+            tried: Tried::NOTHING,
+            probes: None,
+        }
+    }
+
+    /// Says which of the workers picks: numbers from 0, each used by one thread. What
+    /// strategies keep apart for workers they keep by it; all who say none share the
+    /// part of worker 0, which is right as well, but slower.
+    #[inline]
+    #[must_use]
+    pub fn on_worker(mut self, number: usize) -> Self {
+        self.worker = number;
+        self
     }
 
     /// Gives it the key by which strategies that [need](super::Needs::key) one
     /// pick: the client's address as 4 or 16 octets, or whatever was configured.
+    #[inline]
     #[must_use]
     pub fn keyed(mut self, key: &'a [u8]) -> Self {
         self.key = Some(key);
@@ -50,19 +72,36 @@ impl<'a> PickCx<'a> {
         self
     }
 
+    /// Gives it what the worker's probes have found, for [`Prequal`](super::Prequal).
+    #[must_use]
+    pub fn probed(mut self, probes: &'a ProbePool) -> Self {
+        self.probes = Some(probes);
+        self
+    }
+
     /// When.
+    #[inline]
     #[must_use]
     pub fn now(&self) -> Tick {
         self.now
     }
 
     /// Sixty-four random bits, different for each pick.
+    #[inline]
     #[must_use]
     pub fn entropy(&self) -> u64 {
         self.entropy
     }
 
+    /// The number of the worker who picks; 0 unless said.
+    #[inline]
+    #[must_use]
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
     /// What requests that belong together have in common.
+    #[inline]
     #[must_use]
     pub fn key(&self) -> Option<&'a [u8]> {
         self.key
@@ -70,11 +109,18 @@ impl<'a> PickCx<'a> {
 
     /// The backend that is asked for. Looked up before the strategy is asked, so a
     /// picker needs not know.
+    #[inline]
     pub(crate) fn binding(&self) -> Option<Binding<'a>> {
         self.binding
     }
 
+    /// What the worker's probes have found.
+    pub(crate) fn probes(&self) -> Option<&'a ProbePool> {
+        self.probes
+    }
+
     /// What to leave out.
+    #[inline]
     #[must_use]
     pub fn tried(&self) -> &'a Tried {
         self.tried

@@ -6,7 +6,8 @@ use std::sync::{
 };
 
 use super::{
-    BuildCx, Choice, PickCx, Picker, Reason, Strategy, retry::any_untried, schedule::Schedule,
+    BuildCx, Choice, PerGroup, PickCx, Picker, Reason, Strategy, Tickets, blocks::Blocks,
+    retry::any_untried, schedule::Schedule,
 };
 use crate::{
     cluster::{Slot, View},
@@ -26,11 +27,30 @@ use crate::{
 /// backend failed or was closed, takes nobody's turn: it goes to one drawn from the
 /// cycle, so that not all of them fall on the one that comes next.
 ///
+/// With [`Tickets::Blocks`] a [worker](PickCx::on_worker) takes 64 turns at once and
+/// plays them alone. That gives up exactness over the workers between blocks: a whole
+/// block is split exactly as the same turns of the cycle would be, but the blocks that
+/// are being played are at different places, and each may have a backend up to three
+/// turns off its share. Workers may be at the same place of the cycle at the same
+/// time. What is left of a block when the backends change is played in the new cycle.
+/// Two threads of one number may both play the same turn.
+///
 /// O(1) per pick; a second pick for a request O(n) at worst.
 #[derive(Debug, Default)]
 pub struct RoundRobin {
-    /// `None` before the first build.
-    cursor: Option<Arc<Cursor>>,
+    tickets: Tickets,
+    /// `None` before a group's first build.
+    cursors: PerGroup<Option<Arc<Cursor>>>,
+    blocks: PerGroup<Option<Arc<Blocks>>>,
+}
+
+impl RoundRobin {
+    /// Has turns handed out in this way; one by one unless said.
+    #[must_use]
+    pub fn tickets(mut self, tickets: Tickets) -> Self {
+        self.tickets = tickets;
+        self
+    }
 }
 
 /// The next ticket. Written by every pick; relaxed, because a ticket orders
@@ -55,9 +75,15 @@ impl Cursor {
 
 #[derive(Debug)]
 struct Turns {
-    cursor: Arc<Cursor>,
+    counter: Counter,
     slots: Box<[Slot]>,
     schedule: Schedule,
+}
+
+#[derive(Debug)]
+enum Counter {
+    Exact(Arc<Cursor>),
+    Blocks(Arc<Blocks>),
 }
 
 impl Strategy for RoundRobin {
@@ -68,24 +94,38 @@ impl Strategy for RoundRobin {
     fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
         let slots: Box<[Slot]> = view.new_set().as_slice().into();
         let weights: Vec<u32> = slots.iter().map(|slot| view.weight(*slot)).collect();
-        let schedule = Schedule::new(&weights);
-        let cursor = Cursor::keep(&mut self.cursor, cx.entropy);
-        Box::new(Turns { cursor, slots, schedule })
+        let schedule = Schedule::new(&slots, &weights);
+        let counter = match self.tickets {
+            Tickets::Exact => Counter::Exact(Cursor::keep(self.cursors.of(cx.group()), cx.entropy)),
+            Tickets::Blocks => {
+                Counter::Blocks(Blocks::keep(self.blocks.of(cx.group()), cx.entropy))
+            }
+        };
+        Box::new(Turns { counter, slots, schedule })
     }
 }
 
 impl Picker for Turns {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
-        let choice = |slot| Choice::new(slot, Reason::Turn);
-        if cx.tried().is_empty() {
-            let position = self.schedule.turn(self.cursor.take())?;
-            return Some(choice(self.slots[position]));
+        if !cx.tried().is_empty() {
+            return self.another(view, cx);
         }
-        let draws = (0..8).filter_map(|n| self.schedule.turn(sample::mix(cx.entropy() ^ n)));
-        let mut drawn = draws.map(|position| self.slots[position]);
+        let slot = match &self.counter {
+            Counter::Exact(cursor) => self.schedule.turn(cursor.take()),
+            Counter::Blocks(blocks) => blocks.turn(&self.schedule, cx),
+        };
+        slot.map(|slot| Choice::new(slot, Reason::Turn))
+    }
+}
+
+impl Turns {
+    /// For a request that has been somewhere.
+    #[cold]
+    fn another(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
+        let mut drawn = (0..8).filter_map(|n| self.schedule.turn(sample::mix(cx.entropy() ^ n)));
         drawn
             .find(|slot| !view.was_tried(*slot, cx))
             .or_else(|| any_untried(view, cx, &self.slots))
-            .map(choice)
+            .map(|slot| Choice::new(slot, Reason::Turn))
     }
 }

@@ -35,6 +35,7 @@ impl Tried {
     }
 
     /// Whether nothing was tried.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0

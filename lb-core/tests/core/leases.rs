@@ -3,8 +3,9 @@
 use std::{panic, sync::Arc};
 
 use lb_core::{
-    AdminState, Cause, Change, Cluster, Membership, Outcome, PickCx, Tick, Tried,
-    cluster::{CauseKind, View},
+    AdminState, Cause, Change, Cluster, ClusterHandle, Health, Lease, Membership, Outcome, PickCx,
+    Tick, Tried,
+    cluster::{CauseKind, Standing, View},
     strategy::{BuildCx, Choice, Picker, Reason, Strategy, StrategyKind},
 };
 
@@ -130,6 +131,34 @@ fn backends_that_are_busy_when_idle_bits_are_switched_on_are_not_taken_for_idle(
 }
 
 #[test]
+fn a_lease_ends_through_any_handle_and_after_any_change() {
+    let cluster = cluster(StrategyKind::First, equal(2));
+    let (mut handle, mut other) = (cluster.handle(), cluster.handle());
+    let ends = |handle: &mut ClusterHandle, lease: Lease| {
+        handle.complete(lease, Outcome::Status(200), Tick::ZERO);
+    };
+    for _ in 0..20 {
+        let leases: Vec<_> = (0..10).map(|_| handle.acquire(&now()).unwrap()).collect();
+        assert_eq!(counts(&cluster), [(10, 10), (0, 0)]);
+        leases.into_iter().for_each(|lease| ends(&mut handle, lease));
+        assert_eq!(counts(&cluster), [(0, 0), (0, 0)]);
+    }
+    let lease = handle.acquire(&now()).unwrap();
+    ends(&mut other, lease);
+    let (before, late) = (handle.acquire(&now()).unwrap(), handle.acquire(&now()).unwrap());
+    say(&cluster, Change::Membership(crate::support::weighted(&[5])));
+    settle(&cluster);
+    let after = handle.acquire(&now()).unwrap();
+    ends(&mut handle, before);
+    ends(&mut handle, after);
+    let after = handle.acquire(&now()).unwrap();
+    assert_eq!(after.backend().weight().get(), 5, "a hold on the old description was kept");
+    drop((after, handle));
+    ends(&mut other, late);
+    assert_eq!(counts(&cluster), [(0, 0)]);
+}
+
+#[test]
 fn a_lease_shows_the_description_it_was_picked_with() {
     let cluster = cluster(StrategyKind::First, equal(1));
     let mut handle = cluster.handle();
@@ -139,6 +168,27 @@ fn a_lease_shows_the_description_it_was_picked_with() {
     let after = handle.acquire(&now()).unwrap();
     assert_eq!(before.incarnation(), after.incarnation());
     assert_eq!((before.backend().weight().get(), after.backend().weight().get()), (1, 5));
+}
+
+#[test]
+fn what_comes_back_of_an_old_standing_is_not_handed_out_again() {
+    let cluster = cluster(StrategyKind::First, equal(1));
+    let mut handle = cluster.handle();
+    let [early, late] = [(); 2].map(|()| handle.acquire(&now()).unwrap());
+    let incarnation = late.incarnation();
+    handle.complete(early, Outcome::Status(200), Tick::ZERO);
+    say(&cluster, Change::Health { incarnation, health: Health::Ejected });
+    settle(&cluster);
+    // One came back before the handle knew, one comes back after.
+    let lease = handle.acquire(&now()).unwrap();
+    assert_eq!((late.standing(), lease.standing()), (Standing::In, Standing::Panic));
+    handle.complete(lease, Outcome::Status(200), Tick::ZERO);
+    handle.complete(late, Outcome::Status(200), Tick::ZERO);
+    let leases = [(); 3].map(|()| handle.acquire(&now()).unwrap());
+    assert!(leases.iter().all(|lease| lease.standing() == Standing::Panic));
+    drop(handle);
+    drop(leases);
+    assert_eq!(counts(&cluster), [(0, 0)]);
 }
 
 #[test]
@@ -192,18 +242,6 @@ fn failures_in_a_row_are_counted_and_an_answer_ends_the_row() {
 }
 
 #[test]
-fn time_to_first_byte_is_averaged_per_backend() {
-    let cluster = cluster(StrategyKind::First, equal(1));
-    let mut handle = cluster.handle();
-    let mut lease = handle.acquire(&PickCx::new(Tick::from_millis(5), 0)).unwrap();
-    lease.first_byte(Tick::from_millis(8));
-    lease.first_byte(Tick::from_millis(900));
-    let snapshot = cluster.snapshot();
-    let latency = snapshot.view().latency(snapshot.find("b0").unwrap());
-    assert_eq!(latency, Some(std::time::Duration::from_millis(3)));
-}
-
-#[test]
 fn handles_of_several_threads_share_the_counts() {
     let cluster = cluster(StrategyKind::First, equal(1));
     let threads: Vec<_> = (0..4)
@@ -243,7 +281,7 @@ impl Strategy for Stubborn {
 impl Picker for Stubborn {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
         let slot = view.new_set().as_slice()[self.0?];
-        view.is_candidate(slot, cx).then(|| Choice::new(slot, Reason::Custom("stubborn")))
+        view.is_candidate(slot, cx).then(|| Choice::new(slot, Reason::Custom(&"stubborn")))
     }
 }
 

@@ -43,7 +43,6 @@ fn stamp(cluster: &Cluster) -> String {
 fn the_share_of_a_weight_is_envoys_to_the_printed_digits() {
     let vectors: Value = serde_json::from_str(include_str!("../vectors/slow_start.json")).unwrap();
     let rows = vectors["rows"].as_array().unwrap();
-    assert_eq!(rows.len(), 20);
     for row in rows {
         let number = |key: &str| row[key].as_f64().unwrap();
         let slow_start = SlowStart {
@@ -55,6 +54,8 @@ fn the_share_of_a_weight_is_envoys_to_the_printed_digits() {
         let effective = number("weight") * slow_start.part(age);
         assert_eq!(format!("{effective:.12}"), format!("{:.12}", number("effective")), "{row}");
     }
+    println!("slow_start: {} rows exact to twelve digits", rows.len());
+    assert_eq!(rows.len(), 20);
 }
 
 #[test]
@@ -158,9 +159,21 @@ fn owners(cluster: &Cluster) -> Vec<usize> {
 }
 
 #[test]
-fn maglev_gives_a_backend_that_joins_some_of_its_keys_and_then_more() {
+fn a_backend_that_joins_gets_some_of_its_keys_and_then_more() {
+    for kind in [
+        StrategyKind::HaproxyHash,
+        StrategyKind::Ring,
+        StrategyKind::Maglev,
+        StrategyKind::Rendezvous,
+        StrategyKind::Jump,
+    ] {
+        joins_slowly(kind);
+    }
+}
+
+fn joins_slowly(kind: StrategyKind) {
     let cluster = cluster(weighted(&[1, 2, 1]));
-    say(&cluster, Change::Strategy(StrategyKind::Maglev.build()));
+    say(&cluster, Change::Strategy(kind.build()));
     say(&cluster, Change::Membership(weighted(&[1, 2, 1, 2])));
     let steps: Vec<Vec<usize>> = [0, 10_000, 18_000, 20_000]
         .map(|millis| {
@@ -172,7 +185,7 @@ fn maglev_gives_a_backend_that_joins_some_of_its_keys_and_then_more() {
     let whole = count(&steps[3]);
     for (owners, percent) in steps.iter().zip([10, 50, 90]) {
         // Binomial of some 6700: sigma is at most 41, so five are below 210.
-        assert!(count(owners).abs_diff(whole * percent / 100) < 210, "{percent} %");
+        assert!(count(owners).abs_diff(whole * percent / 100) < 210, "{kind}, {percent} %");
     }
     for pair in steps.windows(2) {
         for (before, after) in pair[0].iter().zip(&pair[1]) {
@@ -182,15 +195,17 @@ fn maglev_gives_a_backend_that_joins_some_of_its_keys_and_then_more() {
 }
 
 #[test]
-fn ip_hash_is_nginxs_also_while_somebody_ramps() {
-    let cluster = cluster(weighted(&[1, 2, 1]));
-    say(&cluster, Change::Strategy(StrategyKind::IpHash.build()));
-    say(&cluster, Change::Membership(weighted(&[1, 2, 1, 2])));
-    drive(&cluster, 0);
-    assert_eq!(weights(&cluster).0, [10, 20, 10, 2]);
-    let during = owners(&cluster);
-    drive(&cluster, 20_000);
-    assert_eq!(during, owners(&cluster));
+fn nginx_hashes_are_nginxs_also_while_somebody_ramps() {
+    for kind in [StrategyKind::IpHash, StrategyKind::Hash, StrategyKind::HashConsistent] {
+        let cluster = cluster(weighted(&[1, 2, 1]));
+        say(&cluster, Change::Strategy(kind.build()));
+        say(&cluster, Change::Membership(weighted(&[1, 2, 1, 2])));
+        drive(&cluster, 0);
+        assert_eq!(weights(&cluster).0, [10, 20, 10, 2]);
+        let during = owners(&cluster);
+        drive(&cluster, 20_000);
+        assert_eq!(during, owners(&cluster), "{kind}");
+    }
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn a_tier_that_works_again_is_used_again_wherever_it_is_listed() {
 
 #[test]
 fn keys_keep_their_backups_while_a_primary_is_tried() {
-    for kind in [StrategyKind::IpHash, StrategyKind::Maglev] {
+    for kind in StrategyKind::ALL.iter().copied().filter(|kind| kind.needs_key()) {
         let names = ["primary-0", "backup-0", "backup-1", "primary-1", "backup-2", "backup-3"];
         let mut farm = farm(kind, &names);
         fail_primaries(&mut farm);

@@ -18,6 +18,8 @@ pub(super) struct Description {
     weight: Option<Weight>,
     tier: Option<u8>,
     max_in_flight: Option<NonZeroU32>,
+    zone: Option<String>,
+    spare: Option<bool>,
 }
 
 impl Description {
@@ -28,6 +30,9 @@ impl Description {
             match value {
                 Value::String(text) => description.set(key, text, Quoted::Yes)?,
                 Value::Number(number) => description.set(key, &number.to_string(), Quoted::No)?,
+                Value::Bool(truth) if key == "spare" => {
+                    description.set(key, &truth.to_string(), Quoted::No)?;
+                }
                 _ => return Err(Junk(format!("`{key}` must be a text or a number"))),
             }
         }
@@ -45,10 +50,13 @@ impl Description {
 
     /// Takes one key, once.
     pub(super) fn set(&mut self, key: &str, value: &str, quoted: Quoted) -> Result<(), Junk> {
-        let is_text = matches!(key, "address" | "ip" | "name");
+        let is_text = matches!(key, "address" | "ip" | "name" | "zone");
         match quoted {
             Quoted::Yes if is_number(key) => {
                 return Err(Junk(format!("`{key}` is a number: write it without quotes")));
+            }
+            Quoted::Yes if key == "spare" => {
+                return Err(Junk(format!("`{key}` is true or false: write it without quotes")));
             }
             Quoted::No if is_text => {
                 return Err(Junk(format!("`{key}` is a text: write it in quotes")));
@@ -67,6 +75,14 @@ impl Description {
             "tier" => self.tier.replace(number(key, value, "0 to 255")?).is_some(),
             "max_in_flight" => {
                 self.max_in_flight.replace(number(key, value, "1 to 4294967295")?).is_some()
+            }
+            "zone" if value.is_empty() => return Err(Junk::new("the zone is empty")),
+            "zone" => self.zone.replace(value.to_owned()).is_some(),
+            "spare" => {
+                let spare = value.parse();
+                let spare =
+                    spare.map_err(|_| Junk(format!("spare is true or false, not `{value}`")));
+                self.spare.replace(spare?).is_some()
             }
             _ => return Err(Junk(format!("there is no key `{key}`; {KEYS}"))),
         };
@@ -92,13 +108,17 @@ impl Description {
         let endpoint = endpoint.map_err(|error| Junk(error.to_string()))?;
         let mut backend = Backend::new(endpoint.to_string())
             .weighted(self.weight.unwrap_or_default())
-            .in_tier(self.tier.unwrap_or_default());
+            .in_tier(self.tier.unwrap_or_default())
+            .spare(self.spare.unwrap_or_default());
         if name.is_some() && self.name.is_some() {
             return Err(Junk::new("a node is called like its file: leave out `name`"));
         }
         if let Some(name) = name.or(self.name.as_deref()) {
             check_name(name)?;
             backend = backend.named(name);
+        }
+        if let Some(zone) = &self.zone {
+            backend = backend.in_zone(zone);
         }
         if let Some(most) = self.max_in_flight {
             backend = backend.with_max_in_flight(most);
@@ -129,7 +149,7 @@ pub(super) fn check_name(name: &str) -> Result<(), Junk> {
     }
 }
 
-const KEYS: &str = "known are address, ip, port, name, weight, tier and max_in_flight";
+const KEYS: &str = "known are address, ip, port, name, weight, tier, max_in_flight, zone and spare";
 
 fn is_number(key: &str) -> bool {
     matches!(key, "port" | "weight" | "tier" | "max_in_flight")

@@ -17,7 +17,7 @@ use crate::distinct::Distinct;
 /// The backends of a file, in its order: the list `backends` of a TOML file or of
 /// a JSON object, or a JSON list alone. Entries are written as in the
 /// configuration: addresses, or tables with `address` and, if wanted, `name`,
-/// `weight`, `tier` and `max_in_flight`.
+/// `weight`, `tier`, `max_in_flight`, `zone` and `spare`.
 ///
 /// # Errors
 ///

@@ -18,7 +18,7 @@ use super::{
 ///
 /// Without such an extension the content tells: `{` begins JSON, `key =` begins
 /// TOML, all else is the line `ip port`, `ip:port` or `name:port` and then
-/// `key=value`, with keys `weight`, `tier` and `max_in_flight`. Lines that begin
+/// `key=value`, with keys `weight`, `tier`, `max_in_flight`, `zone` and `spare`. Lines that begin
 /// with `#` are comments.
 ///
 /// # Errors

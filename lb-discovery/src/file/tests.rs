@@ -32,12 +32,15 @@ fn a_node_may_be_written_as_a_line_as_json_or_as_toml() {
     let rich = plain
         .weighted(Weight::new(3).unwrap())
         .in_tier(1)
-        .with_max_in_flight(NonZeroU32::new(7).unwrap());
+        .with_max_in_flight(NonZeroU32::new(7).unwrap())
+        .in_zone("eu-1a")
+        .spare(true);
     for text in [
-        "10.0.0.1 3000 weight=3 tier=1 max_in_flight=7",
-        "10.0.0.1:3000 max_in_flight=7 tier=1 weight=3",
-        r#"{"address": "10.0.0.1:3000", "weight": 3, "tier": 1, "max_in_flight": 7}"#,
-        "address = '10.0.0.1:3000'\nweight = 3\ntier = 1\nmax_in_flight = 7",
+        "10.0.0.1 3000 weight=3 tier=1 max_in_flight=7 zone=eu-1a spare=true",
+        "10.0.0.1:3000 zone=eu-1a spare=true max_in_flight=7 tier=1 weight=3",
+        r#"{"address": "10.0.0.1:3000", "weight": 3, "tier": 1, "max_in_flight": 7,
+            "zone": "eu-1a", "spare": true}"#,
+        "address = '10.0.0.1:3000'\nweight = 3\ntier = 1\nmax_in_flight = 7\nzone = 'eu-1a'\nspare = true",
     ] {
         assert_eq!(node(text), Ok(rich.clone()), "{text}");
     }
@@ -88,6 +91,11 @@ fn junk_is_refused_whole_with_its_reason() {
         ("{}", "address is missing"),
         (r#"{"address": "a:1", "weight": "3"}"#, "without quotes"),
         (r#"{"address": 3}"#, "in quotes"),
+        ("10.0.0.1 3000 zone=", "the zone is empty"),
+        ("10.0.0.1 3000 spare=1", "spare is true or false, not `1`"),
+        (r#"{"address": "a:1", "spare": "true"}"#, "without quotes"),
+        (r#"{"address": "a:1", "zone": 1}"#, "in quotes"),
+        (r#"{"address": "a:1", "zone": true}"#, "must be a text or a number"),
         (r#"{"address": ["a:1"]}"#, "must be a text or a number"),
         ("address = ", "not TOML: line 1"),
         ("weight = 3\naddress = a\n", "not TOML: line 2"),

@@ -222,7 +222,9 @@ impl Draft {
             timeouts: settings.timeouts.clone(),
             retry: settings.retry.clone(),
             sticky: settings.sticky.clone(),
-            key: settings.key(),
+            key: settings.strategy.key.clone(),
+            reports: settings.strategy.reports.clone(),
+            probes: settings.strategy.probes.clone(),
             ..ClusterSettings::new(cluster.clone())
         };
         self.0.iter().map(settings).collect()

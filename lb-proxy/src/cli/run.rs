@@ -7,10 +7,12 @@ use std::{
 };
 
 use clap::Args;
-use lb_core::strategy::StrategyKind;
 use lb_proxy::{
-    StickySettings,
-    config::{Bind, Config, MOST_WORKERS, Machine, cookie_problem, find_strategy},
+    KeyRule, StickySettings,
+    config::{
+        Bind, Cluster, Config, MOST_WORKERS, Machine, Strategy, cookie_problem, find_strategy,
+        read_key_rule,
+    },
 };
 
 use super::{
@@ -32,7 +34,8 @@ pub(super) struct RunArgs {
     config: Option<PathBuf>,
 
     /// A backend, instead of a configuration file; may be given several times.
-    /// `127.0.0.1:9001`, `web:3000`, or with a larger share `'127.0.0.1:9001;weight=3'`.
+    /// `127.0.0.1:9001`, `web:3000`, or with a larger share `'127.0.0.1:9001;weight=3'`;
+    /// also `;name=NAME`, `;backup` and `;spare`.
     #[arg(long, value_name = "ADDR")]
     to: Vec<String>,
 
@@ -41,10 +44,16 @@ pub(super) struct RunArgs {
     #[arg(long, short, value_name = "ADDR", value_parser = Bind::parse)]
     listen: Option<Bind>,
 
-    /// How to choose a backend, in every cluster: round-robin, random, least-conn
-    /// (the default), p2c, first, ip-hash, maglev.
-    #[arg(long, short, value_name = "NAME", value_parser = find_strategy)]
-    strategy: Option<StrategyKind>,
+    /// How to choose a backend, in every cluster: least-conn (the default), round-robin,
+    /// random, p2c, peak-ewma, least-time, first, bytraffic, bybusyness, reported-load; by
+    /// a key ip-hash, hash, hash-consistent, haproxy-hash, ring, maglev, rendezvous, jump.
+    #[arg(long, short, value_name = "NAME", value_parser = read_strategy)]
+    strategy: Option<Strategy>,
+
+    /// What every cluster whose strategy is by key picks by: client-ip (the default),
+    /// uri, path, header:NAME, cookie:NAME, query:NAME, or several with commas between.
+    #[arg(long, value_name = "RULE", value_parser = read_key_rule)]
+    key: Option<KeyRule>,
 
     /// Bind clients to their backend by a cookie of this name, in every cluster.
     #[arg(long, value_name = "COOKIE", value_parser = read_cookie)]
@@ -67,9 +76,10 @@ Signals:
   USR2             nothing: this version does not hand over to another
 
 Environment:
-  LB_CONFIG, LB_LISTEN, LB_STRATEGY, LB_STICKY, LB_WORKERS   the flags of these names
-  LB_TO                                                      `--to`, several separated by spaces
-  LB_LOG                                                     what to log to stderr (default: info)
+  LB_CONFIG, LB_KEY, LB_LISTEN,
+  LB_STICKY, LB_STRATEGY, LB_WORKERS   the flags of these names
+  LB_TO                                `--to`, several separated by spaces
+  LB_LOG                               what to log to stderr (default: info)
 ";
 
 /// Runs until a signal ends it.
@@ -139,6 +149,15 @@ fn from_targets(said_by: &str, values: &[String]) -> Result<(Config, String), Ex
     Ok((Config::to_backends(backends), said_by.to_owned()))
 }
 
+/// A strategy that needs nothing but its name.
+fn read_strategy(name: &str) -> Result<Strategy, String> {
+    let strategy = find_strategy(name)?;
+    match strategy.lacks_probes() {
+        true => Err(format!("`{}` needs `probes`, which only a file can say", strategy.kind)),
+        false => Ok(strategy),
+    }
+}
+
 fn from_file(path: &Path, consequence: &str) -> Result<(Config, String), Exit> {
     let source = Source::read(path).map_err(|error| {
         print::error(&error);
@@ -150,13 +169,16 @@ fn from_file(path: &Path, consequence: &str) -> Result<(Config, String), Exit> {
 }
 
 fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
-    let strategy = args.strategy.map_or_else(|| variable("LB_STRATEGY", find_strategy), said);
+    let strategy =
+        args.strategy.clone().map_or_else(|| variable("LB_STRATEGY", read_strategy), said);
     let sticky = args.sticky.clone().map_or_else(|| variable("LB_STICKY", read_cookie), said);
+    let key = args.key.clone().map_or_else(|| variable("LB_KEY", read_key_rule), said);
     let workers = args.workers.map_or_else(|| variable("LB_WORKERS", read_workers), said);
     let listen = args.listen.clone().map_or_else(|| variable("LB_LISTEN", Bind::parse), said);
     let mut mistakes = Vec::new();
     let strategy = strategy.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
     let sticky = sticky.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
+    let key = key.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
     let workers = workers.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
     let listen = listen.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
     if !mistakes.is_empty() {
@@ -182,8 +204,11 @@ fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
     }
     if let Some(strategy) = strategy {
         for cluster in &mut config.clusters {
-            cluster.strategy = strategy.into();
+            cluster.strategy = strategy.clone();
         }
+    }
+    if let Some(key) = key {
+        pick_by(&key, &mut config.clusters)?;
     }
     if let Some(sticky) = sticky {
         for cluster in &mut config.clusters {
@@ -192,6 +217,23 @@ fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
     }
     config.workers = workers.or(config.workers);
     Ok(())
+}
+
+/// Makes every cluster pick by this key that picks by one; an error if none does.
+fn pick_by(key: &KeyRule, clusters: &mut [Cluster]) -> Result<(), Vec<String>> {
+    let by_key = |cluster: &&mut Cluster| cluster.strategy.kind.needs_key();
+    let has_any = clusters.iter_mut().any(|cluster| by_key(&cluster));
+    let mut mistakes = Vec::new();
+    for cluster in clusters.iter_mut().filter(|cluster| !has_any || by_key(cluster)) {
+        match cluster.strategy.clone().with_key(key.clone()) {
+            Ok(strategy) => cluster.strategy = strategy,
+            Err((problem, help)) => {
+                let name = &cluster.name;
+                mistakes.push(format!("`{name}` cannot pick by `{key}`: {problem}; {help}"));
+            }
+        }
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
 }
 
 /// Keeps a mistake until all are known.
@@ -242,4 +284,24 @@ fn reread(args: &RunArgs) -> Option<(Config, String)> {
         return None;
     }
     prepare(args, "nothing was changed").ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use lb_core::strategy::StrategyKind;
+
+    use super::*;
+
+    #[test]
+    fn the_help_names_every_strategy_that_needs_no_file() {
+        let help = RunArgs::augment_args(clap::Command::new("run")).render_long_help().to_string();
+        let words: Vec<&str> = help
+            .split(|char: char| char != '-' && !char.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .collect();
+        for kind in StrategyKind::ALL {
+            let is_told = words.contains(&kind.name());
+            assert_eq!(is_told, read_strategy(kind.name()).is_ok(), "{kind}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The value of `--to`: `ADDR`, or `ADDR;weight=3;name=s1`.
+//! The value of `--to`: `ADDR`, or `ADDR;weight=3;name=s1;backup`.
 
 use lb_core::{Backend, Weight};
 use lb_proxy::{
@@ -64,7 +64,13 @@ fn read_target(text: &str) -> Result<Backend, String> {
                 None => backend.named(value),
                 Some(problem) => return Err(format!("`{value}` is not a name: {problem}")),
             },
-            _ => return Err(format!("`{option}` is not one of `weight=N`, `name=NAME`")),
+            "backup" if option == key => backend.in_tier(1),
+            "spare" if option == key => backend.spare(true),
+            _ => {
+                return Err(format!(
+                    "`{option}` is not one of `weight=N`, `name=NAME`, `backup`, `spare`"
+                ));
+            }
         };
     }
     Ok(backend)
@@ -90,6 +96,14 @@ mod tests {
             shown,
             [("127.0.0.1:1", "127.0.0.1:1", 3), ("b:2", "b:2", 1), ("see", "c:3", 1)]
         );
+    }
+
+    #[test]
+    fn a_backup_and_a_spare_are_said_in_a_word() {
+        let backends = read(&["a:1, b:1;backup;weight=2, c:1;spare"]).expect("all fine");
+        let said = backends.iter().map(|backend| (backend.tier(), backend.is_spare()));
+        assert_eq!(said.collect::<Vec<_>>(), [(0, false), (1, false), (0, true)]);
+        read(&["a:1;spare=yes"]).expect_err("a word says it all");
     }
 
     #[test]

@@ -11,8 +11,16 @@ use lb_proxy::config::did_you_mean;
 use super::print;
 
 /// Those that are read.
-const KNOWN: [&str; 7] =
-    ["LB_CONFIG", "LB_LISTEN", "LB_LOG", "LB_STICKY", "LB_STRATEGY", "LB_TO", "LB_WORKERS"];
+const KNOWN: [&str; 8] = [
+    "LB_CONFIG",
+    "LB_KEY",
+    "LB_LISTEN",
+    "LB_LOG",
+    "LB_STICKY",
+    "LB_STRATEGY",
+    "LB_TO",
+    "LB_WORKERS",
+];
 
 /// Warns of variables that are nearly ours. What is not near is somebody else's, or
 /// named by the file.

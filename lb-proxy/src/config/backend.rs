@@ -149,6 +149,8 @@ fn read_backend(item: Value<'_>, cluster: Fails, out: &Diagnostics) -> Option<Pl
     let name = table.take_str("name").filter(|name| check_name(name, "backend"));
     let weight = table.take("weight").and_then(|weight| read_weight(&weight, out));
     let tier = read_tier(&mut table);
+    let is_spare = table.take_bool("spare").unwrap_or(false);
+    let zone = table.take_str("zone").filter(|zone| !zone.as_str().is_empty());
     let max_in_flight = table.take_integer("max_in_flight").and_then(NonZeroU32::new);
     let state = match table.take("state").and_then(Value::word) {
         Some("draining") => AdminState::Draining { until: None },
@@ -160,13 +162,17 @@ fn read_backend(item: Value<'_>, cluster: Fails, out: &Diagnostics) -> Option<Pl
     let mut backend = Backend::new(address?.to_string())
         .weighted(weight.unwrap_or(Weight::ONE))
         .in_tier(tier.unwrap_or(0))
-        .in_state(state);
+        .in_state(state)
+        .spare(is_spare);
     let name_span = name.as_ref().map_or_else(|| address_span.clone(), Text::span);
     if let Some(name) = name {
         backend = backend.named(name.as_str());
     }
     if let Some(fails) = fails {
         backend = backend.with_passive(fails.passive());
+    }
+    if let Some(zone) = zone {
+        backend = backend.in_zone(zone.as_str());
     }
     if let Some(most) = max_in_flight {
         backend = backend.with_max_in_flight(most);

@@ -9,18 +9,20 @@ use super::{
     diagnostic::Diagnostic,
     diagnostics::Diagnostics,
     discover::{Discover, read_discover},
+    groups::{read_groups, warn_of_no_zones},
     health::read_health,
     listener::Listener,
     loader::Loader,
     names::check_name,
+    outlier::read_outlier,
     passive::{Fails, read_slow_start},
     reader::{Table, Text, Value},
     retry::read_retry,
     sticky::{Sticky, read_sticky},
-    strategy::{Strategy, is_by_key, read_strategy},
+    strategy::{Strategy, read_strategy},
     timeouts::read_cluster_timeouts,
 };
-use crate::{ClusterTimeouts, HealthCheck, KeyRule, RetrySettings, StickySettings, StickyValue};
+use crate::{ClusterTimeouts, HealthCheck, RetrySettings, StickySettings, StickyValue};
 
 /// The cluster that `to = […]` and `--to` make.
 pub const DEFAULT_CLUSTER: &str = "default";
@@ -63,12 +65,6 @@ impl Cluster {
             backends,
             discover: Vec::new(),
         }
-    }
-
-    /// What its strategy picks by, if it picks by a key.
-    #[must_use]
-    pub fn key(&self) -> Option<KeyRule> {
-        is_by_key(self.strategy.kind).then_some(KeyRule::ClientIp)
     }
 }
 
@@ -150,6 +146,9 @@ fn read_cluster(name: &Text<'_>, mut table: Table<'_>, cx: &ClusterContext<'_>) 
     cluster.backends =
         list.map(|list| read_backends(list, name.as_str(), fails, cx)).unwrap_or_default();
     check_names_in_cookies(&cluster, name);
+    if cluster.policy.zone.is_some() && cluster.discover.is_empty() {
+        warn_of_no_zones(&table, name.as_str(), &cluster.backends);
+    }
     table.finish();
     is_whole.then_some(cluster)
 }
@@ -177,10 +176,12 @@ fn read_settings(
     if let Some(health) = table.take_table_unless_off("health") {
         (cluster.health, cluster.policy.checks) = read_health(health, out);
     }
+    cluster.policy.outlier = table.take_table_unless_off("outlier").map(read_outlier);
     cluster.policy.slow_start = table.take("slow_start").and_then(read_slow_start);
     if let Some(share) = table.take_percent("panic_threshold") {
         cluster.policy.panic_threshold = share;
     }
+    read_groups(table, &mut cluster.policy);
     let fails = Fails::read(table);
     cluster.policy.passive = fails.passive();
     cluster.retry = read_retry(table.take_table("retry"), out);
@@ -196,7 +197,7 @@ fn warn_bound_twice(
     strategy: Range<usize>,
     out: &Diagnostics,
 ) {
-    if is_by_key(kind) {
+    if kind.needs_key() {
         out.push(
             Diagnostic::warning(format!("clients are bound by a cookie and by `{kind}`"))
                 .at(sticky.place.clone(), "the cookie wins")

@@ -82,7 +82,7 @@ pub(super) fn read_health(
     (is_whole.then_some(check), thresholds)
 }
 
-fn read_path(text: &Text<'_>) -> Option<PathAndQuery> {
+pub(super) fn read_path(text: &Text<'_>) -> Option<PathAndQuery> {
     let path = text.as_str();
     let problem = match path.parse::<PathAndQuery>() {
         Ok(path) if path.as_str().starts_with('/') => return Some(path),

@@ -20,6 +20,7 @@ mod discover;
 mod effective;
 mod expand;
 mod files;
+mod groups;
 mod health;
 mod keys;
 mod limits;
@@ -29,8 +30,10 @@ mod log;
 mod methods;
 mod names;
 mod networks;
+mod outlier;
 mod passive;
 mod reader;
+mod reports;
 mod retry;
 mod route;
 mod schema;
@@ -64,7 +67,7 @@ pub use self::{
     reader::{Setting, did_you_mean},
     schema::schema,
     sticky::cookie_problem,
-    strategy::{Strategy, find_strategy},
+    strategy::{Strategy, find_strategy, read_key_rule},
 };
 use self::{
     cluster::{ClusterContext, read_clusters, read_defaults},

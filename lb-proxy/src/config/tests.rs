@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use lb_core::{cluster::Passive, strategy::StrategyKind};
+use lb_core::{
+    cluster::Passive,
+    strategy::{StrategyKind, StrategyOption},
+};
 use toml::de::DeValue;
 
 use super::{
@@ -84,6 +87,39 @@ pub(super) fn full() -> String {
     fs::read_to_string(file).expect("the file with every key")
 }
 
+pub(super) fn strategies() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/strategies.toml");
+    fs::read_to_string(file).expect("the file with every strategy")
+}
+
+#[test]
+fn a_file_with_every_strategy_has_every_option_of_each() {
+    let text = strategies();
+    let (document, _) = DeTable::parse_recoverable(&text);
+    let clusters = document.get_ref().get("cluster").and_then(|all| all.get_ref().as_table());
+    let strategies = clusters.into_iter().flat_map(DeTable::values);
+    let strategies: Vec<&DeValue<'_>> = strategies
+        .filter_map(|cluster| Some(cluster.get_ref().get("strategy")?.get_ref()))
+        .collect();
+    let mut missing = BTreeSet::new();
+    for kind in StrategyKind::ALL {
+        let is_named = |strategy: &&&DeValue<'_>| {
+            let name = strategy.get("name").and_then(|name| name.get_ref().as_str());
+            strategy.as_str().or(name) == Some(kind.name())
+        };
+        let own: Vec<_> = strategies.iter().filter(is_named).collect();
+        if own.is_empty() {
+            missing.insert(kind.name().to_owned());
+        }
+        for option in kind.options() {
+            if own.iter().all(|strategy| strategy.get(option.name()).is_none()) {
+                missing.insert(format!("{kind}.{}", option.name()));
+            }
+        }
+    }
+    assert_eq!(missing, BTreeSet::new());
+}
+
 #[test]
 fn a_file_with_every_key_is_read_without_a_word() {
     let text = full();
@@ -113,15 +149,61 @@ fn what_every_key_means_is_kept_beside_its_file() {
         let text = fs::read_to_string(folder.join(format!("{name}.toml"))).expect(name);
         let (config, found) = Config::parse("x.toml", &text, &world());
         let config = config.unwrap_or_else(|| panic!("{}", found.render(false)));
-        let now = format!("{config:#?}\n");
-        let beside = folder.join(format!("{name}.expected"));
-        if std::env::var_os("UPDATE_EXPECTED").is_some() {
-            fs::write(&beside, &now).expect(name);
-        }
-        let kept = fs::read_to_string(&beside).unwrap_or_default();
-        let differs = kept.lines().zip(now.lines()).find(|(kept, now)| kept != now);
-        assert!(kept == now, "{name}: {differs:?}; UPDATE_EXPECTED=1 writes it anew");
+        is_as_kept(name, &format!("{config:#?}\n"));
     }
+}
+
+/// A line for each of the strategies that have a file of their own.
+#[test]
+fn every_strategy_is_documented_with_its_options() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+    let text = fs::read_to_string(file).expect("the reference");
+    for kind in StrategyKind::ALL {
+        let row = text.lines().find(|line| line.starts_with(&format!("| `{kind}` |")));
+        let row = row.unwrap_or_else(|| panic!("{kind} has no row"));
+        let (_, options) = row.trim_end_matches(" |").rsplit_once('|').expect("three columns");
+        for option in StrategyOption::ALL {
+            let is_there = options.contains(&format!("`{}`", option.name()));
+            assert_eq!(is_there, kind.options().contains(option), "{kind}: {option:?}");
+        }
+    }
+}
+
+#[test]
+fn every_strategy_has_a_page_and_is_in_the_readme() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path: &str| fs::read_to_string(docs.join(path)).expect(path);
+    let (readme, list) = (read("README.md"), read("docs/strategies/README.md"));
+    for kind in StrategyKind::ALL {
+        let mut rows = readme.lines().filter_map(|line| line.split('|').nth(1));
+        assert!(rows.any(|row| row.contains(&format!("`{kind}`"))), "{kind} has no row");
+        assert!(list.contains(&format!("[`{kind}`]({kind}.md)")), "no link to {kind}");
+        let page = read(&format!("docs/strategies/{kind}.md"));
+        assert!(page.starts_with(&format!("# {kind}\n")), "{kind}");
+        for option in kind.options() {
+            let is_told = page.contains(&format!("`{}", option.name()));
+            assert!(is_told, "{kind}.md says nothing of {option:?}");
+        }
+    }
+}
+
+#[test]
+fn what_every_option_means_is_kept_beside_its_file() {
+    let (config, found) = Config::parse("x.toml", &strategies(), &world());
+    let config = config.unwrap_or_else(|| panic!("{}", found.render(false)));
+    let line = |cluster: &Cluster| format!("{}: {:?}\n", cluster.name, cluster.strategy);
+    is_as_kept("strategies", &config.clusters.iter().map(line).collect::<String>());
+}
+
+fn is_as_kept(name: &str, now: &str) {
+    let beside =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(format!("{name}.expected"));
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        fs::write(&beside, now).expect(name);
+    }
+    let kept = fs::read_to_string(&beside).unwrap_or_default();
+    let differs = kept.lines().zip(now.lines()).find(|(kept, now)| kept != now);
+    assert!(kept == now, "{name}: {differs:?}; UPDATE_EXPECTED=1 writes it anew");
 }
 
 #[test]
@@ -150,6 +232,28 @@ fn the_values_that_are_shown_are_those_that_hold() {
     ] {
         assert_eq!(value(key), shown, "{key}");
     }
+    for (strategy, option, shown) in [
+        ("\"p2c\"", "draws", Some("2")),
+        ("\"reported-load\"", "draws", Some("5")),
+        ("{ name = \"p2c\", draws = 4 }", "draws", Some("4")),
+        ("{ name = \"haproxy-hash\", key = \"uri\" }", "function", Some("\"sdbm\"")),
+        ("\"haproxy-hash\"", "function", None),
+        ("\"haproxy-hash\"", "avalanche", Some("false")),
+        ("{ name = \"haproxy-hash\", type = \"consistent\" }", "avalanche", Some("true")),
+        ("\"ip-hash\"", "bounded_load", None),
+    ] {
+        let text = format!(
+            "[[route]]\nto = \"a\"\n[cluster.a]\nbackends = \"a:1\"\nstrategy = {strategy}\n"
+        );
+        let settings = Config::settings("x.toml", &text, &world());
+        let key = format!("cluster.a.strategy.{option}");
+        let found = settings.iter().find(|setting| setting.key == key);
+        assert_eq!(found.map(|one| one.value.as_str()), shown, "{strategy} {option}");
+    }
+    let text = "to = \"a:1\"\n[defaults]\nstrategy = \"p2c\"\n";
+    let settings = Config::settings("x.toml", text, &world());
+    let draws = settings.iter().find(|setting| setting.key == "defaults.strategy.draws");
+    assert_eq!(draws.map(|setting| &*setting.value), Some("2"));
     let settings = Config::settings("x.toml", "to = [\"a:1\"]", &world());
     assert!(settings.iter().any(|setting| setting.key == "defaults.timeout.connect"));
     assert!(settings.iter().all(|setting| setting.value != "{}"), "{settings:?}");
@@ -188,10 +292,11 @@ fn a_listener_has_request_ids_unless_it_or_the_file_says_no() {
 
 #[test]
 fn a_file_with_every_key_has_every_key() {
-    let text = full();
-    let (document, _) = DeTable::parse_recoverable(&text);
     let mut seen = BTreeSet::new();
-    see(&TOP, document.get_ref(), &mut seen);
+    for text in [full(), strategies()] {
+        let (document, _) = DeTable::parse_recoverable(&text);
+        see(&TOP, document.get_ref(), &mut seen);
+    }
     // They exclude others that are there.
     seen.extend([("file", "listen"), ("sticky", "key")]);
     let mut missing = Vec::new();
@@ -639,7 +744,8 @@ fn defaults_are_what_their_description_says() {
              route = [{{ to = \"web\", path = \"/\" }}]\n[cluster.web]\n\
              timeout = {{ {} }}\nretry = {{ {} }}\nsticky = {{ {} cookie = \"A\" }}\n\
              health = {{ {} path = \"/\" }}\nslow_start = {{ {} window = \"1s\" }}\n\
-             strategy = {{ {} name = \"maglev\" }}\nbackends = [{{ {} address = \"a:1\" }}]\n\
+             outlier = {{ {} }}\n\
+             backends = [{{ {} address = \"a:1\" }}]\n\
              panic_threshold = {panic}\n{fail_timeout}",
             of("listener_timeout"),
             of("limits"),
@@ -649,7 +755,7 @@ fn defaults_are_what_their_description_says() {
             of("sticky"),
             of("health"),
             of("slow_start"),
-            of("strategy"),
+            of("outlier"),
             of("backend"),
             panic = "\"0%\"",
             fail_timeout = if of("retry").is_empty() { "" } else { "fail_timeout = \"10s\"\n" },
@@ -659,6 +765,29 @@ fn defaults_are_what_their_description_says() {
     let explicit = text(&defaults_of);
     assert!(explicit.contains("keep_alive = \"1m\""), "{explicit}");
     assert_eq!(format!("{silent:?}"), format!("{:?}", parse_good(&explicit)));
+}
+
+#[test]
+fn defaults_of_strategies_are_what_their_description_says() {
+    for kind in StrategyKind::ALL {
+        // What has no default, and has to be there.
+        let probes = "probes = { path = \"/load\" }, ";
+        let needed = if *kind == StrategyKind::Prequal { probes } else { "" };
+        let cluster = |options: &str| {
+            let strategy = format!("{{ {needed}{options}name = \"{kind}\" }}");
+            let config = parse_good(&format!("to = [\"a:1\"]\ndefaults.strategy = {strategy}"));
+            config.clusters[0].strategy.clone()
+        };
+        let described = |option: &StrategyOption| {
+            let value = keys::STRATEGY.key(option.name())?.default?;
+            Some(format!("{} = {value}, ", option.name()))
+        };
+        let explicit: String = kind.options().iter().filter_map(described).collect();
+        assert_eq!(cluster(&explicit), cluster(""), "{explicit}");
+        let probes = cluster("").probes;
+        assert_eq!(probes.is_some(), !needed.is_empty());
+        assert_eq!(cluster(""), Strategy { probes, ..Strategy::from(*kind) });
+    }
 }
 
 #[test]

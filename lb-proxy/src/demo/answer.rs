@@ -17,12 +17,14 @@ use serde_json::json;
 
 use super::{
     backend::Counters,
+    load::Load,
     options::DemoOptions,
     reply::{Framing, Reply},
 };
 use crate::duration::parse_duration;
 
 const X_BACKEND: HeaderName = HeaderName::from_static("x-backend");
+const LOAD: HeaderName = HeaderName::from_static("endpoint-load-metrics");
 
 /// What all connections of a backend share.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(super) struct Site {
     delay: Duration,
     status: StatusCode,
     counters: Arc<Counters>,
+    load: Load,
+    reports_load: bool,
 }
 
 impl Site {
@@ -47,6 +51,8 @@ impl Site {
             delay: options.delay,
             status: options.status,
             counters,
+            load: Load::new(),
+            reports_load: options.reports_load,
         }
     }
 
@@ -55,6 +61,23 @@ impl Site {
     }
 
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Reply> {
+        let work = (request.uri().path() != "/load").then(|| self.load.begin());
+        let mut response = match work {
+            Some(_) => self.work(request).await,
+            None => json_answer(StatusCode::OK, format!("{}\n", self.load.to_json())),
+        };
+        if let Some(name) = &self.name_header {
+            response.headers_mut().insert(X_BACKEND, name.clone());
+        }
+        if self.reports_load
+            && let Ok(report) = HeaderValue::from_str(&self.load.to_report())
+        {
+            response.headers_mut().insert(LOAD, report);
+        }
+        response
+    }
+
+    async fn work(&self, request: Request<Incoming>) -> Response<Reply> {
         let count = self.counters.requests.fetch_add(1, Ordering::Relaxed) + 1;
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;
@@ -62,7 +85,7 @@ impl Site {
         let path = request.uri().path();
         let path = path.strip_prefix('/').unwrap_or(path);
         let (first, rest) = path.split_once('/').map_or((path, None), |(a, b)| (a, Some(b)));
-        let mut response = match (first, rest) {
+        match (first, rest) {
             ("bytes", Some(length)) => pattern(length, Framing::Sized),
             ("chunked", Some(length)) => pattern(length, Framing::Chunked),
             ("truncate", Some(length)) => pattern(length, Framing::Truncated),
@@ -77,11 +100,7 @@ impl Site {
             ("headers", None) => self.headers(&request),
             ("echo", None) => echo(request),
             _ => self.who(self.status, count, &request),
-        };
-        if let Some(name) = &self.name_header {
-            response.headers_mut().insert(X_BACKEND, name.clone());
         }
-        response
     }
 
     fn who(&self, status: StatusCode, count: u64, request: &Request<Incoming>) -> Response<Reply> {

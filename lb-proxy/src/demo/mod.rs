@@ -15,12 +15,14 @@
 //! | `POST`, `PUT` `/echo` | the body, as it comes |
 //! | `/status/CODE` | this status |
 //! | `/delay/250ms` | JSON, but later |
+//! | `/load` | JSON: how loaded it is; at once, and not counted as a request |
 //!
 //! It trusts its clients: no timeouts, no limits. Not for production.
 
 mod answer;
 mod backend;
 mod connection;
+mod load;
 mod options;
 mod pattern;
 mod reply;

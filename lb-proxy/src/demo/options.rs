@@ -19,6 +19,7 @@ pub struct DemoOptions {
     pub(super) delay: Duration,
     pub(super) status: StatusCode,
     pub(super) close_idle: Option<u64>,
+    pub(super) reports_load: bool,
 }
 
 impl DemoOptions {
@@ -30,6 +31,7 @@ impl DemoOptions {
             delay: Duration::ZERO,
             status: StatusCode::OK,
             close_idle: None,
+            reports_load: false,
         }
     }
 
@@ -55,6 +57,14 @@ impl DemoOptions {
     /// and 0 to 10 ms of idleness. The same seed closes the same ones.
     pub fn close_idle(mut self, seed: u64) -> Self {
         self.close_idle = Some(seed);
+        self
+    }
+
+    /// Says in each answer how loaded it is, in ORCA's `endpoint-load-metrics`: the
+    /// requests that it works on, how long they take, and how much of the last second
+    /// it had any.
+    pub fn report_load(mut self) -> Self {
+        self.reports_load = true;
         self
     }
 

@@ -140,3 +140,25 @@ fn a_stopped_backend_refuses() {
     backend.stop();
     assert!(TcpStream::connect(address).is_err());
 }
+
+#[test]
+fn a_backend_says_how_loaded_it_is_if_it_is_told_to() {
+    let silent = DemoOptions::named("b").start().expect("a free port");
+    assert!(!get(&silent, "/").0.contains("endpoint-load-metrics"));
+    let backend = DemoOptions::named("b").report_load().start().expect("a free port");
+    let (head, _) = get(&backend, "/delay/30ms");
+    assert!(head.contains("named_metrics.rif=1,"), "itself: {head}");
+    let mut waiting = TcpStream::connect(backend.address()).expect("a backend that listens");
+    ask(&mut waiting, "GET /delay/1m HTTP/1.1\r\nHost: x\r\n\r\n");
+    while backend.requests() < 2 {
+        std::thread::yield_now();
+    }
+    let (head, body) = get(&backend, "/load");
+    assert!(head.contains("endpoint-load-metrics: text application_utilization=0."), "{head}");
+    let said: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(said["in_flight"], 1);
+    let latency = said["latency"].as_f64().expect("a number");
+    assert!((0.03..10.0).contains(&latency), "{latency}");
+    assert!(said["utilization"].as_f64().is_some_and(|share| share > 0.0 && share < 1.0));
+    assert_eq!(backend.requests(), 2, "what asks for the load is no request");
+}

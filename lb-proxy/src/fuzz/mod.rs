@@ -7,13 +7,16 @@
 mod config;
 mod cookie;
 mod forwarded;
+mod key;
+mod load_report;
 mod request_head;
 mod route;
 
 use http::{HeaderName, HeaderValue, Request};
 
 pub use self::{
-    config::config, cookie::cookie, forwarded::forwarded, request_head::request_head, route::route,
+    config::config, cookie::cookie, forwarded::forwarded, key::key, load_report::load_report,
+    request_head::request_head, route::route,
 };
 
 /// `method target`, then headers, one a line.

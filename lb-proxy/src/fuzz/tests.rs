@@ -1,5 +1,6 @@
 use std::{fs, path::Path, sync::OnceLock};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use proptest::{prelude::*, test_runner::RngSeed};
 
 proptest! {
@@ -34,6 +35,33 @@ proptest! {
         fields in prop::collection::vec("(LB|xLB|b|=|;|,| |\"|\\.|0{16}|abcdef0123456789){0,12}", 0..4)
     ) {
         super::cookie(format!("{target}\n{}", fields.join("\n")).as_bytes());
+    }
+
+    #[test]
+    fn texts_that_look_like_heads_with_keys_break_no_promise(
+        target in "(http://a)?/([a?&=%;/]|%61|A){0,10}",
+        lines in prop::collection::vec(
+            ("cookie|x-a|x-b|connection", "(a|A|x-a|=|;|,| |\"|\t|é){0,12}"), 0..5,
+        )
+    ) {
+        let lines: Vec<_> = lines.iter().map(|(name, value)| format!("\n{name}:{value}")).collect();
+        super::key(format!("GET {target}{}", lines.concat()).as_bytes());
+    }
+
+    #[test]
+    fn texts_that_look_like_reports_break_no_promise(
+        name in "((named_metrics|utilization)\\.)?(a|rif|eps)",
+        value in "((TEXT|JSON|BIN) )?([ =:,.{}\"]|named_metrics|eps|cpuUtilization|a|rif|[0-9]){0,20}"
+    ) {
+        super::load_report(format!("{name}\n{value}").as_bytes());
+    }
+
+    #[test]
+    fn bytes_that_look_like_messages_break_no_promise(
+        bytes in prop::collection::vec(prop_oneof![0_u8..12, 0x40_u8..0x52, any::<u8>()], 0..40)
+    ) {
+        let text = STANDARD.encode(bytes);
+        super::load_report(format!("eps\n{text}").as_bytes());
     }
 
     #[test]
@@ -150,4 +178,14 @@ fn the_corpus_of_cookie_breaks_no_promise() {
 #[test]
 fn the_corpus_of_forwarded_breaks_no_promise() {
     run_corpus("forwarded", super::forwarded);
+}
+
+#[test]
+fn the_corpus_of_key_breaks_no_promise() {
+    run_corpus("key", super::key);
+}
+
+#[test]
+fn the_corpus_of_load_report_breaks_no_promise() {
+    run_corpus("load_report", super::load_report);
 }

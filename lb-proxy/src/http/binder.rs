@@ -24,7 +24,10 @@ use lb_core::{
     strategy::{Binding, Reason},
 };
 
-use super::sticky::{SameSite, StickySettings, StickyValue};
+use super::{
+    cookies::{pairs, value_of},
+    sticky::{SameSite, StickySettings, StickyValue},
+};
 
 /// To which backend a client says it is bound: a [`Binding`] that outlives the headers
 /// it was read from.
@@ -258,18 +261,6 @@ pub(super) fn is_there(snapshot: &Snapshot, binding: Binding<'_>) -> bool {
         Binding::Route(route) => snapshot.find_route(route).is_some(),
         _ => false,
     }
-}
-
-/// The `name=value` pairs of a `Cookie` field.
-fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
-    field.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
-}
-
-/// The value of a pair, if that is its name, without quotes.
-fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let value = pair.strip_prefix(name)?.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
-    let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
-    Some(quoted.unwrap_or(value))
 }
 
 /// Takes all cookies of a name away.

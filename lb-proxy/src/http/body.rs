@@ -45,31 +45,34 @@ pub(crate) enum BodyError {
     Http(#[from] hyper::Error),
 }
 
-/// The body of a request, read from the client.
+/// The body of a request, read from the client. Ours have none.
 #[derive(Debug)]
-pub(crate) struct RequestBody {
-    incoming: Option<Incoming>,
+pub(crate) struct RequestBody(Option<FromClient>);
+
+#[derive(Debug)]
+struct FromClient {
+    incoming: Incoming,
     client: Rc<Client>,
     left: u64,
     not_in_trailers: Named,
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, client: Rc<Client>, not_in_trailers: Named) -> Self {
-        let left = client.settings().limits.body.unwrap_or(u64::MAX);
-        Self {
-            incoming: (!incoming.is_end_stream()).then_some(incoming),
-            client,
-            left,
-            not_in_trailers,
+    pub(super) fn new(incoming: Incoming, client: &Rc<Client>, not_in_trailers: Named) -> Self {
+        if incoming.is_end_stream() {
+            return Self::none();
         }
+        let left = client.settings().limits.body.unwrap_or(u64::MAX);
+        Self(Some(FromClient { incoming, client: Rc::clone(client), left, not_in_trailers }))
     }
 
     /// The body of a request that has none.
-    pub(super) fn none(client: Rc<Client>) -> Self {
-        Self { incoming: None, client, left: 0, not_in_trailers: None }
+    pub(super) fn none() -> Self {
+        Self(None)
     }
+}
 
+impl FromClient {
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), BodyError> {
         let length = length(frame);
         self.client.records.note(|record| record.bytes_in += length);
@@ -93,15 +96,14 @@ impl Body for RequestBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        let Some(incoming) = &mut this.incoming else { return Poll::Ready(None) };
-        match Pin::new(&mut *incoming).poll_frame(cx) {
+        let Some(this) = &mut self.get_mut().0 else { return Poll::Ready(None) };
+        match Pin::new(&mut this.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
                 if let Some(trailers) = frame.trailers_mut() {
                     trailers::clean(trailers, &this.not_in_trailers);
                 }
                 // hyper asks for nothing after trailers.
-                this.client.body_came(frame.is_trailers() || incoming.is_end_stream());
+                this.client.body_came(frame.is_trailers() || this.incoming.is_end_stream());
                 Poll::Ready(Some(this.count(&frame).map(|()| frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -123,11 +125,11 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Body::is_end_stream)
+        self.0.as_ref().is_none_or(|body| body.incoming.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |body| body.incoming.size_hint())
     }
 }
 
@@ -146,7 +148,7 @@ enum Source {
     Own(Option<Bytes>),
     /// A backend's, which is done with it: what is left is in memory. The lease
     /// lasts until hyper has taken it to write it to the client.
-    Read { incoming: Incoming, _flight: Option<Flight> },
+    Read { incoming: Incoming, flight: Option<Flight> },
     /// A backend's, which is still sending.
     Live(Box<Live>),
 }
@@ -210,7 +212,7 @@ impl ResponseBody {
         // A small answer came together with its head.
         if connection.is_ready() || incoming.is_end_stream() {
             let flight = Driver::Inline(connection).end(flight, outcome, client);
-            let source = Source::Read { incoming, _flight: flight };
+            let source = Source::Read { incoming, flight };
             return Self { source, not_in_trailers, request: None };
         }
         let live = Live {
@@ -262,8 +264,9 @@ impl Live {
             return Poll::Pending;
         }
         match self.driver.poll_frame(cx, &mut self.incoming) {
-            Poll::Ready(Some(Ok(frame))) => {
+            Poll::Ready(Some(Ok(mut frame))) => {
                 self.stop_waiting();
+                self.flight.iter_mut().for_each(|flight| flight.passes_on(&mut frame));
                 if frame.is_trailers() || self.incoming.is_end_stream() {
                     self.backend_done();
                 }
@@ -354,8 +357,12 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut frame = match &mut self.source {
             Source::Own(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            Source::Read { incoming, .. } => {
-                Pin::new(incoming).poll_frame(cx).map_err(BodyError::from)
+            Source::Read { incoming, flight } => {
+                let mut frame = Pin::new(incoming).poll_frame(cx).map_err(BodyError::from);
+                if let Poll::Ready(Some(Ok(frame))) = &mut frame {
+                    flight.iter_mut().for_each(|flight| flight.passes_on(frame));
+                }
+                frame
             }
             Source::Live(live) => live.poll_frame(cx),
         };

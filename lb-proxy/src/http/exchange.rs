@@ -59,7 +59,8 @@ pub(super) async fn attempt(
             // Boxed: rare, and larger than all the rest of this future.
             None => Box::pin(open(client, &mut flight, outgoing)).await?,
         };
-        let request = outgoing.hand_over(&connection, &flight, client);
+        let request = outgoing.hand_over(&connection, &flight);
+        flight.goes_out(&connection);
         match exchange(&mut connection, request, client, &flight, &outgoing.deadlines).await {
             Ok(response) => return answered(client, flight, connection, outgoing, response),
             Err(failure) => recover(client, &mut flight, &connection, outgoing, failure)?,
@@ -296,12 +297,14 @@ fn prepared(
 ) -> Result<Answer, End> {
     let (mut head, body) = response.into_parts();
     let status = head.status.as_u16();
-    flight.first_byte(status);
+    let came = flight.first_byte(status);
     let changes = response_changes(&head, head.status == StatusCode::NO_CONTENT);
     if !is_understood(&head) || changes.names_too_much() {
         flight.fails(Trouble::Malformed, Outcome::Reset);
         return Err(End::Failed(Trouble::Malformed));
     }
+    flight.answers(status, came);
+    flight.takes_report(&mut head.headers);
     if !client.body_is_done() && says_close(&head) {
         flight.announces_end();
     }

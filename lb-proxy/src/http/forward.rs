@@ -100,8 +100,8 @@ fn prepare(
     let (mut head, body) = request.into_parts();
     check(&head, &client.settings().limits)?;
     let site = client.worker.site();
-    let Rewritten { cluster, client_ip, public, lacks_host, named } =
-        rewrite(&mut head, client, &site.routes, id)?;
+    let Rewritten { cluster, client_ip, key, public, lacks_host, named } =
+        rewrite(&mut head, client, &site, id)?;
     let of = &site.clusters[cluster];
     let attempts = Attempts::begin(client.records.is_open());
     client.records.note(|record| {
@@ -115,10 +115,11 @@ fn prepare(
     let finds = |binding: Binding<'_>| is_there(of.kept.handle.borrow().snapshot(), binding);
     let take = |binder: &Binder| binder.take(&head.uri, &mut head.headers, now(), finds);
     let bound = of.binder.as_ref().and_then(take);
-    let request = Request::from_parts(head, RequestBody::new(body, Rc::clone(client), named));
+    let request = Request::from_parts(head, RequestBody::new(body, client, named));
     Ok(Outgoing {
         cluster,
         client_ip,
+        key,
         public,
         request: Some(request),
         spare: None,

@@ -9,9 +9,10 @@
 //! | `rewrite` | what a backend sees of it |
 //! | `headers`, `trailers`, `forwarded`, `via`, `request_id` | what is taken away and set on the way |
 //! | `public` | what a backend says about itself, put right on the way back |
-//! | `binder`, `key` | whom the client is bound to, and what a strategy may pick by |
+//! | `binder`, `cookies`, `key` | whom the client is bound to, and what a strategy may pick by |
 //! | `forward`, `outgoing`, `deadlines` | a request from the first try to the last |
 //! | `exchange`, `flight`, `replay` | a try with a backend, and what follows a failed one |
+//! | `load_report`, `load_probe` | what a backend says of its load, and asking it |
 //! | `attempts` | what is remembered of the tries |
 //! | `body`, `driver`, `upload` | bytes in both directions |
 //! | `status` | answers of our own |
@@ -24,6 +25,7 @@ pub(crate) mod body;
 mod check;
 mod client;
 mod client_io;
+mod cookies;
 mod deadlines;
 mod driver;
 mod exchange;
@@ -34,6 +36,8 @@ mod forwarded;
 mod head;
 mod headers;
 pub(crate) mod key;
+pub(crate) mod load_probe;
+pub(crate) mod load_report;
 mod outgoing;
 mod public;
 mod records;
@@ -63,7 +67,9 @@ pub(crate) mod fuzzing {
 
 pub use arrival::{Arrival, Refusal};
 pub use binder::{Bound, Claim};
-pub use key::{ClientKey, KeyRule};
+pub use key::{KeyRule, RequestKey};
+pub use load_probe::ProbeSettings;
+pub use load_report::{Metric, ReportSettings};
 pub(crate) use request_id::RequestIds;
 pub use retry::{RetryOn, RetrySettings};
 pub use route::{

@@ -13,7 +13,8 @@ use super::{
     deadlines::Deadlines,
     exchange::Answer,
     flight::Flight,
-    key::ClientKey,
+    key::RequestKey,
+    load_probe,
     public::PublicForm,
     retry::RetryOn,
 };
@@ -29,6 +30,8 @@ pub(super) struct Outgoing {
     pub(super) cluster: usize,
     /// Where it came from, as far as trusted proxies tell it.
     pub(super) client_ip: IpAddr,
+    /// What its cluster picks by, if it picks by a key and the request has one.
+    pub(super) key: Option<RequestKey>,
     /// How its client sees what it asks for.
     pub(super) public: PublicForm,
     /// `None` while it is with a connection.
@@ -70,15 +73,23 @@ impl Outgoing {
     /// Picks a backend, none of those that were tried. This is a try.
     pub(super) fn pick(&mut self, client: &Client, tried: &Tried) -> Result<Flight, PickError> {
         let (worker, cluster) = (&client.worker, self.cluster());
-        let key = cluster.settings.key.map(|rule| ClientKey::new(rule, self.client_ip));
-        let mut cx = PickCx::new(worker.clock.now(), worker.entropy.next()).avoiding(tried);
-        if let Some(key) = &key {
+        let mut cx = PickCx::new(worker.clock.now(), worker.entropy.next())
+            .on_worker(worker.number)
+            .avoiding(tried);
+        if let Some(key) = &self.key {
             cx = cx.keyed(key.as_bytes());
         }
         if let Some(bound) = &self.bound {
             cx = cx.bound_to(bound.binding());
         }
-        let flight = Flight::begin(worker, cluster, &cx, self.attempts.as_ref())?;
+        let flight = {
+            let probes = cluster.settings.probes.as_ref().map(|_| cluster.kept.probes.pool());
+            let cx = probes.as_deref().map_or(cx, |pool| cx.probed(pool));
+            Flight::begin(worker, cluster, &cx, self.attempts.as_ref())?
+        };
+        if cluster.settings.probes.is_some() {
+            load_probe::picked(worker, cluster, flight.lease(), self.tries == 0);
+        }
         self.deadlines.begin_try(flight.timeouts());
         self.tries += 1;
         self.tries_left = self.tries_left.saturating_sub(1);
@@ -122,7 +133,6 @@ impl Outgoing {
         &mut self,
         connection: &UpstreamConnection,
         flight: &Flight,
-        client: &Rc<Client>,
     ) -> Request<RequestBody> {
         let request = self.request.take().or_else(|| self.spare.take());
         let mut request = request.expect("an attempt begins with the request at hand");
@@ -133,14 +143,14 @@ impl Outgoing {
         }
         // A kept connection can be stale; anything else needs another backend.
         let may_repeat = connection.is_reused() || self.tries_left > 0;
-        self.spare = (may_repeat && self.is_repeatable).then(|| copy(&request, client));
+        self.spare = (may_repeat && self.is_repeatable).then(|| copy(&request));
         request
     }
 }
 
 /// The same request again. It has no body, or it would not be repeatable.
-fn copy(request: &Request<RequestBody>, client: &Rc<Client>) -> Request<RequestBody> {
-    let mut copy = Request::new(RequestBody::none(Rc::clone(client)));
+fn copy(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut copy = Request::new(RequestBody::none());
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();

@@ -10,11 +10,13 @@ use super::{
     forwarded::{believed, say_prefix},
     head::{RequestHead, Target},
     headers::{Named, request_changes},
+    key::RequestKey,
     public::PublicForm,
     request_id::X_REQUEST_ID,
-    route::{RequestFacts, Route, RouteTable, Unrouted},
+    route::{RequestFacts, Route, Unrouted},
     status::Trouble,
 };
+use crate::runtime::site::Site;
 
 /// What is known of a request that was rewritten.
 pub(super) struct Rewritten {
@@ -22,6 +24,8 @@ pub(super) struct Rewritten {
     pub(super) cluster: usize,
     /// Where it came from, as far as trusted proxies tell it.
     pub(super) client_ip: IpAddr,
+    /// What its cluster picks by.
+    pub(super) key: Option<RequestKey>,
     /// How its client sees what it asks for.
     pub(super) public: PublicForm,
     /// An HTTP/1.0 request may lack a host.
@@ -35,7 +39,7 @@ pub(super) struct Rewritten {
 pub(super) fn rewrite(
     head: &mut request::Parts,
     client: &Client,
-    routes: &RouteTable,
+    site: &Site,
     id: Option<&HeaderValue>,
 ) -> Result<Rewritten, Trouble> {
     let neighbour = client.origin.neighbour;
@@ -44,7 +48,7 @@ pub(super) fn rewrite(
     if let Some(believed) = &believed {
         client.records.note(|record| record.came_from(believed.client));
     }
-    let Routed { route, target, prefix } = routed(head, client_ip, believed.is_some(), routes)?;
+    let Routed { route, key, target, prefix } = routed(head, client_ip, believed.is_some(), site)?;
     client.records.note(|record| record.route = Some((*route.name).into()));
     if let Target::Absolute { .. } = head.target() {
         let host = HeaderValue::from_str(host_of(head)).ok();
@@ -77,12 +81,14 @@ pub(super) fn rewrite(
     head.version = Version::HTTP_11;
     // An offer to upgrade, for instance, which holds on to the connection.
     head.extensions.clear();
-    Ok(Rewritten { cluster: route.cluster, client_ip, public, lacks_host, named })
+    Ok(Rewritten { cluster: route.cluster, client_ip, key, public, lacks_host, named })
 }
 
 /// Where a request goes.
 struct Routed<'a> {
     route: &'a Route,
+    /// Of what the client has asked for.
+    key: Option<RequestKey>,
     /// What the backend is asked for, if not what the client has asked for.
     target: Option<PathAndQuery>,
     /// What is missing from it.
@@ -93,21 +99,23 @@ fn routed<'a>(
     head: &request::Parts,
     client_ip: IpAddr,
     is_trusted: bool,
-    routes: &'a RouteTable,
+    site: &'a Site,
 ) -> Result<Routed<'a>, Trouble> {
     let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
     let facts = RequestFacts::new(&head.method, host_of(head), target, &head.headers, client_ip);
     let facts = facts.map_err(|_| Trouble::Target)?;
     let facts = if is_trusted { facts } else { facts.of_stranger() };
-    let route = routes.decide(&facts).map_err(|unrouted| match unrouted {
+    let route = site.routes.decide(&facts).map_err(|unrouted| match unrouted {
         Unrouted::NoRoute => Trouble::NoRoute,
         Unrouted::ForeignHost => Trouble::ForeignHost,
         Unrouted::Path(_) => Trouble::Target,
     })?;
+    let rule = site.clusters[route.cluster].settings.key.as_ref();
+    let key = rule.and_then(|rule| RequestKey::new(rule, &head.uri, &facts));
     let stripped = if route.strip { route.path.strip(target, &facts) } else { None };
     let (prefix, target) = stripped.unzip();
     let target = target.map(PathAndQuery::try_from).transpose().map_err(|_| Trouble::Target)?;
-    Ok(Routed { route, target, prefix })
+    Ok(Routed { route, key, target, prefix })
 }
 
 /// Whom a request is for. What stands in an absolute target counts, whatever the

@@ -26,7 +26,7 @@ impl Via {
     }
 
     /// What is added to a request that was received in this version.
-    pub(super) fn of_request(&self, version: Version) -> HeaderValue {
+    pub(crate) fn of_request(&self, version: Version) -> HeaderValue {
         match version {
             Version::HTTP_10 => self.http_10.clone(),
             _ => self.http_11.clone(),

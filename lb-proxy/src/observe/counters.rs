@@ -53,6 +53,11 @@ pub struct ClusterCounters {
     pub retry_budget_exhausted_total: u64,
     /// What became of bindings of clients to backends.
     pub sticky_total: StickyCounters,
+    /// Answers of backends, to requests and probes, that report a load in a way that cannot
+    /// be read.
+    pub load_reports_malformed_total: u64,
+    /// Backends that were asked for their load.
+    pub load_probes_total: ProbeCounters,
     /// Backends that were taken out as requests to them failed.
     pub ejections_total: u64,
     /// Changes of what is thought of a backend.
@@ -89,6 +94,16 @@ pub struct RetryCounters {
     pub status: u64,
 }
 
+/// Probes by result.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProbeCounters {
+    /// An answer came.
+    pub answered: u64,
+    /// None came in time, or one that tells of a failure.
+    pub failed: u64,
+}
+
 /// Requests to sticky clusters by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -113,6 +128,9 @@ pub(crate) struct Tally {
     kept: Count,
     new: Count,
     moved: Count,
+    pub(crate) load_reports_malformed: Count,
+    pub(crate) probes_answered: Count,
+    pub(crate) probes_failed: Count,
 }
 
 /// Why a request goes to another backend.
@@ -148,6 +166,11 @@ impl Count {
     /// One more. Cheaper than an atomic addition, which a single writer does not need.
     pub(crate) fn add(&self) {
         self.0.store(self.0.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// Whether nothing was counted yet.
+    pub(crate) fn is_none(&self) -> bool {
+        self.read() == 0
     }
 
     fn read(&self) -> u64 {
@@ -318,6 +341,9 @@ impl ClusterCounters {
         self.sticky_total.kept += tally.kept.read();
         self.sticky_total.new += tally.new.read();
         self.sticky_total.moved += tally.moved.read();
+        self.load_reports_malformed_total += tally.load_reports_malformed.read();
+        self.load_probes_total.answered += tally.probes_answered.read();
+        self.load_probes_total.failed += tally.probes_failed.read();
     }
 }
 

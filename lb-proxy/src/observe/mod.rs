@@ -27,7 +27,8 @@ pub use access_log::AccessLog;
 pub(crate) use access_log::{WorkerLog, WorkerLogs};
 pub(crate) use counters::{Board, RetryReason, Tally};
 pub use counters::{
-    ClusterCounters, Counters, HealthCounters, ReloadCounters, RetryCounters, StickyCounters,
+    ClusterCounters, Counters, HealthCounters, ProbeCounters, ReloadCounters, RetryCounters,
+    StickyCounters,
 };
 pub use settings::{AccessLogSettings, LogFormat, LogTarget};
 pub use template::{Template, TemplateError};

@@ -252,7 +252,8 @@ impl Running {
         let thread =
             thread::Builder::new().name(format!("lb-worker-{number}")).spawn(move || {
                 let taken_up = |version| life.progress.reached(number, version);
-                worker::run(plan, &life.control, |started| drop(report.send(started)), taken_up);
+                let started = |started| drop(report.send(started));
+                worker::run(number, plan, &life.control, started, taken_up);
             })?;
         match reported.recv() {
             Ok(Ok(())) => Ok(thread),

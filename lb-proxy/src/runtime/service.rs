@@ -8,7 +8,10 @@ use std::{sync::Arc, time::Duration};
 use lb_core::Cluster;
 
 use crate::{
-    http::{key::KeyRule, retry::RetrySettings, route::RouteTable, sticky::StickySettings},
+    http::{
+        ProbeSettings, ReportSettings, key::KeyRule, retry::RetrySettings, route::RouteTable,
+        sticky::StickySettings,
+    },
     listen::ListenerSettings,
     observe::AccessLog,
 };
@@ -39,8 +42,14 @@ pub struct ClusterSettings {
     pub retry: RetrySettings,
     /// Whether clients stay with their backend.
     pub sticky: Option<StickySettings>,
-    /// What a strategy by key picks by.
+    /// What a strategy by key picks by. Nothing is looked for in requests without it.
     pub key: Option<KeyRule>,
+    /// Where backends report their load in answers; then no client sees that. For
+    /// strategies that go by it.
+    pub reports: Option<ReportSettings>,
+    /// How backends are asked for their load, for
+    /// [`Prequal`](lb_core::strategy::Prequal).
+    pub probes: Option<ProbeSettings>,
 }
 
 impl ClusterSettings {
@@ -53,6 +62,8 @@ impl ClusterSettings {
             retry: RetrySettings::default(),
             sticky: None,
             key: None,
+            reports: None,
+            probes: None,
         }
     }
 }

@@ -23,7 +23,7 @@ use super::{
     service::{ClusterSettings, Service},
 };
 use crate::{
-    http::{RouteTable, binder::Binder},
+    http::{RouteTable, binder::Binder, load_probe::Probes},
     observe::{Board, Tally, WorkerLog, WorkerLogs},
     upstream::Pool,
 };
@@ -55,6 +55,15 @@ pub(crate) struct Kept {
     pub(crate) tally: Arc<Tally>,
     /// This worker's share of the retries.
     pub(crate) budget: RefCell<RetryBudget>,
+    /// What this worker knows by asking.
+    pub(crate) probes: Probes,
+}
+
+impl Kept {
+    /// Those for requests, and those for probes.
+    fn pools(&self) -> [&Pool; 2] {
+        [&self.pool, &self.probes.idle]
+    }
 }
 
 /// Makes the sites of one worker, one after the other.
@@ -63,8 +72,9 @@ pub(super) struct Sites {
     clock: Rc<Clock>,
     control: Arc<Control>,
     board: Arc<Board>,
-    /// Idle connections, over all clusters.
-    idle: Rc<Cell<usize>>,
+    /// Idle connections, over all clusters: those for requests, and those for probes,
+    /// which take no places of the former.
+    idle: [Rc<Cell<usize>>; 2],
     /// The clusters of this site, and those of earlier ones that requests still use.
     known: RefCell<Vec<Weak<Kept>>>,
     pub(super) logs: WorkerLogs,
@@ -72,7 +82,7 @@ pub(super) struct Sites {
 
 impl Sites {
     pub(super) fn new(clock: Rc<Clock>, control: Arc<Control>, plan: &Plan) -> Self {
-        let (idle, known) = (Rc::default(), RefCell::default());
+        let (idle, known) = (Default::default(), RefCell::default());
         let board = Arc::clone(&plan.board);
         Self { clock, control, board, idle, known, logs: WorkerLogs::default() }
     }
@@ -81,8 +91,9 @@ impl Sites {
     pub(super) fn make(&self, service: &Service) -> Rc<Site> {
         let clusters = service.clusters.iter().map(|settings| {
             let kept = self.kept(&settings.cluster);
-            kept.pool.keep_for(settings.timeouts.pool_idle);
+            kept.pools().iter().for_each(|pool| pool.keep_for(settings.timeouts.pool_idle));
             kept.budget.borrow_mut().set_percent(settings.retry.budget);
+            kept.probes.send_at(settings.probes.as_ref().map_or(0.0, |probes| probes.per_request));
             let name = settings.cluster.name();
             Rc::new(WorkerCluster {
                 name: name.into(),
@@ -103,7 +114,8 @@ impl Sites {
         if let Some(kept) = known.find(|kept| kept.handle.borrow().is_of(cluster)) {
             return kept;
         }
-        let pool = Pool::new(Rc::clone(&self.clock), Rc::clone(&self.idle));
+        let [pool, for_probes] =
+            self.idle.each_ref().map(|idle| Pool::new(Rc::clone(&self.clock), Rc::clone(idle)));
         let control = Arc::clone(&self.control);
         let handle = cluster.handle_waking(Arc::new(move || control.wake()));
         let budget = handle.retry_budget(0);
@@ -112,6 +124,7 @@ impl Sites {
             pool,
             tally: self.board.tally(cluster.name()),
             budget: RefCell::new(budget),
+            probes: Probes::new(for_probes),
         });
         self.known.borrow_mut().push(Rc::downgrade(&kept));
         kept
@@ -131,12 +144,14 @@ impl Sites {
             let mut handle = kept.handle.borrow_mut();
             handle.refresh();
             let snapshot = handle.snapshot();
-            kept.pool.retain_incarnations(|whose| snapshot.slot_of(whose).is_some());
+            for pool in kept.pools() {
+                pool.retain_incarnations(|whose| snapshot.slot_of(whose).is_some());
+            }
         }
     }
 
     /// Lets go of connections that were idle for too long.
     pub(super) fn sweep(&self) {
-        self.known().iter().for_each(|kept| kept.pool.sweep());
+        self.known().iter().flat_map(|kept| kept.pools()).for_each(Pool::sweep);
     }
 }

@@ -43,6 +43,8 @@ const SWEEP: u32 = 10;
 /// The state of a worker, shared by its tasks.
 #[derive(Debug)]
 pub(crate) struct Worker {
+    /// Its place among the workers.
+    pub(crate) number: usize,
     pub(crate) clock: Rc<Clock>,
     pub(crate) timers: Timers,
     pub(crate) entropy: Entropy,
@@ -69,10 +71,11 @@ struct WorkerListener {
 }
 
 impl Worker {
-    fn new(plan: &Plan, control: &Arc<Control>) -> Self {
+    fn new(number: usize, plan: &Plan, control: &Arc<Control>) -> Self {
         let clock = Rc::new(Clock::new());
         let sites = Sites::new(Rc::clone(&clock), Arc::clone(control), plan);
         Self {
+            number,
             site: RefCell::new(sites.make(&plan.service)),
             sites,
             timers: Timers::new(Rc::clone(&clock)),
@@ -208,6 +211,7 @@ async fn finish(worker: Rc<Worker>, listener: Rc<Listener>) {
 /// The life of a worker's thread. Reports when it serves, or why it cannot, and then
 /// each service that it has taken up.
 pub(super) fn run(
+    number: usize,
     mut plan: Plan,
     control: &Arc<Control>,
     report: impl FnOnce(io::Result<()>),
@@ -219,7 +223,7 @@ pub(super) fn run(
         Err(error) => return report(Err(error)),
     };
     runtime.block_on(async move {
-        let worker = Rc::new(Worker::new(&plan, control));
+        let worker = Rc::new(Worker::new(number, &plan, control));
         for opened in mem::take(&mut plan.opened) {
             if let Err(error) = worker.listen(opened) {
                 return report(Err(error));
@@ -330,7 +334,7 @@ mod tests {
         let control = Arc::default();
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build_local(LocalOptions::default()).unwrap();
-        let worker = Rc::new(Worker::new(&plan, &control));
+        let worker = Rc::new(Worker::new(0, &plan, &control));
         runtime.block_on(async {
             let life = live(&worker, &control, Duration::ZERO, |_| {});
             worker.spawn_vital("fine", async {});

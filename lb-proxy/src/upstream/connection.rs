@@ -99,6 +99,11 @@ impl UpstreamConnection {
         self.traffic.has_read()
     }
 
+    /// What goes through it for the present request.
+    pub(crate) fn traffic(&self) -> &Rc<Traffic> {
+        &self.traffic
+    }
+
     /// How long ago the request was handed over.
     pub(crate) fn age(&self) -> Duration {
         self.traffic.age()

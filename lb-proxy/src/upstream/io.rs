@@ -1,9 +1,10 @@
 //! A backend's socket, with a note of what went through it.
 //!
-//! Two questions are answered here because only here the answer is exact: has
-//! the backend sent anything since the request began (then nothing may be
-//! repeated), and when did it last take a byte of the request (from then on it
-//! owes an answer; in coarse time, as that is once per write).
+//! Three questions are answered here because only here the answer is exact: how much
+//! went through (strategies that share bytes ask), has the backend sent anything since
+//! the request began (then nothing may be repeated), and when did it last take a byte of
+//! the request (from then on it owes an answer; in coarse time, as that is once per
+//! write).
 
 use std::{
     cell::Cell,
@@ -24,23 +25,31 @@ use crate::{http::flat_write::poll_write_flat, runtime::clock::Clock};
 
 /// What went through a socket since [`restart`](Traffic::restart).
 #[derive(Debug)]
-pub(super) struct Traffic {
+pub(crate) struct Traffic {
     clock: Rc<Clock>,
     began: Cell<Tick>,
     read: Cell<bool>,
+    bytes: Cell<u64>,
     last_written: Cell<Tick>,
 }
 
 impl Traffic {
     pub(super) fn new(clock: Rc<Clock>) -> Self {
         let now = Cell::new(clock.coarse());
-        Self { began: now.clone(), read: Cell::new(false), last_written: now, clock }
+        Self {
+            began: now.clone(),
+            read: Cell::new(false),
+            bytes: Cell::new(0),
+            last_written: now,
+            clock,
+        }
     }
 
     pub(super) fn restart(&self) {
         let now = self.clock.coarse();
         self.began.set(now);
         self.read.set(false);
+        self.bytes.set(0);
         self.last_written.set(now);
     }
 
@@ -52,6 +61,15 @@ impl Traffic {
     /// Whether anything was read since the restart.
     pub(super) fn has_read(&self) -> bool {
         self.read.get()
+    }
+
+    /// How many bytes were read and written since the restart, heads and all.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    fn count(&self, bytes: usize) {
+        self.bytes.set(self.bytes.get() + bytes as u64);
     }
 
     /// When the last byte was written, or the restart, if none was since.
@@ -72,7 +90,8 @@ impl UpstreamIo {
     }
 
     fn wrote(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if matches!(result, Poll::Ready(Ok(1..))) {
+        if let Poll::Ready(Ok(bytes @ 1..)) = result {
+            self.traffic.count(bytes);
             self.traffic.last_written.set(self.traffic.clock.coarse());
         }
         result
@@ -87,7 +106,9 @@ impl AsyncRead for UpstreamIo {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
+        let bytes = buffer.filled().len() - before;
+        if bytes > 0 {
+            self.traffic.count(bytes);
             self.traffic.read.set(true);
         }
         result

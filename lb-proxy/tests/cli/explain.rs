@@ -136,6 +136,116 @@ fn cookies_are_read_as_the_proxy_reads_them() {
 }
 
 #[test]
+fn the_key_that_is_found_is_told_part_by_part() {
+    let file = file(
+        "[[route]]\nto = \"a\"\nstrip = true\npath = \"/api/\"\n[cluster.a]\n\
+         strategy = { name = \"maglev\", key = [\"header:x-user\", \"query:id\", \"path\"] }\n\
+         backends = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n",
+    );
+    let ask = ["GET", "/api/x?id=a%20b", "-H", "Host: a", "-H", "X-User: ann"];
+    let stdout = text(&explain(&file, &ask).stdout);
+    for line in [
+        "  key      header:x-user is \"ann\"\n",
+        "  key      query:id is \"a%20b\"\n",
+        "  key      path is \"/api/x\"\n",
+        ": the key belongs there\n",
+        "  assumes  idle backends: one with 1.25 times its share in flight is passed over\n",
+        "  target   /x?id=a%20b\n",
+    ] {
+        assert!(stdout.contains(line), "{line}{stdout}");
+    }
+    let told = json(&file, &["GET", "/api/x", "-H", "Host: a"]);
+    assert_eq!(told["key"][0]["part"], "header:x-user");
+    assert_eq!(told["key"][0]["value"], serde_json::Value::Null);
+    assert_eq!(told["key"][2]["value"], "/api/x");
+}
+
+#[test]
+fn every_strategy_says_how_it_picks() {
+    for kind in lb_core::strategy::StrategyKind::ALL {
+        let option = match kind.name() {
+            _ if kind.needs_key() => ", key = \"client-ip\"",
+            "prequal" => ", probes = { path = \"/load\" }",
+            _ => "",
+        };
+        let file = file(&format!(
+            "to = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n\
+             [defaults]\nstrategy = {{ name = \"{kind}\"{option} }}\n",
+        ));
+        let told = json(&file, &["GET", "/", "-H", "Host: a", "--client", "192.0.2.7"]);
+        let why = told["pick"].as_str().unwrap_or_else(|| panic!("{kind}: {told}"));
+        if kind.needs_key() {
+            assert_eq!(told["key"][0]["value"], "192.0.2.7", "{kind}");
+            assert_eq!(why, "the client's address belongs there", "{kind}");
+            assert_eq!(told["assumes"].is_null(), kind.usual_bound().is_none(), "{kind}");
+        } else {
+            assert!(why.contains(kind.name()) || why == "it is the first", "{kind}: {why}");
+            let is_drawn = why.contains("drawn by weight");
+            assert_eq!(is_drawn, kind.name() == "random", "{kind}: {why}");
+            let by_load = !["round-robin", "random"].contains(&kind.name());
+            assert_eq!(told["assumes"].is_string(), by_load, "{kind}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_request_without_a_key_is_told_to_have_none() {
+    for kind in lb_core::strategy::StrategyKind::ALL {
+        if !kind.needs_key() || kind.name() == "ip-hash" {
+            continue;
+        }
+        let file = file(&format!(
+            "to = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n\
+             [defaults]\nstrategy = {{ name = \"{kind}\", key = \"cookie:A\" }}\n",
+        ));
+        let told = json(&file, &["GET", "/", "-H", "Host: a"]);
+        let why = told["pick"].as_str().unwrap_or_else(|| panic!("{kind}: {told}"));
+        assert!(why.ends_with(", as there is no key"), "{kind}: {told}");
+    }
+}
+
+/// Where only some backends take requests, the others are not named.
+#[test]
+fn a_pick_is_among_those_that_take_requests() {
+    let backends: Vec<String> = (0..20)
+        .map(|n| {
+            let zone = ["here", "there"][n % 2];
+            format!("{{ address = \"127.0.0.1:{}\", zone = \"{zone}\" }}", 9000 + n)
+        })
+        .collect();
+    let with = |settings: &str| {
+        file(&format!(
+            "[[route]]\nto = \"a\"\n[cluster.a]\nstrategy = \"maglev\"\n{settings}\n\
+             backends = [{{ address = \"127.0.0.1:8999\", backup = true }}, {}]\n",
+            backends.join(", ")
+        ))
+    };
+    let ports = |file: &str| -> Vec<u16> {
+        let port = |client: u32| {
+            let client = format!("192.0.2.{client}");
+            let told = json(file, &["GET", "/", "-H", "Host: a", "--client", &client]);
+            let address = told["backend"]["address"].as_str().expect("an address").to_owned();
+            address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
+        };
+        (0..24).map(port).collect()
+    };
+    let file = with("zone_aware = \"here\"");
+    assert!(ports(&file).iter().all(|port| port % 2 == 0));
+    let output = explain(&file, &["GET", "/", "-H", "Host: a"]);
+    let stdout = text(&output.stdout);
+    assert!(stdout.contains("  among    10 of 21 backends: tier 0, zone here\n"), "{stdout}");
+    let file = with("subset = { size = 2, instance = 1 }");
+    let mut used = ports(&file);
+    used.sort_unstable();
+    used.dedup();
+    assert_eq!(used.len(), 2, "{used:?}");
+    let told = json(&file, &["GET", "/", "-H", "Host: a"]);
+    assert_eq!((&told["among"]["used"], &told["among"]["subset"]), (&2.into(), &true.into()));
+    let told = json(&with(""), &["GET", "/", "-H", "Host: a"]);
+    assert_eq!((&told["among"]["used"], &told["among"]["tier"]), (&20.into(), &0.into()));
+}
+
+#[test]
 fn no_backend_is_named_where_sources_may_tell_of_others() {
     let file = file(
         "[[route]]\nto = \"a\"\n[cluster.a]\nstrategy = \"ip-hash\"\n\

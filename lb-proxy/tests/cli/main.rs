@@ -14,3 +14,5 @@ mod run;
 mod standstill;
 mod stderr;
 mod stop;
+mod strategies;
+mod tiers;

@@ -283,3 +283,19 @@ fn another_level_holds_after_a_hup_unless_the_environment_says() {
         assert_eq!(log.contains("reloaded: "), is_told, "{said}: {log}");
     }
 }
+
+#[test]
+fn a_backend_that_answers_500_is_ejected_and_the_log_says_why() {
+    let bad = DemoOptions::named("a").status(http::StatusCode::INTERNAL_SERVER_ERROR);
+    let bad = bad.start().expect("a free port");
+    let both = [bad, DemoOptions::named("b").start().expect("a free port")];
+    let file = file(&weighted(&both, &[1, 1], "outlier = { eject = \"10m\" }"));
+    let mut lb = Lb::start(&["run", "--config", &file]);
+    eventually("the other has it all", || (0..10).all(|_| get(lb.address(), "/").status == 200));
+    lb.signal(Signal::TERM);
+    assert_eq!(lb.wait().code(), Some(0));
+    let log = lb.stderr();
+    let words =
+        [" WARN ", "health changed", "reason=5 requests in a row failed, the last: status 500"];
+    assert!(log.lines().any(|line| words.iter().all(|word| line.contains(word))), "{log}");
+}

@@ -240,6 +240,47 @@ fn a_flag_for_where_to_listen_replaces_all_listeners_and_says_so() {
 }
 
 #[test]
+fn a_key_may_be_typed_or_come_from_the_environment() {
+    let backends = [backend("a"), backend("b"), backend("c")];
+    let to: Vec<&str> = backends.iter().flat_map(|(_, address)| ["--to", address]).collect();
+    let args = [&["run", "--listen", "127.0.0.1:0", "--strategy", "ring"], &to[..]].concat();
+    let by_path = Lb::start(&[&args[..], &["--key", "path"]].concat());
+    let by_query = Lb::spawn(lb(&args).env("LB_KEY", "query:id"));
+    // Of 32 keys all go to one of three backends once in 3^31 times.
+    let of = |lb: &Lb, path: &dyn Fn(u32) -> String| {
+        let shares = (0..32).map(|number| shares(lb.address(), &path(number), 2));
+        shares.collect::<Vec<_>>()
+    };
+    for (lb, path) in [
+        (&by_path, &(|number| format!("/{number}?id=1")) as &dyn Fn(u32) -> String),
+        (&by_query, &|number| format!("/?id={number}")),
+    ] {
+        let shares = of(lb, path);
+        assert!(shares.iter().all(|share| share.len() == 1), "{shares:?}");
+        assert!(shares.iter().any(|share| *share != shares[0]), "{shares:?}");
+    }
+    let shares = of(&by_query, &|number| format!("/{number}?id=1"));
+    assert!(shares.iter().all(|share| *share == shares[0]), "{shares:?}");
+}
+
+#[test]
+fn a_key_that_nobody_picks_by_is_refused() {
+    let to = ["run", "--to", "127.0.0.1:1", "--listen", "127.0.0.1:0"];
+    for (args, expected) in [
+        (
+            &["--key", "uri"][..],
+            "`least-conn` does not pick by a key; strategies by key: `ip-hash`",
+        ),
+        (&["--key", "uri", "--strategy", "ip-hash"], "picks by the client's address"),
+        (&["--key", "user", "--strategy", "maglev"], "`user` is not a key"),
+    ] {
+        let output = finish(&mut lb(&[&to[..], args].concat()));
+        let stderr = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && stderr.contains(expected), "{stderr}");
+    }
+}
+
+#[test]
 fn a_flag_for_the_strategy_wins_in_every_cluster() {
     let file = file(
         r#"

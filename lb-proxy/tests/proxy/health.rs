@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::support::{Origin, eventually};
 
 /// Clusters whose backends are checked on a thread of its own.
-struct Checked {
+pub(crate) struct Checked {
     prober: Arc<Prober>,
     told: Arc<Mutex<Vec<String>>>,
     stop: Option<oneshot::Sender<()>>,
@@ -24,7 +24,7 @@ struct Checked {
 }
 
 impl Checked {
-    fn start(watched: Vec<Watched>) -> Self {
+    pub(crate) fn start(watched: Vec<Watched>) -> Self {
         let told = Arc::<Mutex<Vec<String>>>::default();
         for watched in &watched {
             let told = Arc::clone(&told);

@@ -1,8 +1,9 @@
 //! The command line.
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
-/// Prints ns per pick of lb-core, pingora-load-balancing and tower as Markdown.
+/// Prints ns per pick of lb-core, pingora-load-balancing, tower, maglev and hashring as
+/// Markdown.
 #[derive(Debug, Parser)]
 pub(crate) struct Options {
     /// Rounds; all contenders take their turn in each
@@ -11,4 +12,18 @@ pub(crate) struct Options {
     /// The second argument of pingora's `select`; its own examples pass 256
     #[arg(long, default_value_t = 256)]
     pub(crate) max_iterations: usize,
+    /// Which tables
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) table: Tables,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tables {
+    /// Everybody: one thread, two, and nine of ten backends down
+    #[default]
+    All,
+    /// The ratios that the README quotes, of one thread
+    Readme,
+    /// Two threads against one: what each thread still gets done
+    Threads,
 }

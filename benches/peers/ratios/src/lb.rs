@@ -1,29 +1,39 @@
 //! Ours.
 
 use lb_benches::Subject;
-use lb_core::strategy::StrategyKind;
+use lb_core::strategy::{RoundRobin, StrategyKind, Tickets};
 
 use crate::contender::Contender;
 
 /// The bare pick, every backend busy with one to three requests.
 pub(crate) fn pick(strategy: StrategyKind, size: usize) -> Contender {
-    pick_of(strategy, Subject::tapped(strategy, size))
+    pick_of(strategy.name(), Subject::tapped(strategy, size))
 }
 
 /// Picked, counted in, counted out; otherwise idle.
 pub(crate) fn lease(strategy: StrategyKind, size: usize) -> Contender {
-    lease_of(strategy, Subject::new(strategy, size))
+    lease_of(strategy.name(), Subject::new(strategy, size))
+}
+
+/// Round robin with turns that a worker takes 64 at a time.
+pub(crate) fn in_blocks(size: usize) -> Vec<Contender> {
+    let strategy = || Box::new(RoundRobin::default().tickets(Tickets::Blocks));
+    let name = "round-robin in blocks";
+    vec![
+        pick_of(name, Subject::tapping(strategy(), size)),
+        lease_of(name, Subject::of(strategy(), size)),
+    ]
 }
 
 pub(crate) fn pick_mostly_down(strategy: StrategyKind, size: usize) -> Contender {
-    pick_of(strategy, Subject::tapped(strategy, size).mostly_down())
+    pick_of(strategy.name(), Subject::tapped(strategy, size).mostly_down())
 }
 
 pub(crate) fn lease_mostly_down(strategy: StrategyKind, size: usize) -> Contender {
-    lease_of(strategy, Subject::new(strategy, size).mostly_down())
+    lease_of(strategy.name(), Subject::new(strategy, size).mostly_down())
 }
 
-fn pick_of(strategy: StrategyKind, subject: Subject) -> Contender {
+fn pick_of(strategy: &str, subject: Subject) -> Contender {
     let leases = subject.under_load();
     Contender::new(format!("lb {strategy} pick"), move |thread| {
         // Held for as long as anybody picks.
@@ -32,6 +42,6 @@ fn pick_of(strategy: StrategyKind, subject: Subject) -> Contender {
     })
 }
 
-fn lease_of(strategy: StrategyKind, subject: Subject) -> Contender {
+fn lease_of(strategy: &str, subject: Subject) -> Contender {
     Contender::new(format!("lb {strategy} lease"), move |thread| Box::new(subject.leases(thread)))
 }

@@ -1,5 +1,5 @@
 //! Nanoseconds and allocations per pick: the strategies of `lb-core` beside
-//! pingora-load-balancing and tower, linked as published, in one run.
+//! pingora-load-balancing, tower, maglev and hashring, linked as published, in one run.
 //!
 //! All contenders of a table take turns within each round, and a ratio is the
 //! median of the ratios of single rounds: what the machine does meanwhile
@@ -17,6 +17,7 @@ mod lb;
 mod measure;
 mod pingora;
 mod table;
+mod tables;
 mod tower;
 
 use anyhow::Result;
@@ -25,18 +26,30 @@ use lb_benches::SIZES;
 use lb_core::strategy::StrategyKind;
 
 use crate::{
-    cli::Options,
+    cli::{Options, Tables},
     contender::Contender,
     measure::Measured,
-    table::{Pair, Table},
+    table::{Pair, Ratios, Table, Threads},
 };
 
 /// What is divided by what.
 const PAIRS: &[Pair] = &[
-    Pair::new("pingora RoundRobin", "lb round-robin lease"),
-    Pair::new("pingora RoundRobin", "lb round-robin pick"),
-    Pair::new("pingora Random", "lb random lease"),
     Pair::new("pingora Random", "lb random pick"),
+    Pair::new("pingora FNVHash", "lb ip-hash pick"),
+    Pair::new("pingora RoundRobin", "lb round-robin in blocks pick"),
+    Pair::new("pingora RoundRobin", "lb round-robin pick"),
+    Pair::new("pingora Consistent", "lb hash-consistent pick"),
+    Pair::new("pingora Consistent", "lb maglev pick"),
+    Pair::new("pingora Consistent", "lb ring pick"),
+    Pair::new("pingora Consistent", "lb jump pick"),
+    Pair::new("maglev crate", "lb maglev pick"),
+    Pair::new("hashring crate", "lb ring pick"),
+    Pair::new("hashring crate", "lb hash-consistent pick"),
+    Pair::new("pingora Random", "lb random lease"),
+    Pair::new("pingora RoundRobin", "lb round-robin in blocks lease"),
+    Pair::new("pingora RoundRobin", "lb round-robin lease"),
+    Pair::new("pingora FNVHash", "lb ip-hash lease"),
+    Pair::new("pingora Consistent", "lb maglev lease"),
     Pair::new("pingora Random", "lb least-conn lease"),
     Pair::new("tower p2c", "lb p2c lease"),
 ];
@@ -44,17 +57,31 @@ const PAIRS: &[Pair] = &[
 fn main() -> Result<()> {
     let options = Options::parse();
     println!("{}", about());
+    match options.table {
+        Tables::All => print_all(&options),
+        Tables::Readme => {
+            let measured = measure_all(&options, &SIZES, 1, everybody);
+            println!("{}", Ratios::new(&measured, PAIRS));
+        }
+        Tables::Threads => {
+            let of = |threads| measure_all(&options, &SIZES, threads, concurrent);
+            println!("{}", Threads::new(&of(1), &of(2)));
+        }
+    }
+    Ok(())
+}
+
+fn print_all(options: &Options) {
     for (threads, note) in [(1, "One thread"), (2, "Two threads on one cluster")] {
-        let measured = measure_all(&options, &SIZES, threads, everybody);
+        let measured = measure_all(options, &SIZES, threads, everybody);
         println!("**{note}**, ns per pick\n\n{}", Table::new(&measured, PAIRS));
     }
     // Of four backends there are no nine tenths.
-    let measured = measure_all(&options, &SIZES[1..], 1, mostly_down);
+    let measured = measure_all(options, &SIZES[1..], 1, mostly_down);
     println!(
         "**Nine of ten backends down**, one thread, ns per pick\n\n{}",
         Table::new(&measured, PAIRS)
     );
-    Ok(())
 }
 
 fn measure_all(
@@ -74,12 +101,19 @@ fn everybody(options: &Options, size: usize, threads: usize) -> Vec<Contender> {
     let mut all = Vec::new();
     all.extend(StrategyKind::ALL.iter().map(|strategy| lb::pick(*strategy, size)));
     all.extend(StrategyKind::ALL.iter().map(|strategy| lb::lease(*strategy, size)));
+    all.extend(lb::in_blocks(size));
     all.extend(pingora::all(size, options.max_iterations));
+    all.extend(tables::all(size));
     if threads == 1 {
         // Its balancer is `&mut self`: two threads would measure a lock.
         all.push(tower::p2c(size));
     }
     all
+}
+
+/// Those that several threads can use at once.
+fn concurrent(options: &Options, size: usize, _: usize) -> Vec<Contender> {
+    everybody(options, size, 2)
 }
 
 fn mostly_down(options: &Options, size: usize, _: usize) -> Vec<Contender> {
@@ -104,9 +138,11 @@ fn about() -> String {
         rest.split_once('"').map_or("?", |(version, _)| version)
     };
     format!(
-        "lb-core {}, pingora-load-balancing {}, tower {}; {model}\n",
+        "lb-core {}, pingora-load-balancing {}, tower {}, maglev {}, hashring {}; {model}\n",
         version("lb-core"),
         version("pingora-load-balancing"),
         version("tower"),
+        version("maglev"),
+        version("hashring"),
     )
 }

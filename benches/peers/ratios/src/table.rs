@@ -66,17 +66,67 @@ impl fmt::Display for Table<'_> {
                 share(most(|one| one.without))
             )?;
         }
-        writeln!(f)?;
-        self.heading(f, "how many times faster", &[])?;
-        for pair in self.pairs {
-            let (peers, ours) = (self.row(pair.peer), self.row(pair.ours));
-            if peers.is_empty() || ours.is_empty() {
-                continue;
-            }
+        write!(f, "\n{}", Ratios::new(self.sizes, self.pairs))
+    }
+}
+
+/// A row per pair: how many times faster ours is, at each size, and both times at the
+/// largest.
+pub(crate) struct Ratios<'a>(Table<'a>);
+
+impl<'a> Ratios<'a> {
+    pub(crate) fn new(sizes: &'a [(usize, Vec<Measured>)], pairs: &'static [Pair]) -> Self {
+        Self(Table::new(sizes, pairs))
+    }
+}
+
+impl fmt::Display for Ratios<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = &self.0;
+        table.heading(f, "how many times faster", &["ns, of the last size"])?;
+        for pair in table.pairs {
+            let (peers, ours) = (table.row(pair.peer), table.row(pair.ours));
+            // Not every strategy and peer takes part in every table.
+            let (Some(peer), Some(own)) = (peers.last(), ours.last()) else { continue };
             write!(f, "| {} ÷ {} |", pair.peer, pair.ours)?;
-            for (peer, own) in peers.iter().zip(ours) {
+            let nanos = |one: &Measured| median(one.nanos.iter().copied());
+            let last = format!("{:.1} ÷ {:.1}", nanos(peer), nanos(own));
+            for (peer, own) in peers.iter().zip(&ours) {
                 let rounds = peer.nanos.iter().zip(&own.nanos);
                 write!(f, " {:.1} |", median(rounds.map(|(peer, own)| peer / own)))?;
+            }
+            writeln!(f, " {last} |")?;
+        }
+        Ok(())
+    }
+}
+
+/// What two threads get done together, of what one does alone: 2 is perfect.
+pub(crate) struct Threads<'a> {
+    one: &'a [(usize, Vec<Measured>)],
+    two: Table<'a>,
+}
+
+impl<'a> Threads<'a> {
+    pub(crate) fn new(
+        one: &'a [(usize, Vec<Measured>)],
+        two: &'a [(usize, Vec<Measured>)],
+    ) -> Self {
+        Self { one, two: Table::new(two, &[]) }
+    }
+}
+
+impl fmt::Display for Threads<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.two.heading(f, "two threads ÷ one", &[])?;
+        let (_, first) = &self.one[0];
+        let alone = Table::new(self.one, &[]);
+        for contender in first {
+            write!(f, "| {} |", contender.name)?;
+            for (one, two) in alone.row(&contender.name).iter().zip(self.two.row(&contender.name)) {
+                let median = |of: &Measured| median(of.nanos.iter().copied());
+                let (one, two) = (median(one), median(two));
+                write!(f, " {:.2} ({one:.1} → {two:.1} ns) |", 2.0 * one / two)?;
             }
             writeln!(f)?;
         }

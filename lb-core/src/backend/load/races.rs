@@ -1,4 +1,4 @@
-//! Every interleaving of claim, finish and reuse. Run with
+//! Every interleaving of look, finish and reuse. Run with
 //! `RUSTFLAGS="--cfg loom" cargo test -p lb-core --release --lib races`.
 
 use loom::thread;
@@ -13,9 +13,17 @@ fn tracked() -> (Seats, Arc<Load>) {
     (seats, load)
 }
 
+/// Three threads interleave in too many ways to go through all of them: those with up to
+/// three switches from one that could have gone on.
+fn model_of_three(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
 /// What the idle-first picker and a lease do.
-fn claim_and_serve(load: &Load) {
-    if load.seat().is_idle() && load.seat().claim() {
+fn look_and_serve(load: &Load) {
+    if load.seat().is_idle() && load.confirm_idle() {
         load.reserve(Admission::New, None).unwrap();
         load.finish(BUSY);
         load.finish(HELD);
@@ -28,7 +36,7 @@ fn an_idle_backend_never_stays_marked_busy() {
         let (_seats, load) = tracked();
         let other = {
             let load = Arc::clone(&load);
-            thread::spawn(move || claim_and_serve(&load))
+            thread::spawn(move || look_and_serve(&load))
         };
         // A pick that did not go through the bitmap.
         load.reserve(Admission::New, None).unwrap();
@@ -40,15 +48,15 @@ fn an_idle_backend_never_stays_marked_busy() {
 }
 
 #[test]
-fn two_claims_of_one_bit_and_a_refusal_leave_it_set() {
+fn two_looks_at_one_bit_and_a_refusal_leave_it_set() {
     loom::model(|| {
         let (_seats, load) = tracked();
         let limit = NonZeroU32::new(1);
         let other = {
             let load = Arc::clone(&load);
-            thread::spawn(move || claim_and_serve(&load))
+            thread::spawn(move || look_and_serve(&load))
         };
-        if load.seat().claim() && load.reserve(Admission::New, limit).is_ok() {
+        if load.confirm_idle() && load.reserve(Admission::New, limit).is_ok() {
             load.finish(BUSY | HELD);
         }
         other.join().unwrap();
@@ -58,7 +66,7 @@ fn two_claims_of_one_bit_and_a_refusal_leave_it_set() {
 }
 
 #[test]
-fn a_claim_refused_by_a_ceiling_leaves_the_bit_to_who_holds_the_place() {
+fn who_is_refused_by_a_ceiling_leaves_the_bit_to_who_holds_the_place() {
     loom::model(|| {
         let (_seats, load) = tracked();
         let limit = NonZeroU32::new(1);
@@ -70,7 +78,7 @@ fn a_claim_refused_by_a_ceiling_leaves_the_bit_to_who_holds_the_place() {
                 }
             })
         };
-        if load.seat().claim() && load.reserve(Admission::New, limit).is_ok() {
+        if load.confirm_idle() && load.reserve(Admission::New, limit).is_ok() {
             load.finish(BUSY | HELD);
         }
         other.join().unwrap();
@@ -85,10 +93,71 @@ fn a_sweep_among_requests_leaves_an_idle_backend_idle() {
         let (_seats, load) = tracked();
         let other = {
             let load = Arc::clone(&load);
-            thread::spawn(move || claim_and_serve(&load))
+            thread::spawn(move || look_and_serve(&load))
         };
         load.sweep(Tick::ZERO);
         other.join().unwrap();
+        assert!(load.seat().is_idle(), "nothing in flight, yet not idle");
+    });
+}
+
+#[test]
+fn two_who_clear_the_bit_while_the_last_request_ends_leave_it_set() {
+    model_of_three(|| {
+        let (_seats, load) = tracked();
+        load.reserve(Admission::New, None).unwrap();
+        let others = [(); 2].map(|()| {
+            let load = Arc::clone(&load);
+            thread::spawn(move || load.confirm_idle())
+        });
+        load.finish(BUSY | HELD);
+        for other in others {
+            other.join().unwrap();
+        }
+        assert!(load.seat().is_idle(), "nothing in flight, yet not idle");
+    });
+}
+
+#[test]
+fn a_request_that_comes_and_goes_while_another_is_looked_for_leaves_the_bit_set() {
+    model_of_three(|| {
+        let (_seats, load) = tracked();
+        load.reserve(Admission::New, None).unwrap();
+        let looks = {
+            let load = Arc::clone(&load);
+            thread::spawn(move || load.confirm_idle())
+        };
+        let comes = {
+            let load = Arc::clone(&load);
+            thread::spawn(move || {
+                load.reserve(Admission::New, None).unwrap();
+                load.finish(BUSY | HELD);
+            })
+        };
+        load.finish(BUSY | HELD);
+        looks.join().unwrap();
+        comes.join().unwrap();
+        assert!(load.seat().is_idle(), "nothing in flight, yet not idle");
+    });
+}
+
+#[test]
+fn a_look_and_a_sweep_while_a_failed_request_ends_leave_the_bit_set() {
+    model_of_three(|| {
+        let (_seats, load) = tracked();
+        load.reserve(Admission::New, None).unwrap();
+        load.hold_against(Tick::ZERO);
+        let looks = {
+            let load = Arc::clone(&load);
+            thread::spawn(move || load.confirm_idle())
+        };
+        let ends = {
+            let load = Arc::clone(&load);
+            thread::spawn(move || load.finish(BUSY | HELD))
+        };
+        load.sweep(Tick::from_millis(60_000));
+        looks.join().unwrap();
+        ends.join().unwrap();
         assert!(load.seat().is_idle(), "nothing in flight, yet not idle");
     });
 }
@@ -140,7 +209,7 @@ fn a_sweep_repairs_what_was_missed_before_the_bits_were_kept() {
     loom::model(|| {
         let mut seats = Seats::default();
         let load = Arc::new(Load::new(seats.take()));
-        load.seat().claim();
+        load.seat().clear_idle();
         load.reserve(Admission::New, None).unwrap();
         let other = {
             let load = Arc::clone(&load);
@@ -170,7 +239,7 @@ fn a_seat_is_reused_only_when_its_last_request_is_counted_out() {
         if next.seat().number() == 0 {
             // The old life can't touch this bit any more.
             next.reserve(Admission::New, None).unwrap();
-            assert!(!next.seat().is_idle());
+            assert!(!next.confirm_idle() && !next.seat().is_idle());
             worker.join().unwrap();
             assert!(!next.seat().is_idle(), "an ended request marked its successor idle");
             next.finish(BUSY | HELD);

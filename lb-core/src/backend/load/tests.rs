@@ -44,32 +44,33 @@ fn a_draining_backend_admits_bound_clients_only() {
 }
 
 #[test]
-fn the_idle_bit_follows_the_busy_count_and_not_the_held_one() {
+fn requests_leave_a_set_idle_bit_as_it_is() {
     let load = load();
-    assert!(load.seat.is_idle());
+    assert!(load.seat.is_idle() && load.is_idle());
     load.reserve(Admission::New, None).unwrap();
+    assert!(load.seat.is_idle() && !load.is_idle());
+    load.finish(BUSY);
+    assert!(load.seat.is_idle() && load.is_idle(), "who is held only is idle");
+}
+
+#[test]
+fn who_finds_a_wrong_idle_bit_clears_it_and_the_last_request_sets_it_again() {
+    let load = load();
+    load.reserve(Admission::New, None).unwrap();
+    load.reserve(Admission::New, None).unwrap();
+    assert!(!load.confirm_idle() && !load.seat.is_idle());
+    load.finish(BUSY | HELD);
     assert!(!load.seat.is_idle());
     load.finish(BUSY);
-    assert!(load.seat.is_idle());
+    assert!(load.seat.is_idle() && load.confirm_idle());
     load.finish(HELD);
     assert!(load.seat.is_idle());
 }
 
 #[test]
-fn a_refused_claim_gives_the_idle_bit_back() {
-    for limit in [None, NonZeroU32::new(1)] {
-        let load = load();
-        load.admit(AdminState::Disabled, Tick::ZERO);
-        load.seat.claim();
-        assert_eq!(load.reserve(Admission::New, limit), Err(Refused::Closed));
-        assert!(load.seat.is_idle());
-    }
-}
-
-#[test]
 fn a_sweep_puts_the_idle_bit_right_either_way() {
     let load = load();
-    load.seat.claim();
+    load.seat.clear_idle();
     load.sweep(Tick::ZERO);
     assert!(load.seat.is_idle());
     load.reserve(Admission::New, None).unwrap();
@@ -84,7 +85,7 @@ fn a_failure_keeps_the_idle_bit_until_a_sweep_finds_it_decayed() {
     load.reserve(Admission::New, None).unwrap();
     load.hold_against(Tick::ZERO);
     load.finish(BUSY | HELD);
-    assert!(!load.seat.is_idle());
+    assert!(!load.confirm_idle() && !load.seat.is_idle());
     load.reserve(Admission::New, None).unwrap();
     load.finish(BUSY | HELD);
     assert!(!load.seat.is_idle(), "nor does a request that worked hand it back");
@@ -100,7 +101,7 @@ fn who_is_sent_on_by_the_gate_gives_the_idle_bit_back() {
     load.gate().shut();
     let trial = load.reserve(Admission::New, None).unwrap();
     load.finish(BUSY | HELD);
-    load.seat.claim();
+    load.seat.clear_idle();
     assert_eq!(load.reserve(Admission::New, None), Err(Refused::Occupied));
     assert!(load.seat.is_idle());
     assert_eq!(load.look(Admission::New, None), Err(Refused::Occupied));
@@ -113,7 +114,7 @@ fn who_is_sent_on_by_the_gate_gives_the_idle_bit_back() {
 #[test]
 fn only_what_was_asked_for_is_reported() {
     let load = load();
-    let report = |failures, success| load.set_alarms(Alarms { failures, success });
+    let report = |failures, success| load.set_alarms(Alarms { failures, success, errors: None });
     assert_eq!(load.observe_failure(Tick::ZERO), None);
     report(Some(3), false);
     assert_eq!(load.observe_failure(Tick::ZERO), None);
@@ -132,19 +133,26 @@ fn only_what_was_asked_for_is_reported() {
 
 #[test]
 fn the_live_numbers_of_a_backend_fit_a_cache_line() {
-    assert_eq!(size_of::<Load>(), 64);
+    assert_eq!(size_of::<Load>(), 64 + size_of::<Meters>() + size_of::<LastReport>());
 }
 
 #[test]
-fn latency_is_a_moving_average_and_failures_are_a_run() {
+fn failures_are_a_run() {
     let load = load();
-    assert_eq!(load.latency(), None);
-    load.observe_latency(Duration::from_nanos(800));
-    load.observe_latency(Duration::from_nanos(1600));
-    assert_eq!(load.latency(), Some(Duration::from_nanos(900)));
     load.observe_failure(Tick::from_nanos(1));
     load.observe_failure(Tick::from_nanos(2));
     assert_eq!(load.failures(), Some((2, Tick::from_nanos(2))));
     load.forget_failures();
     assert_eq!(load.failures(), None);
+}
+
+#[test]
+fn a_row_of_failures_without_end_asks_nobody_to_tell_of_a_success() {
+    let load = load();
+    load.failures.store(!TELL - 1, Ordering::Relaxed);
+    for _ in 0..3 {
+        load.observe_failure(Tick::ZERO);
+        assert_eq!(load.failures(), Some((!TELL, Tick::ZERO)));
+    }
+    assert!(!load.forget_failures());
 }

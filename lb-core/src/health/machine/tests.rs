@@ -11,7 +11,7 @@ fn at(second: u64) -> Tick {
 }
 
 fn machine(passive: Passive) -> Machine {
-    let rules = Rules { passive, checks: Thresholds::default() };
+    let rules = Rules { passive, checks: Thresholds::default(), outlier: None };
     Machine::new("a".into(), IncarnationId::from_number(1), rules, Tick::ZERO)
 }
 
@@ -117,7 +117,7 @@ fn a_request_that_succeeds_outweighs_checks_without_an_answer_and_no_others() {
 #[test]
 fn it_wants_to_hear_of_a_success_only_where_one_would_change_something() {
     let mut machine = machine(Passive::default());
-    let quiet = Alarms { failures: Some(3), success: false };
+    let quiet = Alarms { failures: Some(3), success: false, errors: None };
     assert_eq!(machine.alarms(), quiet);
     machine.on(no_answer(), at(1));
     assert_eq!(machine.alarms(), Alarms { success: true, ..quiet });
@@ -125,8 +125,9 @@ fn it_wants_to_hear_of_a_success_only_where_one_would_change_something() {
     assert_eq!(machine.alarms(), quiet);
     machine.on(check_failed(), at(3));
     assert_eq!(machine.alarms(), quiet);
-    assert_eq!(ejected().alarms(), Alarms { failures: None, success: false });
-    assert_eq!(half_open().alarms(), Alarms { failures: Some(1), success: true });
+    assert_eq!(ejected().alarms(), Alarms { failures: None, success: false, errors: None });
+    let all = Alarms { failures: Some(1), success: true, errors: Some(1) };
+    assert_eq!(half_open().alarms(), all);
 }
 
 #[test]
@@ -287,11 +288,108 @@ fn other_rules_hold_from_the_next_input_on() {
     let mut machine = machine(Passive::Off);
     let checks = Thresholds { rise: 1, fall: 1, ..Thresholds::default() };
     let passive = Passive::Consecutive { failures: 1, eject: SECOND };
-    machine.set_rules(Rules { passive, checks });
+    machine.set_rules(Rules { passive, checks, outlier: None });
     assert_eq!(machine.alarms().failures, Some(1));
     assert_eq!(story(&mut machine, 1, [failed(1)]), ["a ejected: a request failed: connect"]);
     assert_eq!(story(&mut machine, 1, [check_failed()]), ["a down: a check failed: status 500"]);
     assert_eq!(story(&mut machine, 2, [Input::CheckPassed]), ["a up: a check passed"]);
+}
+
+const OUTLIER: Reason = Reason::FailurePercentage { errors: 9, requests: 10, limit: 85 };
+
+fn erred(in_a_row: u32, trial: bool) -> Input {
+    let request = Request { started: Tick::ZERO, trial };
+    Input::RequestErred { how: Failure::Status(500), in_a_row, request }
+}
+
+fn judged(outlier: Outlier) -> Machine {
+    let rules =
+        Rules { passive: Passive::Off, checks: Thresholds::default(), outlier: Some(outlier) };
+    Machine::new("a".into(), IncarnationId::from_number(1), rules, Tick::ZERO)
+}
+
+/// Has it ejected as an outlier at this second, and says for how long.
+fn ejected_for(machine: &mut Machine, second: u64) -> u64 {
+    machine.on(Input::Outlier(OUTLIER), at(second)).unwrap();
+    machine.next_deadline().unwrap().since(at(second)).as_secs()
+}
+
+#[test]
+fn five_errors_in_a_row_eject_where_outliers_are_looked_for() {
+    let mut machine = judged(Outlier::default());
+    assert_eq!(machine.alarms().errors, Some(5));
+    assert_eq!(
+        story(&mut machine, 1, [erred(4, false), erred(5, false), erred(6, false)]),
+        ["a ejected: 5 requests in a row failed, the last: status 500"]
+    );
+    assert_eq!(machine.next_deadline(), Some(at(32)));
+    let mut machine = judged(Outlier { consecutive_5xx: None, ..Outlier::default() });
+    assert_eq!(machine.alarms().errors, None);
+    assert_eq!(story(&mut machine, 1, [erred(9, false)]), [""; 0]);
+    let mut machine = super::tests::machine(Passive::default());
+    assert_eq!(story(&mut machine, 1, [erred(9, false)]), [""; 0]);
+}
+
+#[test]
+fn an_outlier_that_errs_in_its_trial_is_ejected_for_longer_and_longer() {
+    let mut machine = judged(Outlier::default());
+    let mut now = 0;
+    assert_eq!(ejected_for(&mut machine, now), 30);
+    now += 30;
+    for length in [60, 90, 120, 150, 180, 210, 240, 270, 300, 300] {
+        assert_eq!(story(&mut machine, now, [Input::TimePassed]).len(), 1);
+        let said = story(&mut machine, now, [erred(1, true)]);
+        assert_eq!(said, ["a ejected: the one request that tried it failed: status 500"]);
+        now += length;
+        assert_eq!(machine.next_deadline(), Some(at(now)));
+    }
+}
+
+#[test]
+fn each_interval_in_use_takes_one_ejection_off() {
+    let mut machine = judged(Outlier::default());
+    let back = |machine: &mut Machine, second| {
+        machine.on(Input::TimePassed, at(second));
+        machine.on(succeeded(true), at(second)).unwrap();
+    };
+    let interval = || Input::IntervalOver(10 * SECOND);
+    assert_eq!(ejected_for(&mut machine, 0), 30);
+    story(&mut machine, 10, [interval()]);
+    back(&mut machine, 30);
+    assert_eq!(ejected_for(&mut machine, 31), 60, "an answer makes nothing undone");
+    back(&mut machine, 91);
+    story(&mut machine, 100, [interval()]);
+    assert_eq!(ejected_for(&mut machine, 101), 90, "that interval was not whole");
+    back(&mut machine, 191);
+    story(&mut machine, 201, [interval()]);
+    story(&mut machine, 211, [interval()]);
+    assert_eq!(ejected_for(&mut machine, 212), 60);
+    back(&mut machine, 272);
+    (0..9).for_each(|n| drop(story(&mut machine, 282 + 10 * n, [interval()])));
+    assert_eq!(ejected_for(&mut machine, 400), 30);
+}
+
+#[test]
+fn checks_that_pass_are_no_news_of_an_outlier() {
+    let mut machine = judged(Outlier::default());
+    ejected_for(&mut machine, 0);
+    assert_eq!(story(&mut machine, 1, vec![Input::CheckPassed; 10]), [""; 0]);
+    assert_eq!(machine.next_deadline(), Some(at(30)));
+}
+
+#[test]
+fn what_ejected_it_last_decides_how_long_the_next_ejection_is() {
+    let mut machine = judged(Outlier::default());
+    machine.set_rules(Rules { passive: Passive::default(), ..machine.rules });
+    machine.on(failed(3), at(0));
+    assert_eq!(machine.next_deadline(), Some(at(10)));
+    assert_eq!(story(&mut machine, 1, [Input::Outlier(OUTLIER), erred(9, false)]), [""; 0]);
+    machine.on(Input::TimePassed, at(10));
+    machine.on(erred(1, true), at(10));
+    assert_eq!(machine.next_deadline(), Some(at(30)), "a trial after failures in a row: doubled");
+    machine.on(Input::TimePassed, at(30));
+    machine.on(succeeded(true), at(30));
+    assert_eq!(ejected_for(&mut machine, 31), 30);
 }
 
 fn input() -> impl Strategy<Value = Input> {
@@ -308,6 +406,12 @@ fn input() -> impl Strategy<Value = Input> {
         3 => request.clone().prop_map(Input::RequestSucceeded),
         4 => (how, 1..6_u32, request)
             .prop_map(|(how, in_a_row, request)| Input::RequestFailed { how, in_a_row, request }),
+        2 => (1..8_u32, any::<bool>(), 0..100_u64).prop_map(|(in_a_row, trial, second)| {
+            let request = Request { started: at(second), trial };
+            Input::RequestErred { how: Failure::Status(503), in_a_row, request }
+        }),
+        1 => Just(Input::Outlier(OUTLIER)),
+        2 => Just(Input::IntervalOver(10 * SECOND)),
         4 => Just(Input::TimePassed),
     ]
 }
@@ -326,6 +430,15 @@ fn passive() -> impl Strategy<Value = Passive> {
     ]
 }
 
+fn outlier() -> impl Strategy<Value = Option<Outlier>> {
+    prop::option::of(
+        (1..30_u64).prop_map(|seconds| Outlier {
+            eject: Duration::from_secs(seconds),
+            ..Outlier::default()
+        }),
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 512,
@@ -337,11 +450,13 @@ proptest! {
     #[test]
     fn whatever_it_is_told_it_has_its_reasons_and_nobody_is_ejected_for_good(
         passive in passive(),
+        outlier in outlier(),
         rise in 1..4_u32,
         fall in 1..4_u32,
         inputs in prop::collection::vec((input(), 0..20_u64), 1..120),
     ) {
-        let rules = Rules { passive, checks: Thresholds { rise, fall, ..Thresholds::default() } };
+        let checks = Thresholds { rise, fall, ..Thresholds::default() };
+        let rules = Rules { passive, checks, outlier };
         let new = || Machine::new("a".into(), IncarnationId::from_number(1), rules, Tick::ZERO);
         let (mut machine, mut twin) = (new(), new());
         let mut now = 0;
@@ -364,7 +479,8 @@ proptest! {
             let waits = matches!(machine.health(), Health::Ejected | Health::HalfOpen);
             prop_assert_eq!(deadline.is_some(), waits);
             if let Some(deadline) = deadline {
-                let longest = passive.ejection().unwrap() * Machine::LONGEST;
+                let failures = passive.ejection().unwrap_or_default() * Machine::LONGEST;
+                let longest = failures.max(outlier.unwrap_or_default().max_eject);
                 prop_assert!(deadline <= at(now) + longest.max(SECOND), "{:?}", deadline);
                 prop_assert!(deadline > after.since);
             }

@@ -1,19 +1,16 @@
 //! Keys to backends, with few moves and bounded loads.
 
-mod bound;
+mod envoy;
 mod table;
 
-use std::sync::Arc;
-
-use bound::Bound;
+pub(super) use envoy::EnvoyMaglev;
 use table::Table;
 
-use super::{BuildCx, Choice, Needs, PickCx, Picker, Reason, Strategy, rendezvous, tier_in_use};
-use crate::{
-    cluster::{Slot, View},
-    hash::Secret,
-    sample,
+use super::{
+    BoundedLoad, BuildCx, Needs, PickCx, Picker, Strategy,
+    keyed::{self, Bound, ByKey, Cache, Hosts, Marks, Rehash},
 };
+use crate::{cluster::View, hash::Secret};
 
 /// By key: the same key goes to the same backend, whichever balancer asks.
 ///
@@ -21,10 +18,11 @@ use crate::{
 /// Load Balancer*, 2016) of at least 100 positions per backend is built over all
 /// backends of the tier by their configured weights, whether they can be used or not;
 /// health, drains and slow starts change nothing in it. A key whose backend can't
-/// be used is hashed again, up to eight times, and then given by rendezvous to one
+/// be used is hashed again, up to 64 times, and then given by rendezvous to one
 /// of those that can: so only its keys move, they spread over all others, and they
 /// return. When a backend leaves for good, about one in a hundred of the others'
-/// keys move as well (fewer in small clusters).
+/// keys move as well (fewer in small clusters), and nearly all where the table gets
+/// another size: with more than 655, 1,310, 5,242, … backends, or no more.
 ///
 /// Loads are [bounded](Self::bounded): a key that brings more than a backend's
 /// share, such as the one address of a large office, spills over to others in an
@@ -38,28 +36,18 @@ use crate::{
 /// Keys are hashed with a secret (SipHash-1-3), so that nobody outside can choose
 /// keys that meet. A request without a key is drawn by weight.
 ///
-/// One look-up per pick. With a bound, and where the backend is not idle, what is in
-/// flight is counted: O(backends), up to 32. Of larger clusters a sample of 32 is
-/// counted, other ones for each request, and the bound is as exact as that. O(backends)
-/// also where eight hashes met nobody.
+/// One look-up per pick. With a bound, and where the backend is not idle, also what is in
+/// flight has to be known: in clusters of up to 16 it is counted, in larger ones for every
+/// 64th request, and the bound is exact but for what has begun and ended since. O(backends)
+/// where 65 hashes met nobody.
 #[derive(Debug)]
 pub struct Maglev {
     secret: Option<Secret>,
     bound: Option<Bound>,
-    /// What the last table was built of, and the table.
-    built: Option<(Vec<Host>, Secret, Arc<Keys>)>,
+    tables: Cache<Keys>,
 }
 
-/// A backend, as far as the table depends on it.
-type Host = (Arc<str>, u32);
-
-/// How often a key is hashed again.
-const REHASHES: usize = 8;
-
 impl Maglev {
-    /// The usual bound.
-    pub const BOUND: f64 = 1.25;
-
     /// With the usual bound, and this secret instead of the one derived from the
     /// cluster's name. Balancers that are to agree need the same.
     #[must_use]
@@ -75,23 +63,12 @@ impl Maglev {
         self.bound = factor.map(Bound::new);
         self
     }
-
-    /// The table of these backends: the last one if it was built of the same.
-    fn keys(&mut self, hosts: Vec<Host>, secret: Secret) -> Arc<Keys> {
-        match &self.built {
-            Some((of, with, keys)) if *of == hosts && *with == secret => Arc::clone(keys),
-            _ => {
-                let keys = Arc::new(Keys::new(&hosts, secret));
-                self.built = Some((hosts, secret, Arc::clone(&keys)));
-                keys
-            }
-        }
-    }
 }
 
 impl Default for Maglev {
     fn default() -> Self {
-        Self { secret: None, bound: Some(Bound::new(Self::BOUND)), built: None }
+        let bound = Some(Bound::new(BoundedLoad::USUAL));
+        Self { secret: None, bound, tables: Cache::default() }
     }
 }
 
@@ -106,150 +83,29 @@ impl Strategy for Maglev {
 
     fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
         let secret = self.secret.unwrap_or(cx.secret);
-        let mut slots: Vec<Slot> = tier_in_use(view).collect();
-        // By name: balancers that list them in another order must agree.
-        slots.sort_by_key(|slot| view.backend(*slot).name());
-        let host =
-            |slot: &Slot| (Arc::clone(view.backend(*slot).shared_name()), view.base_weight(*slot));
-        let hosts: Vec<Host> = slots.iter().map(host).collect();
-        // With nobody to pick there is nothing to build, but somebody may return.
-        let keys = if hosts.is_empty() { Arc::default() } else { self.keys(hosts, secret) };
-        let parts = parts(view, &slots);
-        Box::new(ByKey { keys, slots: slots.into(), parts, secret, bound: self.bound })
+        let hosts = Hosts::by_name(view);
+        let marks = Marks::new(&hosts.list, secret);
+        let build = || Keys { table: Table::new(marks.as_slice(), marks.weights()), secret };
+        let keys = self.tables.table(cx.group(), &hosts.list, secret, build);
+        Box::new(ByKey::ours(keys, hosts.slots, marks, view).bounded(self.bound, view))
     }
 }
 
-/// The part of its weight that each has, of 2³²; empty when all have the whole.
-fn parts(view: View<'_>, slots: &[Slot]) -> Box<[u64]> {
-    let whole = |slot: &Slot| view.weight(*slot) == view.full_weight(*slot);
-    if slots.iter().all(whole) {
-        return Box::default();
-    }
-    let part = |slot: &Slot| {
-        (u64::from(view.weight(*slot)) << 32) / u64::from(view.full_weight(*slot)).max(1)
-    };
-    slots.iter().map(part).collect()
-}
-
-/// What depends on names, weights and the secret only. By position in the list of
-/// names in order.
-#[derive(Debug, Default)]
+/// A table, and how keys are hashed for it.
+#[derive(Debug)]
 struct Keys {
     table: Table,
-    marks: Box<[u64]>,
-    weights: Box<[u32]>,
-}
-
-impl Keys {
-    fn new(hosts: &[Host], secret: Secret) -> Self {
-        let marks: Box<[u64]> =
-            hosts.iter().map(|(name, _)| secret.spread(name.as_bytes())).collect();
-        let weights: Box<[u32]> = hosts.iter().map(|(_, weight)| *weight).collect();
-        Self { table: Table::new(&marks, &weights), marks, weights }
-    }
-}
-
-#[derive(Debug)]
-struct ByKey {
-    keys: Arc<Keys>,
-    /// Where each one is in this snapshot.
-    slots: Box<[Slot]>,
-    /// By position as well; empty when nobody starts slowly.
-    parts: Box<[u64]>,
     secret: Secret,
-    bound: Option<Bound>,
 }
 
-impl Picker for ByKey {
-    fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
-        let hash = cx.key().map_or_else(|| cx.entropy(), |key| self.secret.spread(key));
-        let judge = self.bound.map(|bound| bound.judge(view, cx));
-        let can = |position: usize| {
-            let slot = self.slots[position];
-            view.is_candidate(slot, cx) && !view.is_full(slot)
-        };
-        let may = |position: usize| {
-            can(position)
-                && self.takes(position, hash)
-                && judge.as_ref().is_none_or(|judge| judge.admits(self.slots[position]))
-        };
-        let reason = |attempt| match cx.key() {
-            Some(_) => Reason::of_attempt(attempt),
-            None => Reason::Draw,
-        };
-        for attempt in 0..=REHASHES {
-            let hash = if attempt == 0 { hash } else { sample::mix(hash ^ attempt as u64) };
-            let position = self.keys.table.owner(hash)?;
-            if may(position) {
-                return Some(Choice::new(self.slots[position], reason(attempt)));
-            }
-        }
-        // In the end also who is full: to say so is for the lease.
-        let slot = self.highest(hash, may).or_else(|| self.highest(hash, can)).or_else(|| {
-            self.highest(hash, |position| view.is_candidate(self.slots[position], cx))
-        })?;
-        Some(Choice::new(slot, reason(REHASHES)))
-    }
-}
+impl keyed::Table for Keys {
+    type Walk<'k> = Rehash;
 
-impl ByKey {
-    /// Whether a backend takes this key although it starts slowly.
-    fn takes(&self, position: usize, hash: u64) -> bool {
-        let part = self.parts.get(position);
-        part.is_none_or(|part| sample::mix(hash ^ self.keys.marks[position]) >> 32 < *part)
+    fn walk(&self, cx: &PickCx<'_>) -> Rehash {
+        Rehash::new(self.secret, cx)
     }
 
-    /// Whom rendezvous hashing gives, of those who may.
-    #[cold]
-    fn highest(&self, hash: u64, may: impl Fn(usize) -> bool) -> Option<Slot> {
-        let marks = self.keys.marks.iter().zip(&self.keys.weights).enumerate();
-        let those = marks.filter(|(position, _)| may(*position));
-        let scored = those.map(|(position, (mark, weight))| (position, *mark, *weight));
-        rendezvous::highest(hash, scored).map(|position| self.slots[position])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use super::*;
-    use crate::{Backend, Cluster, Membership, Tick, strategy::Tried};
-
-    #[test]
-    fn who_is_over_the_bound_is_better_than_who_is_full() {
-        let one = NonZeroU32::MIN;
-        let full = Backend::new("full").with_max_in_flight(one);
-        let backends = [Backend::new("busy"), Backend::new("tried"), full];
-        let cluster =
-            Cluster::builder("test").membership(Membership::new(backends).unwrap()).build();
-        let mut handle = cluster.handle();
-        let mut acquire = |name| handle.acquire(&PickCx::new(Tick::ZERO, 0).preferring(name));
-        let _held = ["busy", "busy", "busy", "full"].map(|name| acquire(name).unwrap());
-        let snapshot = cluster.snapshot();
-        let slot = |name| snapshot.find(name).unwrap();
-        let mut tried = Tried::default();
-        tried.add(snapshot.view().incarnation(slot("tried")));
-        let picker = Maglev::default().build(snapshot.view(), &BuildCx::new(0, "test"));
-        for key in (0..100_u32).map(u32::to_be_bytes) {
-            let cx = PickCx::new(Tick::ZERO, 0).keyed(&key).avoiding(&tried);
-            let choice = picker.pick(snapshot.view(), &cx).unwrap();
-            assert_eq!(choice.slot(), slot("busy"));
-        }
-    }
-
-    fn hosts(weights: [u32; 3]) -> Vec<Host> {
-        ["a", "b", "c"].map(Arc::from).into_iter().zip(weights).collect()
-    }
-
-    #[test]
-    fn a_table_is_built_again_only_for_other_names_weights_or_secrets() {
-        let (secret, other) = (Secret::derived_from("one"), Secret::derived_from("other"));
-        let mut maglev = Maglev::default();
-        let first = maglev.keys(hosts([1, 2, 3]), secret);
-        assert!(Arc::ptr_eq(&first, &maglev.keys(hosts([1, 2, 3]), secret)));
-        let second = maglev.keys(hosts([1, 2, 4]), secret);
-        assert!(!Arc::ptr_eq(&first, &second));
-        assert!(!Arc::ptr_eq(&second, &maglev.keys(hosts([1, 2, 4]), other)));
+    fn next(&self, walk: &mut Rehash) -> Option<usize> {
+        self.table.owner(walk.next()?)
     }
 }

@@ -1,23 +1,15 @@
 //! Clusters and their backends.
 
-use super::{DURATION_OR_OFF, HEALTH, Key, OFF, STICKY, STRATEGY, Section, Shape, TEXT_OR_TEXTS};
+use super::{
+    DURATION_OR_OFF, HEALTH, Key, OFF, OUTLIER, STICKY, STRATEGY, Section, Shape, TEXT_OR_TEXTS,
+};
 
 pub(super) const BACKENDS: Shape = Shape::AnyOf(&[
     Shape::Text,
     Shape::List(&Shape::AnyOf(&[Shape::Text, Shape::Table(&BACKEND)])),
 ]);
 
-const LATER: &[&str] = &[
-    "outlier",
-    "zone_aware",
-    "subset",
-    "tiers_overflow",
-    "drain",
-    "tls",
-    "http",
-    "limits",
-    "protocol",
-];
+const LATER: &[&str] = &["drain", "tls", "http", "limits", "protocol"];
 
 pub(super) static CLUSTER: Section = Section {
     also: Some(&DEFAULTS),
@@ -63,6 +55,11 @@ pub(super) static DEFAULTS: Section = Section {
                 "how backends are checked",
             ),
             Key::new(
+                "outlier",
+                Shape::AnyOf(&[OFF, Shape::Table(&OUTLIER)]),
+                "when a backend is ejected that does worse than the others",
+            ),
+            Key::new(
                 "slow_start",
                 Shape::AnyOf(&[OFF, Shape::Duration, Shape::Table(&SLOW_START)]),
                 "how long a new backend takes to get its whole share",
@@ -73,6 +70,22 @@ pub(super) static DEFAULTS: Section = Section {
                 "below this share of usable backends all are used",
             )
             .or("\"0%\""),
+            Key::new(
+                "tiers_overflow",
+                Shape::AnyOf(&[Shape::Boolean, Shape::Number(1.0, 100.0)]),
+                "a tier of which a part is out gives a part of its requests to the next one",
+            )
+            .or("false"),
+            Key::new(
+                "zone_aware",
+                Shape::AnyOf(&[OFF, Shape::Text]),
+                "the balancer's own zone, whose backends are preferred",
+            ),
+            Key::new(
+                "subset",
+                Shape::AnyOf(&[OFF, Shape::Table(&SUBSET)]),
+                "of very many backends, those that this balancer uses",
+            ),
             Key::new("retry", Shape::Table(&RETRY), "when another backend is tried").or("{}"),
             MAX_FAILS,
             FAIL_TIMEOUT,
@@ -93,7 +106,7 @@ const FAIL_TIMEOUT: Key =
         .or("\"10s\"");
 
 pub(super) static BACKEND: Section = Section {
-    later: &["zone", "labels", "spare", "route", "drain"],
+    later: &["labels", "route", "drain"],
     ..Section::new(
         "backend",
         "A backend.",
@@ -104,6 +117,8 @@ pub(super) static BACKEND: Section = Section {
             Key::new("tier", Shape::Integer(0, 255), "used when nobody of a lower tier can be")
                 .or("0"),
             Key::new("backup", Shape::Boolean, "the same as `tier = 1`").or("false"),
+            Key::new("spare", Shape::Boolean, "used while another of its tier is out").or("false"),
+            Key::new("zone", Shape::Text, "where it is"),
             Key::new(
                 "state",
                 Shape::Words(&["enabled", "draining", "disabled"]),
@@ -177,6 +192,20 @@ pub(super) static RETRY: Section = Section::new(
             .or("\"idempotent\""),
         Key::new("budget", Shape::Share, "of the first attempts of the last ten seconds")
             .or("\"20%\""),
+    ],
+);
+
+pub(super) static SUBSET: Section = Section::new(
+    "subset",
+    "Which of very many backends are used.",
+    &[
+        Key::new("size", Shape::Integer(1, 1_000_000), "how many, of each tier").required(),
+        Key::new(
+            "instance",
+            Shape::AnyOf(&[Shape::Integer(0, 4_294_967_295), Shape::Text]),
+            "the number of this balancer among its like, from 0",
+        )
+        .required(),
     ],
 );
 

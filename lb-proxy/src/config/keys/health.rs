@@ -6,6 +6,7 @@ const STATUS: Shape = Shape::AnyOf(&[Shape::Integer(100, 599), Shape::Text]);
 
 pub(super) static HEALTH: Section = Section {
     exclusive: &[("path", &["tcp"]), ("tcp", &["path", "method", "headers", "expect", "body"])],
+    is_layered: true,
     stands_for: Some("path"),
     later: &["grpc", "exec", "jitter", "tls"],
     ..Section::new(

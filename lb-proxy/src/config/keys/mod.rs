@@ -10,21 +10,22 @@ mod cluster;
 mod health;
 mod listener;
 mod log;
+mod outlier;
 mod route;
 mod sticky;
 mod strategy;
 mod top;
 
-pub(in crate::config) use self::top::TOP;
 use self::{
     cluster::{CLUSTER, DEFAULTS},
     health::HEALTH,
     listener::{LIMITS, LISTENER, LISTENER_TIMEOUT},
     log::LOG,
+    outlier::OUTLIER,
     route::ROUTE,
     sticky::{SECRET, STICKY},
-    strategy::STRATEGY,
 };
+pub(in crate::config) use self::{strategy::STRATEGY, top::TOP};
 
 /// A table of the file.
 #[derive(Debug)]
@@ -43,6 +44,9 @@ pub(in crate::config) struct Section {
     pub(in crate::config) elsewhere: &'static [(&'static [&'static str], &'static str)],
     /// Keys that exclude others, which are not inherited then.
     pub(in crate::config) exclusive: &'static [(&'static str, &'static [&'static str])],
+    /// Whether that of a cluster is read over that of `[defaults]`, key by key, although
+    /// it can be switched off.
+    pub(in crate::config) is_layered: bool,
     /// The key that somebody means who writes its value in place of the table.
     pub(in crate::config) stands_for: Option<&'static str>,
     /// Keys that are planned.
@@ -59,6 +63,7 @@ impl Section {
             any_key: None,
             elsewhere: &[],
             exclusive: &[],
+            is_layered: false,
             stands_for: None,
             later: &[],
         }

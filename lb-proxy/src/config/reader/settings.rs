@@ -90,7 +90,7 @@ impl Walk<'_> {
             return;
         }
         // Tables over those of `[defaults]`, key by key.
-        let is_layered = key.shape.table().is_some_and(|section| !section.exclusive.is_empty());
+        let is_layered = key.shape.table().is_some_and(|section| section.is_layered);
         if is_layered && let Some(inner) = table.take_table_unless_off(key.name) {
             return self.table(inner, &path);
         }

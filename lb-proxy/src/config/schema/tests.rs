@@ -4,7 +4,7 @@ use regex::Regex;
 use toml::de::{DeTable, DeValue};
 
 use super::schema;
-use crate::config::tests::{broken_files, examples, full};
+use crate::config::tests::{broken_files, examples, full, strategies};
 
 #[test]
 fn the_shipped_schema_is_that_of_the_reader() {
@@ -22,7 +22,7 @@ fn the_shipped_schema_is_that_of_the_reader() {
 fn every_example_is_valid_by_the_schema() {
     let schema: serde_json::Value = serde_json::from_str(&schema()).expect("JSON");
     let texts = examples().into_iter().map(|file| fs::read_to_string(file).expect("an example"));
-    for text in texts.chain([full()]) {
+    for text in texts.chain([full(), strategies()]) {
         let (document, _) = DeTable::parse_recoverable(&text);
         let value = DeValue::Table(document.into_inner());
         if let Err(reason) = validate(&value, &schema, &schema) {

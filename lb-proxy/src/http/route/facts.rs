@@ -91,8 +91,7 @@ impl<'a> RequestFacts<'a> {
     /// `X-Forwarded-Proto` and `-Host` there is only the last member of the last line, and
     /// of the former only `http` or `https`.
     pub fn lines(&self, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-        let is_there = is_passed_on(name.as_str(), self.is_trusted)
-            && !is_named_by_connection(self.headers, name);
+        let is_there = self.is_for_backends(name);
         let is_one_fact = [X_FORWARDED_PROTO, X_FORWARDED_HOST].contains(name);
         let said = match is_there && is_one_fact {
             // What is no scheme does not get to a backend.
@@ -105,9 +104,24 @@ impl<'a> RequestFacts<'a> {
         said.into_iter().chain(lines)
     }
 
+    /// The first line of a header as it was sent; none where the header is not for
+    /// backends.
+    pub(in crate::http) fn first_line(&self, name: &HeaderName) -> Option<&'a HeaderValue> {
+        self.headers.get(name).filter(|_| self.is_for_backends(name))
+    }
+
+    /// The headers, as they were sent.
+    pub(in crate::http) fn headers(&self) -> &'a HeaderMap {
+        self.headers
+    }
+
     /// The client's address.
     #[must_use]
     pub fn client(&self) -> IpAddr {
         self.client
+    }
+
+    fn is_for_backends(&self, name: &HeaderName) -> bool {
+        is_passed_on(name.as_str(), self.is_trusted) && !is_named_by_connection(self.headers, name)
     }
 }

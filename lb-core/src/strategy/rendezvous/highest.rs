@@ -1,4 +1,4 @@
-//! Highest-random-weight hashing.
+//! Highest-random-weight hashing, one key at a time.
 
 use crate::sample;
 
@@ -22,7 +22,7 @@ pub(crate) fn highest<T>(key: u64, candidates: impl Iterator<Item = (T, u64, u32
 /// −log₂(hash ÷ 2⁶⁴) in units of 2⁻⁴⁰, in whole numbers, so that it is the same on
 /// every platform. Between powers of two by the cubic that has the logarithm's
 /// values and slopes at both; off by less than 0.006.
-fn rarity(hash: u64) -> u64 {
+pub(super) fn rarity(hash: u64) -> u64 {
     const ONE: i64 = 1 << 40;
     let hash = hash | 1;
     let zeros = hash.leading_zeros();

@@ -3,25 +3,27 @@
 //! Offline: it reads the file and asks nobody. All backends count as up, and what
 //! depends on load or turns is said to, rather than guessed.
 
+mod among;
+mod cluster;
+
 use std::{
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use clap::Args;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, request};
-use lb_core::{
-    Membership, Tick, UnixTime,
-    strategy::{PickCx, Reason},
-};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, request};
 use lb_proxy::{
-    Arrival, Bound, Claim, ClientKey, Explained, Refusal, Unrouted, Verdict,
-    config::{Cluster, Config, Listener, Machine},
+    Arrival, Explained, Refusal, Unrouted, Verdict,
+    config::{Config, Listener, Machine},
 };
 use serde_json::{Value, json};
 
+use self::{
+    among::Among,
+    cluster::{Asked, ClusterLines},
+};
 use super::{exit::Exit, print, source};
 
 #[derive(Debug, Args)]
@@ -122,18 +124,6 @@ struct RouteLine {
     verdict: String,
 }
 
-struct ClusterLines {
-    name: String,
-    strategy: String,
-    sticky: Option<String>,
-    /// Whether there are backends that the file does not list.
-    has_sources: bool,
-    /// The backend, and why; none where that is known only when it happens.
-    backend: Option<(String, String, &'static str)>,
-    /// The target it would be asked for.
-    target: String,
-}
-
 impl Explanation {
     fn new(config: &Config, args: &ExplainArgs) -> Self {
         let refused = |refusal| Self {
@@ -182,7 +172,8 @@ impl Explanation {
                 .or_else(|| nobody.map(|one| format!("503: `{}` has no backends", one.name))),
             cluster: taken.zip(cluster).map(|(route, cluster)| {
                 let target = route.forwarded_target(target, &facts);
-                ClusterLines::new(cluster, target, client, &head.headers)
+                let asked = Asked { head: &head, facts: &facts };
+                ClusterLines::new(cluster, target, &asked)
             }),
         }
     }
@@ -212,18 +203,18 @@ impl Explanation {
         if let Some(sticky) = &cluster.sticky {
             let _ = writeln!(text, "  sticky   {sticky}");
         }
-        let _ = match &cluster.backend {
-            Some((name, address, why)) if name == address => {
-                writeln!(text, "  backend  {name}: {why}")
-            }
-            Some((name, address, why)) => writeln!(text, "  backend  {name} at {address}: {why}"),
-            None if self.refusal.is_some() => Ok(()),
-            None => {
-                let also =
-                    if cluster.has_sources { ", among those that sources tell of too" } else { "" };
-                writeln!(text, "  backend  whoever `{}` finds at the time{also}", cluster.strategy)
-            }
-        };
+        for key in &cluster.keys {
+            let _ = writeln!(text, "  key      {key}");
+        }
+        if let Some(among) = &cluster.among {
+            let _ = writeln!(text, "  among    {among}");
+        }
+        if self.refusal.is_none() {
+            let _ = writeln!(text, "  backend  {}", cluster.pick);
+        }
+        if let Some(condition) = &cluster.assumes {
+            let _ = writeln!(text, "  assumes  {condition}");
+        }
         let _ = writeln!(text, "  target   {}", cluster.target);
         text
     }
@@ -243,7 +234,11 @@ impl Explanation {
             })
             .collect();
         let cluster = self.cluster.as_ref();
-        let backend = cluster.and_then(|cluster| cluster.backend.as_ref());
+        let backend = cluster.and_then(|cluster| cluster.pick.backend.as_ref());
+        let why = cluster.map(|cluster| &cluster.pick.why);
+        let keys = |cluster: &ClusterLines| -> Vec<Value> {
+            cluster.keys.iter().map(|key| json!({ "part": key.rule, "value": key.value })).collect()
+        };
         json!({
             "method": args.method.as_str(),
             "target": args.target.to_string(),
@@ -254,9 +249,13 @@ impl Explanation {
             "cluster": cluster.map(|cluster| &cluster.name),
             "strategy": cluster.map(|cluster| &cluster.strategy),
             "sticky": cluster.and_then(|cluster| cluster.sticky.as_ref()),
-            "backend": backend.map(|(name, address, why)| {
+            "key": cluster.map(keys),
+            "among": cluster.and_then(|cluster| cluster.among.as_ref()).map(Among::json),
+            "backend": backend.map(|(name, address)| {
                 json!({ "name": name, "address": address, "reason": why })
             }),
+            "pick": why,
+            "assumes": cluster.and_then(|cluster| cluster.assumes.as_ref()),
             "sources": cluster.map(|cluster| cluster.has_sources),
             "backend_target": cluster.map(|cluster| &cluster.target),
         })
@@ -269,82 +268,6 @@ fn refusal(why: Unrouted) -> String {
         Unrouted::ForeignHost => "421: no route for this host".to_owned(),
         Unrouted::Path(error) => format!("400: {error}"),
     }
-}
-
-impl ClusterLines {
-    fn new(cluster: &Cluster, target: String, client: IpAddr, headers: &HeaderMap) -> Self {
-        let built = build(cluster);
-        let claim = cluster.sticky.as_ref().map(|sticky| {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let now = UnixTime::from_secs(now.as_secs());
-            (&*sticky.cookie, sticky.read(&built, &target, headers, now))
-        });
-        let bound = claim.as_ref().and_then(|(_, claim)| claim.bound.as_ref());
-        Self {
-            name: cluster.name.to_string(),
-            strategy: cluster.strategy.kind.to_string(),
-            sticky: claim.as_ref().map(|(cookie, claim)| told(cookie, claim)),
-            has_sources: !cluster.discover.is_empty(),
-            backend: pick(cluster, &built, bound, client),
-            target,
-        }
-    }
-}
-
-/// What a request says about its binding, as a sentence.
-fn told(cookie: &str, claim: &Claim) -> String {
-    match &claim.bound {
-        Some(Bound::Name(name)) => format!("`{cookie}` says {name}"),
-        Some(Bound::Key(_)) => format!("`{cookie}` was sealed with another key: kept as it is"),
-        Some(_) => format!("`{cookie}` is one of ours"),
-        None if claim.has_cookie => {
-            format!("`{cookie}` says nothing: bound to whoever answers")
-        }
-        None => format!("no cookie `{cookie}`: bound to whoever answers"),
-    }
-}
-
-/// The cluster as the file has it, all backends up.
-fn build(settings: &Cluster) -> lb_core::Cluster {
-    let strategy = &settings.strategy;
-    // The file was checked: no two backends have a name.
-    let membership = Membership::new(settings.backends.iter().cloned()).unwrap_or_default();
-    let mut builder = lb_core::Cluster::builder(&*settings.name)
-        .boxed_strategy(strategy.kind.build_with(&strategy.options))
-        .membership(membership);
-    if let Some(sticky) = &settings.sticky {
-        builder = builder.ring(sticky.ring(&settings.name));
-    }
-    builder.build()
-}
-
-/// The backend of a request whose key or cookie decides.
-fn pick(
-    settings: &Cluster,
-    built: &lb_core::Cluster,
-    bound: Option<&Bound>,
-    client: IpAddr,
-) -> Option<(String, String, &'static str)> {
-    let key = settings.key().map(|rule| ClientKey::new(rule, client));
-    let mut cx = PickCx::new(Tick::ZERO, 0);
-    if let Some(key) = &key {
-        cx = cx.keyed(key.as_bytes());
-    }
-    if let Some(bound) = bound {
-        cx = cx.bound_to(bound.binding());
-    }
-    let lease = built.handle().acquire(&cx).ok()?;
-    let is_named = !matches!(bound, Some(Bound::Key(_)));
-    let why = match lease.reason() {
-        Reason::Preferred if is_named => "the cookie names it",
-        // Who else there is decides too, and sources may tell of more.
-        _ if !settings.discover.is_empty() => return None,
-        Reason::Preferred => "where every balancer sends a cookie of a key it does not have",
-        Reason::Key | Reason::Rehash => "the client's address belongs there",
-        Reason::First => "it is the first",
-        _ => return None,
-    };
-    Some((lease.backend().name().to_owned(), lease.backend().address().to_owned(), why))
 }
 
 #[cfg(test)]

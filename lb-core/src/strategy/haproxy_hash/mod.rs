@@ -109,7 +109,7 @@ impl Strategy for HaproxyHash {
             HashType::MapBased => {
                 let map = Map::new(self.hashing, self.places.of(&weights));
                 Box::new(
-                    ByKey::ours(Arc::new(map), hosts.slots, marks, view).bounded(self.bound, view),
+                    ByKey::ours(Arc::new(map), &hosts.slots, marks, view).bounded(self.bound, view),
                 )
             }
             HashType::Consistent => {
@@ -118,7 +118,8 @@ impl Strategy for HaproxyHash {
                 let servers: Vec<(u32, u32)> = ids.zip(weights).collect();
                 let ring = Ring::new(self.hashing, ring::points(&mut self.circle, &servers));
                 Box::new(
-                    ByKey::ours(Arc::new(ring), hosts.slots, marks, view).bounded(self.bound, view),
+                    ByKey::ours(Arc::new(ring), &hosts.slots, marks, view)
+                        .bounded(self.bound, view),
                 )
             }
         }

@@ -47,8 +47,10 @@ impl Secret {
     /// The same of an IPv4 address, which is one round and three.
     #[inline]
     fn spread_four(self, bytes: [u8; 4]) -> u64 {
-        let key = u128::from_le_bytes(self.0);
-        let (low, high) = (key as u64, (key >> 64) as u64);
+        let ([low, high], _) = self.0.as_chunks::<8>() else {
+            unreachable!("sixteen bytes are twice eight")
+        };
+        let (low, high) = (u64::from_le_bytes(*low), u64::from_le_bytes(*high));
         let word = 4 << 56 | u64::from(u32::from_le_bytes(bytes));
         let mut state = [
             low ^ 0x736f_6d65_7073_6575,
@@ -119,13 +121,13 @@ pub(crate) fn crc32(bytes: &[u8]) -> u32 {
 /// What becomes of a byte in the register of a CRC-32, by how many others come after it.
 static CRC: [[u32; 256]; 4] = {
     let mut tables = [[0; 256]; 4];
-    let mut byte = 0;
+    let mut byte = 0_u32;
     while byte < 256 {
-        let mut register = byte as u32;
+        let mut register = byte;
         let mut table = 0;
         while table < 4 {
             register = crc32_shift(register);
-            tables[table][byte] = register;
+            tables[table][byte as usize] = register;
             table += 1;
         }
         byte += 1;

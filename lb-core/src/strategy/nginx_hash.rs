@@ -148,6 +148,7 @@ fn numbered(attempt: usize, key: &[u8]) -> u32 {
 /// alone: checksums are linear. By that length and the attempt, of the bits that count.
 static CHANGED: [[u16; 32]; 65] = changed();
 
+#[expect(clippy::cast_possible_truncation, reason = "digits, and fifteen bits")]
 const fn changed() -> [[u16; 32]; 65] {
     let mut all = [[0; 32]; 65];
     let mut attempt = 1;

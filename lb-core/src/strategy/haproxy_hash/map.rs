@@ -67,6 +67,7 @@ impl Table for Map {
     }
 
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "it is below the number of places")]
     fn next(&self, walk: &mut Walk) -> Option<usize> {
         // HAProxy makes another map without those that are down; ours is hashed on.
         if walk.left != MISSES {

@@ -203,9 +203,9 @@ impl<T: Table> Picker for ByKey<T> {
 
 #[inline]
 fn can(place: Place, view: View<'_>, cx: &PickCx<'_>) -> bool {
-    !place.is_out()
-        && !view.was_tried(place.slot(), cx)
-        && !(place.may_be_full() && view.is_full(place.slot()))
+    let slot = place.slot();
+    let is_full = || place.may_be_full() && view.is_full(slot);
+    !place.is_out() && !view.was_tried(slot, cx) && !is_full()
 }
 
 /// The part of its weight that each has, of [`WHOLE`]; empty when all have the whole.

@@ -176,7 +176,7 @@ mod tests {
             let four = &bytes[16..20];
             let spread = sip::SipHasher13::new_with_key(&key).hash(four);
             assert_eq!(Secret::new(key).spread(four), spread);
-            let short = &bytes[..number as usize % 20];
+            let short = &bytes[..usize::try_from(number % 20).unwrap()];
             assert_eq!(crc32(short), crc32fast::hash(short));
         }
     }

@@ -28,7 +28,10 @@ pub(super) use rehash::Rehash;
 pub(super) use size::{NOBODY, size_for};
 
 use super::{Choice, PickCx, Picker, Reason};
-use crate::cluster::{Slot, View};
+use crate::{
+    cluster::{Slot, View},
+    sample,
+};
 
 /// Whom a key meets, one after the other, by position in the list of those that the
 /// table was built of. Depends on names, addresses, and configured weights only, never
@@ -162,7 +165,10 @@ impl<T: Table> ByKey<T> {
     fn rest(&self, view: View<'_>, cx: &PickCx<'_>, mut total: Option<u64>) -> Option<Choice> {
         let (marks, heirs) = match &self.rest {
             Rest::Heirs(marks, heirs) => (marks, heirs),
-            Rest::Turns(turns) => return turns.pick(view, cx),
+            Rest::Turns(turns) => {
+                let within = self.anybody_within(&mut total, view, cx);
+                return within.or_else(|| turns.pick(view, cx));
+            }
         };
         let hash = marks.hash(cx);
         let can = |position: usize| can(self.places[position], view, cx);
@@ -176,6 +182,25 @@ impl<T: Table> ByKey<T> {
         let heir = marks.highest(hash, heirs, may).or_else(|| marks.highest(hash, heirs, can));
         let position = heir.or_else(|| marks.highest(hash, heirs, is_candidate))?;
         Some(self.places[position].choice(self.reason(cx, usize::MAX)))
+    }
+
+    /// Where loads are bounded, anybody whose bound admits one more, looked for from a drawn
+    /// position on: the turns of others know no bounds.
+    fn anybody_within(
+        &self,
+        total: &mut Option<u64>,
+        view: View<'_>,
+        cx: &PickCx<'_>,
+    ) -> Option<Choice> {
+        if self.shares.is_none() || self.places.is_empty() {
+            return None;
+        }
+        let start = sample::index(cx.entropy(), self.places.len());
+        let (before, from) = self.places.split_at(start);
+        let mut places = from.iter().chain(before).copied();
+        let place = places
+            .find(|place| can(*place, view, cx) && self.admits(place.slot(), total, view, cx))?;
+        Some(place.choice(self.reason(cx, usize::MAX)))
     }
 
     #[inline]

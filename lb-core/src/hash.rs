@@ -36,8 +36,33 @@ impl Secret {
     }
 
     /// SipHash-1-3 of `bytes`, for table positions.
+    #[inline]
     pub(crate) fn spread(self, bytes: &[u8]) -> u64 {
-        sip::SipHasher13::new_with_key(&self.0).hash(bytes)
+        match <&[u8; 4]>::try_from(bytes) {
+            Ok(four) => self.spread_four(*four),
+            Err(_) => sip::SipHasher13::new_with_key(&self.0).hash(bytes),
+        }
+    }
+
+    /// The same of an IPv4 address, which is one round and three.
+    #[inline]
+    fn spread_four(self, bytes: [u8; 4]) -> u64 {
+        let ([low, high], _) = self.0.as_chunks::<8>() else {
+            unreachable!("sixteen bytes are twice eight")
+        };
+        let (low, high) = (u64::from_le_bytes(*low), u64::from_le_bytes(*high));
+        let word = 4 << 56 | u64::from(u32::from_le_bytes(bytes));
+        let mut state = [
+            low ^ 0x736f_6d65_7073_6575,
+            high ^ 0x646f_7261_6e64_6f6d,
+            low ^ 0x6c79_6765_6e65_7261,
+            high ^ 0x7465_6462_7974_6573 ^ word,
+        ];
+        round(&mut state);
+        state[0] ^= word;
+        state[2] ^= 0xff;
+        (0..3).for_each(|_| round(&mut state));
+        state[0] ^ state[1] ^ state[2] ^ state[3]
     }
 
     /// SipHash-2-4 of `bytes`, for values that are handed out.
@@ -55,10 +80,69 @@ impl Secret {
     }
 }
 
+/// Of SipHash.
+#[inline]
+fn round([a, b, c, d]: &mut [u64; 4]) {
+    *a = a.wrapping_add(*b);
+    *c = c.wrapping_add(*d);
+    *b = b.rotate_left(13) ^ *a;
+    *d = d.rotate_left(16) ^ *c;
+    *a = a.rotate_left(32).wrapping_add(*d);
+    *c = c.wrapping_add(*b);
+    *d = d.rotate_left(21) ^ *a;
+    *b = b.rotate_left(17) ^ *c;
+    *c = c.rotate_left(32);
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
     }
+}
+
+/// CRC-32, for mappings that other programs must agree with. What is shorter than 16 bytes,
+/// as addresses are, is looked up here: to get ready for more takes longer than that.
+#[inline]
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    if bytes.len() >= 16 {
+        return crc32fast::hash(bytes);
+    }
+    let at = |table: usize, register: u32| CRC[table][(register & 0xff) as usize];
+    let (fours, rest) = bytes.as_chunks::<4>();
+    let register = fours.iter().fold(u32::MAX, |register, four| {
+        let word = register ^ u32::from_le_bytes(*four);
+        at(3, word) ^ at(2, word >> 8) ^ at(1, word >> 16) ^ at(0, word >> 24)
+    });
+    !rest
+        .iter()
+        .fold(register, |register, byte| at(0, register ^ u32::from(*byte)) ^ (register >> 8))
+}
+
+/// What becomes of a byte in the register of a CRC-32, by how many others come after it.
+static CRC: [[u32; 256]; 4] = {
+    let mut tables = [[0; 256]; 4];
+    let mut byte = 0_u32;
+    while byte < 256 {
+        let mut register = byte;
+        let mut table = 0;
+        while table < 4 {
+            register = crc32_shift(register);
+            tables[table][byte as usize] = register;
+            table += 1;
+        }
+        byte += 1;
+    }
+    tables
+};
+
+/// The register of a CRC-32 eight bits later.
+pub(crate) const fn crc32_shift(mut register: u32) -> u32 {
+    let mut bit = 0;
+    while bit < 8 {
+        register = register >> 1 ^ if register & 1 == 0 { 0 } else { 0xedb8_8320 };
+        bit += 1;
+    }
+    register
 }
 
 /// xxHash64, for mappings that other programs must agree with. Not keyed: anybody can
@@ -81,6 +165,20 @@ mod tests {
         assert_eq!(Secret::new(key).route(b""), 0x726f_db47_dd0e_0e31);
         let mac = Secret::new(key).mac([b"", b""]);
         assert_eq!(mac[..4], [0xa3, 0x81, 0x7f, 0x04]);
+    }
+
+    #[test]
+    fn what_is_short_is_hashed_as_everything_is() {
+        for number in 0..10_000_u64 {
+            let words = [number, number + 1, number + 2].map(crate::sample::mix);
+            let bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
+            let key: [u8; 16] = bytes[..16].try_into().unwrap();
+            let four = &bytes[16..20];
+            let spread = sip::SipHasher13::new_with_key(&key).hash(four);
+            assert_eq!(Secret::new(key).spread(four), spread);
+            let short = &bytes[..usize::try_from(number % 20).unwrap()];
+            assert_eq!(crc32(short), crc32fast::hash(short));
+        }
     }
 
     #[test]

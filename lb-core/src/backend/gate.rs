@@ -63,17 +63,20 @@ impl Gate {
     }
 
     /// Whether one request at a time is let through.
+    #[inline]
     pub(crate) fn is_shut(&self) -> bool {
         self.0.load(Ordering::Relaxed) & STATE != OPEN
     }
 
     /// Whether a request that gets there now would be sent on.
+    #[inline]
     pub(crate) fn is_occupied(&self) -> bool {
         self.0.load(Ordering::Relaxed) & STATE > FREE
     }
 
     /// Lets a request through, with the token if there is one to be had; `Err` when
     /// another request has it.
+    #[inline]
     pub(crate) fn pass(&self) -> Result<Option<Trial>, ()> {
         if self.0.load(Ordering::Acquire) & STATE == OPEN {
             return Ok(None);

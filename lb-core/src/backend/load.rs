@@ -270,7 +270,16 @@ impl Load {
     }
 
     /// The part of it that is not in flight.
+    #[inline]
     pub(crate) fn failure_pressure(&self, now: Tick) -> u64 {
+        if !self.phantom.is_there() && !self.gate.is_shut() {
+            return 0;
+        }
+        self.present_failure_pressure(now)
+    }
+
+    #[cold]
+    fn present_failure_pressure(&self, now: Tick) -> u64 {
         let occupied = if self.gate.is_occupied() { OCCUPIED } else { 0 };
         self.phantom.at(now) + occupied
     }

@@ -61,6 +61,7 @@ impl Phantom {
     }
 
     /// Whether a failure has left something that no sweep has taken away yet.
+    #[inline]
     pub(crate) fn is_there(&self) -> bool {
         self.0.load(Ordering::Relaxed) != 0
     }

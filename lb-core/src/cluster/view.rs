@@ -159,6 +159,11 @@ impl<'a> View<'a> {
             || hot.load.gate().is_occupied()
     }
 
+    /// Whether there is a limit to its requests in flight.
+    pub(crate) fn has_ceiling(self, slot: Slot) -> bool {
+        self.roster.hot[slot.index()].limit.is_some()
+    }
+
     /// How many requests in a row failed there, up to now, and when the last did;
     /// `None` when the last one worked.
     #[must_use]

@@ -2,8 +2,9 @@
 //!
 //! The shared cursor counts blocks of 64 turns. A worker takes a block and plays it
 //! from a cell of its own, so that only one pick in 64 touches what others write, and
-//! only that one divides. A cell is one word: the next turn in the cycle, and how many
-//! are left of the block.
+//! only that one divides. A cell is one word: how many turns are left of the block, and
+//! below that the next one in the cycle, or its length instead of the first. So going on
+//! is one addition, which is what picks in a row wait for.
 
 use std::sync::{
     Arc,
@@ -13,9 +14,12 @@ use std::sync::{
 use super::{PickCx, per_worker::PerWorker, round_robin::Cursor, schedule::Schedule};
 use crate::cluster::Slot;
 
-/// How many turns a worker takes at once, as a power of two.
-const BLOCK_BITS: u32 = 6;
-const BLOCK: u64 = 1 << BLOCK_BITS;
+/// How many turns a worker takes at once.
+const BLOCK: u64 = 64;
+/// One turn that is left.
+const LEFT: u64 = 1 << 32;
+/// The place of the next turn.
+const TURN: u64 = LEFT - 1;
 
 /// The blocks of one cluster, and where each worker is in his. Kept over rebuilds:
 /// were what is left of blocks thrown away, a storm of changes would have every
@@ -30,7 +34,7 @@ impl Blocks {
     /// The blocks in `place`, or new ones that start where `entropy` says.
     pub(super) fn keep(place: &mut Option<Arc<Self>>, entropy: u64) -> Arc<Self> {
         let new = || {
-            let cursor = Cursor::keep(&mut None, entropy >> BLOCK_BITS);
+            let cursor = Cursor::keep(&mut None, entropy / BLOCK);
             Arc::new(Self { cursor, cells: PerWorker::new() })
         };
         Arc::clone(place.get_or_insert_with(new))
@@ -44,23 +48,24 @@ impl Blocks {
             return None;
         }
         let cell = self.cells.of(cx);
-        let word = cell.load(Ordering::Relaxed);
-        let (mut turn, mut left) = (word >> BLOCK_BITS, word % BLOCK);
-        if left == 0 || turn >= len {
-            (turn, left) = self.rare(turn, left, len);
+        let mut word = cell.load(Ordering::Relaxed);
+        if word < LEFT || word & TURN >= len {
+            word = self.rare(word, len);
         }
-        let next = if turn + 1 == len { 0 } else { turn + 1 };
-        cell.store(next << BLOCK_BITS | (left - 1), Ordering::Relaxed);
-        Some(schedule.at(turn))
+        cell.store(word - (LEFT - 1), Ordering::Relaxed);
+        schedule.get(word & TURN)
     }
 
-    /// Where to go on with an empty block, or in one of a longer cycle, before a rebuild.
+    /// Where to go on at the end of the cycle, with an empty block, or in one of a longer
+    /// cycle, before a rebuild.
     #[cold]
-    fn rare(&self, turn: u64, left: u64, len: u64) -> (u64, u64) {
-        if left == 0 {
-            (self.cursor.take().wrapping_mul(BLOCK) % len, BLOCK)
+    fn rare(&self, word: u64, len: u64) -> u64 {
+        if word < LEFT {
+            self.cursor.take().wrapping_mul(BLOCK) % len + LEFT * BLOCK
+        } else if word & TURN == len {
+            word - len
         } else {
-            (turn % len, left)
+            (word & TURN) % len + (word & !TURN)
         }
     }
 }

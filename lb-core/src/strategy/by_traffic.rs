@@ -3,9 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    BuildCx, Choice, Needs, PerGroup, PickCx, Picker, Reason, Strategy,
-    round_robin::Cursor,
-    scan::{Cost, Scan},
+    BuildCx, Choice, Needs, PerGroup, PickCx, Picker, Reason, Strategy, field::Field,
+    round_robin::Cursor, scan::Cost,
 };
 use crate::{
     backend::IncarnationId,
@@ -15,7 +14,7 @@ use crate::{
 /// The backend that has moved the fewest bytes for its weight, to and from it together;
 /// Apache's `mod_lbmethod_bytraffic`. Over time, bytes are shared by weight.
 ///
-/// Three things are not Apache's:
+/// Four things are not Apache's:
 ///
 /// * Apache's counts go back to its start, so a backend that joins or returns gets
 ///   everything until it has caught up, which may take hours. Here, whoever comes
@@ -26,8 +25,10 @@ use crate::{
 ///   a moment ago counts like that as well ([`View::pressure`]), and each failure is
 ///   charged as a request of the usual size for good.
 /// * Backends that have moved the same take turns.
+/// * Up to eight backends are compared one by one. Of more, where Apache goes on comparing
+///   all, the best of four draws by weight is taken, as by `LeastConn`.
 ///
-/// O(n) per pick.
+/// O(1) per pick.
 #[derive(Debug, Default)]
 pub struct ByTraffic {
     cursors: PerGroup<Option<Arc<Cursor>>>,
@@ -36,7 +37,7 @@ pub struct ByTraffic {
 }
 
 /// What one backend has moved, for its weight.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Account {
     /// Before `mark`, from the least of all at that time on: in 1/256 of a byte by one
     /// unit of weight.
@@ -64,8 +65,8 @@ impl Account {
 
 #[derive(Debug)]
 struct LeastTraffic {
-    scan: Scan,
-    /// By position.
+    field: Field,
+    /// By slot; of those that may be picked.
     accounts: Box<[Account]>,
 }
 
@@ -87,27 +88,27 @@ impl Strategy for ByTraffic {
         };
         let moved: Vec<Option<u128>> = slots.iter().map(moved).collect();
         let least = moved.iter().flatten().min().copied().unwrap_or(0);
-        let accounts: Box<[Account]> = slots
-            .iter()
-            .zip(moved)
-            .map(|(slot, moved)| Account::open(moved.unwrap_or(least) - least, view, *slot))
-            .collect();
-        let incarnations = slots.iter().map(|slot| view.incarnation(*slot));
-        *kept = incarnations.zip(accounts.iter().copied()).collect();
-        let scan = Scan::new(view, Cursor::keep(self.cursors.of(cx.group()), cx.entropy));
-        Box::new(LeastTraffic { scan, accounts })
+        kept.clear();
+        let mut accounts = vec![Account::default(); view.len()];
+        for (slot, moved) in slots.iter().zip(moved) {
+            let account = Account::open(moved.unwrap_or(least) - least, view, *slot);
+            accounts[slot.index()] = account;
+            kept.insert(view.incarnation(*slot), account);
+        }
+        let field = Field::new(view, self.cursors.of(cx.group()), cx.entropy);
+        Box::new(LeastTraffic { field, accounts: accounts.into() })
     }
 }
 
 impl Picker for LeastTraffic {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
         let size = u128::from(view.mean_size().max(1));
-        let cost = |position: usize, slot| {
+        let cost = |slot: Slot| {
             let more = u128::from(view.pressure(slot, cx.now())) * size;
-            let amount = self.accounts[position].with(view.traffic(slot), more);
+            let amount = self.accounts[slot.index()].with(view.traffic(slot), more);
             Cost { amount, weight: 1 }
         };
-        let slot = self.scan.cheapest(view, cx, cost)?;
+        let slot = self.field.cheapest(view, cx, cost)?;
         Some(Choice::new(slot, Reason::LeastTraffic))
     }
 }

@@ -4,7 +4,7 @@
 //! alone would not do: of two even draws, a backend that should have nine tenths
 //! of the requests of ten can get a fifth at most.
 
-use super::{PickCx, alias::AliasTable, retry::any_untried};
+use super::{PickCx, alias::AliasTable, retry::any_untried, scan::Cost};
 use crate::{
     cluster::{Slot, View},
     sample,
@@ -50,29 +50,43 @@ impl Draws {
     /// The least loaded of `count` backends drawn, none of them tried, and none
     /// drawn twice in a row; `None` when all were tried.
     pub(super) fn least_of(&self, count: u32, view: View<'_>, cx: &PickCx<'_>) -> Option<Slot> {
-        self.best_of(count, view, cx, |best, slot| is_less_loaded(view, cx, best, slot))
+        let load = |slot| (view.pressure(slot, cx.now()), u64::from(view.weight(slot)));
+        self.best_of(count, view, cx, load, |one, other| one.0 * other.1 < other.0 * one.1)
     }
 
-    /// The best of `count` backends drawn, as [`least_of`](Self::least_of), where
-    /// `is_better` is given the best up to now and another.
-    pub(super) fn best_of(
+    /// The cheapest of them.
+    pub(super) fn cheapest_of(
         &self,
         count: u32,
         view: View<'_>,
         cx: &PickCx<'_>,
-        is_better: impl Fn(Slot, Slot) -> bool,
+        cost: impl Fn(Slot) -> Cost,
     ) -> Option<Slot> {
-        let mut best: Option<Slot> = None;
+        self.best_of(count, view, cx, cost, Cost::is_below)
+    }
+
+    fn best_of<C: Copy>(
+        &self,
+        count: u32,
+        view: View<'_>,
+        cx: &PickCx<'_>,
+        cost: impl Fn(Slot) -> C,
+        is_below: impl Fn(C, C) -> bool,
+    ) -> Option<Slot> {
+        let mut best: Option<(Slot, C)> = None;
         self.compare(count, view, cx, |slot| {
-            if best == Some(slot) {
+            if let Some((best, _)) = best
+                && best == slot
+            {
                 return false;
             }
-            if best.is_none_or(|best| is_better(best, slot)) {
-                best = Some(slot);
+            let cost = cost(slot);
+            if best.is_none_or(|(_, least)| is_below(cost, least)) {
+                best = Some((slot, cost));
             }
             true
         });
-        best.or_else(|| self.any_untried(view, cx))
+        best.map(|(slot, _)| slot).or_else(|| self.any_untried(view, cx))
     }
 
     /// Draws until `compare` has taken `count` backends that the request has not tried:
@@ -104,10 +118,4 @@ impl Draws {
     pub(super) fn any_untried(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Slot> {
         any_untried(view, cx, self.slots())
     }
-}
-
-/// Whether `other` has the smaller pressure ÷ weight.
-fn is_less_loaded(view: View<'_>, cx: &PickCx<'_>, one: Slot, other: Slot) -> bool {
-    let cost = |slot, rival| view.pressure(slot, cx.now()) * u64::from(view.weight(rival));
-    cost(other, one) < cost(one, other)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     BuildCx, Needs, PickCx, Picker, RoundRobin, Strategy,
-    keyed::{ByKey, Hosts, Owners, Table},
+    keyed::{ByKey, Hosts, Table},
 };
 use crate::cluster::View;
 
@@ -41,9 +41,10 @@ const MISSES: usize = 20;
 /// The octets of those who have no address.
 const NO_ADDRESS: &[u8] = &[0; 3];
 
-/// The position of each value; empty when nobody is there.
+/// The position of each value, all of which are below the number of values; `None` when
+/// nobody is there.
 #[derive(Debug)]
-struct Values(Owners);
+struct Values(Option<Box<[u16; VALUES as usize]>>);
 
 impl Strategy for IpHash {
     fn name(&self) -> &'static str {
@@ -61,9 +62,10 @@ impl Strategy for IpHash {
         let units = (0..).zip(&hosts.list).flat_map(|(position, (_, weight))| {
             std::iter::repeat_n(position, (*weight).min(VALUES) as usize)
         });
-        let units: Vec<u32> = units.take(VALUES as usize).collect();
-        let owners = units.iter().copied().cycle().take(VALUES as usize).collect();
-        Box::new(ByKey::theirs(Arc::new(Values(owners)), hosts.slots, turns))
+        let units: Vec<u16> = units.take(VALUES as usize).collect();
+        let values = units.iter().copied().cycle().take(VALUES as usize);
+        let owners = values.collect::<Box<[u16]>>().try_into().ok();
+        Box::new(ByKey::theirs(Arc::new(Values(owners)), &hosts.slots, turns, view))
     }
 }
 
@@ -77,16 +79,34 @@ struct Walk<'k> {
 impl Table for Values {
     type Walk<'k> = Walk<'k>;
 
+    #[inline]
     fn walk<'k>(&self, cx: &PickCx<'k>) -> Walk<'k> {
         let octets = network(cx.key());
         // What the request tried were hits when it was sent there.
         Walk { octets, hash: START, left: 1 + MISSES + cx.tried().len() }
     }
 
+    #[inline]
     fn next(&self, walk: &mut Walk<'_>) -> Option<usize> {
         walk.left = walk.left.checked_sub(1)?;
         walk.hash = hashed(walk.hash, walk.octets);
-        self.0.get(walk.hash as usize)
+        self.owner(walk.hash)
+    }
+
+    #[inline]
+    fn first(&self, walk: &mut Walk<'_>) -> Option<usize> {
+        let octets = <[u8; 3]>::try_from(walk.octets).ok()?;
+        walk.left = walk.left.checked_sub(1)?;
+        walk.hash = hashed_three(walk.hash, octets);
+        self.owner(walk.hash)
+    }
+}
+
+impl Values {
+    #[inline]
+    fn owner(&self, value: u32) -> Option<usize> {
+        let owners = self.0.as_ref()?;
+        owners.get(value as usize).copied().map(usize::from)
     }
 }
 
@@ -102,16 +122,17 @@ pub(crate) fn network(address: Option<&[u8]>) -> &[u8] {
 /// On from `hash`, which is one of the values: h × 113 + octet modulo 6271 for each.
 fn hashed(hash: u32, octets: &[u8]) -> u32 {
     if let [a, b, c] = *octets {
-        // All of one division, and of products that need not wait for each other.
-        let [a, b, c] = [a, b, c].map(u64::from);
-        let sum = u64::from(hash) * 113_u64.pow(3) + a * 113_u64.pow(2) + b * 113 + c;
-        return value(sum);
+        return hashed_three(hash, [a, b, c]);
     }
     octets.iter().fold(hash, |hash, octet| (hash * 113 + u32::from(*octet)) % VALUES)
 }
 
+/// All of one division, and of products that need not wait for each other.
+#[inline]
 #[expect(clippy::cast_possible_truncation, reason = "the values are few")]
-fn value(sum: u64) -> u32 {
+fn hashed_three(hash: u32, octets: [u8; 3]) -> u32 {
+    let [a, b, c] = octets.map(u64::from);
+    let sum = u64::from(hash) * 113_u64.pow(3) + a * 113_u64.pow(2) + b * 113 + c;
     (sum % u64::from(VALUES)) as u32
 }
 

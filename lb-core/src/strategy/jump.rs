@@ -69,7 +69,7 @@ impl Strategy for Jump {
         let marks = Marks::new(&hosts.list, secret);
         let build = || Buckets::new(marks.weights(), secret);
         let buckets = self.tables.table(cx.group(), &hosts.list, secret, build);
-        Box::new(ByKey::ours(buckets, hosts.slots, marks, view).bounded(self.bound, view))
+        Box::new(ByKey::ours(buckets, &hosts.slots, marks, view).bounded(self.bound, view))
     }
 }
 
@@ -97,10 +97,12 @@ impl Buckets {
 impl Table for Buckets {
     type Walk<'k> = Rehash;
 
+    #[inline]
     fn walk(&self, cx: &PickCx<'_>) -> Rehash {
         Rehash::new(self.secret, cx)
     }
 
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "there are fewer positions than buckets")]
     fn next(&self, walk: &mut Rehash) -> Option<usize> {
         if self.count == 0 {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    BuildCx, Choice, Needs, PerGroup, PickCx, Picker, Reason, Strategy, draws::Draws,
-    round_robin::Cursor, schedule::Schedule,
+    BuildCx, Choice, Needs, PerGroup, PickCx, Picker, Reason, Strategy, blocks::Blocks,
+    draws::Draws, schedule::Schedule,
 };
 use crate::{
     cluster::{Slot, View},
@@ -15,9 +15,9 @@ use crate::{
 /// moment ago counts as one ([`View::pressure`]).
 ///
 /// Up to eight backends are simply looked at: the smallest in flight ÷ weight
-/// wins. When all are equal they take turns in smooth round-robin order, so that a
-/// cluster with nothing to do is served exactly as by nginx's `least_conn`; when
-/// some are, one of those is drawn by weight.
+/// wins. When all are equal they take turns in smooth round-robin order, each
+/// [worker](PickCx::on_worker) 64 at a time, so that a cluster with nothing to do is served
+/// exactly as by nginx's `least_conn`; when some are, one of those is drawn by weight.
 ///
 /// With more than eight, looking at all of them costs more than it gains.
 /// *Idle-first*: backends are drawn by weight until one is idle; after a few draws, any
@@ -31,7 +31,7 @@ use crate::{
 /// since they were set clears them, each of which was spared a request.
 #[derive(Debug, Default)]
 pub struct LeastConn {
-    cursors: PerGroup<Option<Arc<Cursor>>>,
+    blocks: PerGroup<Option<Arc<Blocks>>>,
     /// Whether the last picker goes by the idle bits.
     idle_first: bool,
 }
@@ -58,8 +58,9 @@ impl Strategy for LeastConn {
         let slots: Box<[Slot]> = view.new_set().as_slice().into();
         let weights: Box<[u32]> = slots.iter().map(|slot| view.weight(*slot)).collect();
         let schedule = Schedule::new(&slots, &weights);
-        let cursor = Cursor::keep(self.cursors.of(cx.group()), cx.entropy);
-        Box::new(Scan { slots, weights, schedule, cursor })
+        let blocks = Blocks::keep(self.blocks.of(cx.group()), cx.entropy);
+        let is_even = weights.windows(2).all(|two| two[0] == two[1]);
+        Box::new(Scan { slots, weights, is_even, schedule, blocks })
     }
 }
 
@@ -67,13 +68,33 @@ impl Strategy for LeastConn {
 struct Scan {
     slots: Box<[Slot]>,
     weights: Box<[u32]>,
+    /// Whether all weights are the same: then there is nothing to multiply by.
+    is_even: bool,
     schedule: Schedule,
-    cursor: Arc<Cursor>,
+    blocks: Arc<Blocks>,
 }
 
 impl Picker for Scan {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
-        // Bit i: position i is among the least loaded so far.
+        let least = if self.is_even {
+            self.least(view, cx, |_| 1)
+        } else {
+            self.least(view, cx, |position| u64::from(self.weights[position]))
+        };
+        let slot = match least.count_ones() as usize {
+            0 => return None,
+            1 => self.slots[least.trailing_zeros() as usize],
+            count if count == self.slots.len() => self.blocks.turn(&self.schedule, cx)?,
+            _ => self.slots[self.draw_among(least, cx.entropy())?],
+        };
+        Some(Choice::new(slot, Reason::LeastLoaded))
+    }
+}
+
+impl Scan {
+    /// Bit i: position i is among the least loaded.
+    #[inline]
+    fn least(&self, view: View<'_>, cx: &PickCx<'_>, weight_of: impl Fn(usize) -> u64) -> u32 {
         let mut least = 0_u32;
         let (mut busy, mut weight) = (u64::MAX, 1);
         for (position, slot) in self.slots.iter().enumerate() {
@@ -81,7 +102,7 @@ impl Picker for Scan {
                 continue;
             }
             let other_busy = view.pressure(*slot, cx.now());
-            let other_weight = u64::from(self.weights[position]);
+            let other_weight = weight_of(position);
             let (other, best) = (other_busy * weight, busy.saturating_mul(other_weight));
             if other < best {
                 least = 0;
@@ -91,17 +112,9 @@ impl Picker for Scan {
                 least |= 1 << position;
             }
         }
-        let slot = match least.count_ones() as usize {
-            0 => return None,
-            1 => self.slots[least.trailing_zeros() as usize],
-            count if count == self.slots.len() => self.schedule.turn(self.cursor.take())?,
-            _ => self.slots[self.draw_among(least, cx.entropy())?],
-        };
-        Some(Choice::new(slot, Reason::LeastLoaded))
+        least
     }
-}
 
-impl Scan {
     /// One of the positions in `among`, by weight. Not by the cursor: the turns of
     /// those who are not among them would all fall on whoever comes next.
     fn draw_among(&self, among: u32, entropy: u64) -> Option<usize> {

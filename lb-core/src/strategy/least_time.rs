@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    BuildCx, Choice, Measure, Needs, PerGroup, PickCx, Picker, Reason, Strategy,
-    draws::Draws,
-    round_robin::Cursor,
-    scan::{Cost, Scan},
+    BuildCx, Choice, Measure, Needs, PerGroup, PickCx, Picker, Reason, Strategy, field::Field,
+    round_robin::Cursor, scan::Cost,
 };
 use crate::cluster::{Slot, View};
 
@@ -36,10 +34,6 @@ pub struct LeastTime {
     cursors: PerGroup<Option<Arc<Cursor>>>,
 }
 
-/// Up to this many backends are compared one by one.
-const SCANNED: usize = 8;
-/// How many are drawn of more.
-const DRAWS: u32 = 4;
 /// One request, in the unit of pressure.
 const REQUEST: u64 = 256;
 
@@ -64,11 +58,7 @@ impl Strategy for LeastTime {
     }
 
     fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
-        let field = if view.new_set().len() > SCANNED {
-            Field::Drawn(Draws::new(view))
-        } else {
-            Field::Scanned(Scan::new(view, Cursor::keep(self.cursors.of(cx.group()), cx.entropy)))
-        };
+        let field = Field::new(view, self.cursors.of(cx.group()), cx.entropy);
         Box::new(Soonest { measure: self.measure, field })
     }
 }
@@ -79,13 +69,6 @@ struct Soonest {
     field: Field,
 }
 
-/// Among whom to choose.
-#[derive(Debug)]
-enum Field {
-    Scanned(Scan),
-    Drawn(Draws),
-}
-
 impl Picker for Soonest {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
         let cost = |slot: Slot| {
@@ -93,13 +76,8 @@ impl Picker for Soonest {
             let load = view.pressure(slot, cx.now()) + REQUEST;
             Cost { amount: u128::from(time) * u128::from(load), weight: view.weight(slot) }
         };
-        let slot = match &self.field {
-            Field::Scanned(scan) => scan.cheapest(view, cx, |_, slot| cost(slot)),
-            Field::Drawn(draws) => {
-                draws.best_of(DRAWS, view, cx, |best, slot| cost(slot).is_below(cost(best)))
-            }
-        };
-        Some(Choice::new(slot?, Reason::Fastest))
+        let slot = self.field.cheapest(view, cx, cost)?;
+        Some(Choice::new(slot, Reason::Fastest))
     }
 }
 

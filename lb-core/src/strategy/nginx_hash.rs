@@ -5,9 +5,13 @@ use std::sync::Arc;
 use super::{
     BuildCx, Needs, PickCx, Picker, RoundRobin, Strategy,
     keyed::{Bound, ByKey, Hosts, Table},
+    remainder::Divisor,
     units::Units,
 };
-use crate::cluster::View;
+use crate::{
+    cluster::View,
+    hash::{crc32, crc32_shift},
+};
 
 /// By key, exactly as nginx's `hash KEY`.
 ///
@@ -65,18 +69,23 @@ impl Strategy for NginxHash {
         let turns = self.round_robin.build(view, cx);
         let hosts = Hosts::by_address(view);
         let units = Units::new(hosts.list.iter().map(|(_, weight)| *weight));
-        let parts = Arc::new(Parts(units));
-        Box::new(ByKey::theirs(parts, hosts.slots, turns).bounded(self.bound, view))
+        let parts = Arc::new(Parts { sum: Divisor::new(units.count()), units });
+        Box::new(ByKey::theirs(parts, &hosts.slots, turns, view).bounded(self.bound, view))
     }
 }
 
 /// Each one's part of the values that a hash can have, modulo the sum of weights.
 #[derive(Debug)]
-struct Parts(Units);
+struct Parts {
+    units: Units,
+    sum: Divisor,
+}
 
 #[derive(Debug)]
 struct Walk<'k> {
     key: &'k [u8],
+    /// Its own checksum.
+    checksum: u32,
     hash: u32,
     attempt: usize,
     attempts: usize,
@@ -85,29 +94,42 @@ struct Walk<'k> {
 impl Table for Parts {
     type Walk<'k> = Walk<'k>;
 
+    #[inline]
     fn walk<'k>(&self, cx: &PickCx<'k>) -> Walk<'k> {
         let key = cx.key().unwrap_or_default();
         // What the request tried were hits when it was sent there.
         let attempts = if key.is_empty() { 0 } else { 1 + MISSES + cx.tried().len() };
-        Walk { key, hash: 0, attempt: 0, attempts }
+        Walk { key, checksum: crc32(key), hash: 0, attempt: 0, attempts }
     }
 
+    #[inline]
     fn next(&self, walk: &mut Walk<'_>) -> Option<usize> {
         if walk.attempt == walk.attempts {
             return None;
         }
-        let checksum = checksum(walk.attempt, walk.key);
+        let bits = bits(walk.attempt, walk.key, walk.checksum);
         walk.attempt += 1;
-        walk.hash = walk.hash.wrapping_add((checksum >> 16) & 0x7fff);
-        u64::from(walk.hash).checked_rem(self.0.count()).map(|unit| self.0.holder(unit))
+        walk.hash = walk.hash.wrapping_add(bits);
+        self.sum.remainder(u64::from(walk.hash)).map(|unit| self.units.holder(unit))
     }
 }
 
-/// Of the key, with the number of the attempt before it from the second on.
-fn checksum(attempt: usize, key: &[u8]) -> u32 {
-    if attempt == 0 {
-        return crc32fast::hash(key);
+/// What of the checksum of an attempt counts, of a key with this checksum.
+#[inline]
+fn bits(attempt: usize, key: &[u8], checksum: u32) -> u32 {
+    let changed = CHANGED.get(key.len()).and_then(|by_attempt| by_attempt.get(attempt));
+    match changed {
+        Some(changed) => counting(checksum) ^ u32::from(*changed),
+        None => counting(numbered(attempt, key)),
     }
+}
+
+const fn counting(checksum: u32) -> u32 {
+    (checksum >> 16) & 0x7fff
+}
+
+/// The checksum of the key with the number of the attempt before it, from the second on.
+fn numbered(attempt: usize, key: &[u8]) -> u32 {
     let mut digits = [0; 20];
     let mut start = digits.len();
     let mut rest = attempt;
@@ -122,14 +144,49 @@ fn checksum(attempt: usize, key: &[u8]) -> u32 {
     checksum.finalize()
 }
 
+/// What a number before the key changes in its checksum depends on the length of the key
+/// alone: checksums are linear. By that length and the attempt, of the bits that count.
+static CHANGED: [[u16; 32]; 65] = changed();
+
+#[expect(clippy::cast_possible_truncation, reason = "digits, and fifteen bits")]
+const fn changed() -> [[u16; 32]; 65] {
+    let mut all = [[0; 32]; 65];
+    let mut attempt = 1;
+    while attempt < 32 {
+        let tens = b'0' + (attempt / 10) as u8;
+        let mut register = if attempt < 10 { u32::MAX } else { fed(u32::MAX, tens) };
+        register = !fed(register, b'0' + (attempt % 10) as u8);
+        let mut length = 0;
+        while length < all.len() {
+            all[length][attempt] = counting(register) as u16;
+            register = fed(register, 0);
+            length += 1;
+        }
+        attempt += 1;
+    }
+    all
+}
+
+/// The register of a CRC-32 after one more byte.
+const fn fed(register: u32, byte: u8) -> u32 {
+    crc32_shift(register ^ byte as u32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn attempts_are_numbered_in_decimal() {
-        assert_eq!(checksum(0, b"key"), crc32fast::hash(b"key"));
-        assert_eq!(checksum(9, b"key"), crc32fast::hash(b"9key"));
-        assert_eq!(checksum(1_020, b"key"), crc32fast::hash(b"1020key"));
+        let key: Vec<u8> = (0..100_u8).map(|n| n.wrapping_mul(37)).collect();
+        for length in 0..key.len() {
+            let key = &key[..length];
+            let own = crc32fast::hash(key);
+            assert_eq!(bits(0, key, own), counting(own));
+            for attempt in [1, 9, 10, 20, 31, 32, 99, 1_020] {
+                let text = [attempt.to_string().as_bytes(), key].concat();
+                assert_eq!(bits(attempt, key, own), counting(crc32fast::hash(&text)));
+            }
+        }
     }
 }

@@ -73,8 +73,7 @@ impl Picker for ShorterWait {
             let load = view.pressure(slot, cx.now()) + REQUEST;
             Cost { amount: u128::from(time) * u128::from(load), weight: view.weight(slot) }
         };
-        let is_better = |best, slot| cost(slot).is_below(cost(best));
-        let slot = self.0.best_of(2, view, cx, is_better)?;
+        let slot = self.0.cheapest_of(2, view, cx, cost)?;
         Some(Choice::new(slot, Reason::Fastest))
     }
 }

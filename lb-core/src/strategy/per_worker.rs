@@ -13,7 +13,7 @@ use super::PickCx;
 /// One `T` for each worker, on cache lines of its own.
 #[derive(Debug)]
 pub(super) struct PerWorker<T> {
-    cells: Box<[Cell<T>]>,
+    cells: Box<[Cell<T>; CELLS]>,
 }
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ struct Cell<T>(T);
 
 impl<T: Default> PerWorker<T> {
     pub(super) fn new() -> Self {
-        Self { cells: (0..CELLS).map(|_| Cell(T::default())).collect() }
+        Self { cells: Box::new(std::array::from_fn(|_| Cell(T::default()))) }
     }
 }
 

@@ -82,6 +82,7 @@ impl Points {
     }
 
     /// The number of the first point at `place` or after it; there must be one.
+    #[inline]
     pub(super) fn at_or_after(&self, place: u32) -> usize {
         let target = u64::from(place) << 32;
         let mut index = self.starts[(place >> self.shift) as usize] as usize;
@@ -98,16 +99,19 @@ impl Points {
     }
 
     /// The number of the next point.
+    #[inline]
     pub(super) fn after(&self, index: usize) -> usize {
         if index + 1 == self.len { 0 } else { index + 1 }
     }
 
     /// The number of the last point before this one.
+    #[inline]
     pub(super) fn before(&self, index: usize) -> usize {
         if index == 0 { self.len - 1 } else { index - 1 }
     }
 
     /// The number of the next point that is not at the same place.
+    #[inline]
     pub(super) fn past(&self, index: usize) -> usize {
         let mut next = self.after(index);
         while next != index && self.place(next) == self.place(index) {
@@ -116,10 +120,12 @@ impl Points {
         next
     }
 
+    #[inline]
     pub(super) fn place(&self, index: usize) -> u32 {
         (self.sorted[index] >> 32) as u32
     }
 
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the lower half of 64 bits")]
     pub(super) fn owner(&self, index: usize) -> usize {
         self.sorted[index] as u32 as usize

@@ -45,13 +45,12 @@ impl Scan {
         Self { slots, weights, schedule, cursor }
     }
 
-    /// The cheapest that the request has not tried. `cost` is given a position among
-    /// the pickable backends, and who is there.
+    /// The cheapest that the request has not tried.
     pub(super) fn cheapest(
         &self,
         view: View<'_>,
         cx: &PickCx<'_>,
-        cost: impl Fn(usize, Slot) -> Cost,
+        cost: impl Fn(Slot) -> Cost,
     ) -> Option<Slot> {
         let mut best: Option<(Cost, Slot)> = None;
         // Of those that cost as little as the best: how many, of which weight.
@@ -61,7 +60,7 @@ impl Scan {
             if view.was_tried(slot, cx) {
                 continue;
             }
-            let cost = cost(position, slot);
+            let cost = cost(slot);
             let here = self.weights[position] as usize;
             match best {
                 Some((least, _)) if least.is_below(cost) => {}

@@ -18,6 +18,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
+use super::remainder::Divisor;
 use crate::cluster::Slot;
 
 /// The longest cycle: with larger sums, weights are rounded to fit.
@@ -29,13 +30,15 @@ const MAX_STEPS: u64 = 2_000_000;
 #[derive(Debug)]
 pub(super) struct Schedule {
     turns: Box<[Slot]>,
+    len: Divisor,
 }
 
 impl Schedule {
     /// The cycle of these slots with these weights, each at least 1.
     pub(super) fn new(slots: &[Slot], weights: &[u32]) -> Self {
-        let turns = order(weights);
-        Self { turns: turns.iter().map(|position| slots[*position as usize]).collect() }
+        let order = order(weights);
+        let turns = order.iter().map(|position| slots[*position as usize]).collect();
+        Self { turns, len: Divisor::new(order.len() as u64) }
     }
 
     /// How many turns there are; 0 when nobody is there.
@@ -43,20 +46,17 @@ impl Schedule {
         self.turns.len()
     }
 
-    /// Whose turn this is, of those below [`len`](Self::len).
+    /// Whose turn this is; `None` from [`len`](Self::len) on.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "an index")]
-    pub(super) fn at(&self, turn: u64) -> Slot {
-        self.turns[turn as usize]
+    pub(super) fn get(&self, turn: u64) -> Option<Slot> {
+        self.turns.get(turn as usize).copied()
     }
 
     /// Whose turn this is; `None` when nobody is there.
     #[inline]
     pub(super) fn turn(&self, ticket: u64) -> Option<Slot> {
-        if self.turns.is_empty() {
-            return None;
-        }
-        Some(self.at(ticket % self.turns.len() as u64))
+        self.get(self.len.remainder(ticket)?)
     }
 }
 

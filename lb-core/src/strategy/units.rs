@@ -52,6 +52,7 @@ impl Units {
 
     /// Who holds this one, which must be below the count. O(1) on average, O(log n)
     /// where one part belongs to many.
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "parts are counted in a usize")]
     pub(super) fn holder(&self, unit: u64) -> usize {
         let part = (unit >> self.shift) as usize;

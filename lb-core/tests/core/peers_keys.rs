@@ -294,6 +294,28 @@ fn loads_are_bounded_where_that_is_said() {
     }
 }
 
+/// After that many, nginx takes turns, which know no bounds.
+#[test]
+fn a_key_that_misses_more_than_twenty_times_is_bounded_as_well() {
+    for kind in [StrategyKind::Hash, StrategyKind::HashConsistent] {
+        let options = StrategyOptions {
+            bounded_load: BoundedLoad::Factor(1.0),
+            ..StrategyOptions::default()
+        };
+        let cluster = boxed(kind.build_with(&options), equal(16));
+        let mut handle = cluster.handle();
+        let mut held: Vec<Lease> = Vec::new();
+        let mut counts = [0; 16];
+        for request in 0..16 * 20 {
+            let key = mix(request).to_be_bytes();
+            held.push(handle.acquire(&PickCx::new(Tick::ZERO, mix(request)).keyed(&key)).unwrap());
+            counts[position(held[held.len() - 1].backend().name())] += 1;
+            let most = held.len().div_ceil(16);
+            assert!(counts.iter().all(|count| *count <= most), "{kind}: {counts:?}");
+        }
+    }
+}
+
 #[test]
 fn an_address_is_hashed_by_its_words_and_a_number_by_itself() {
     let options = StrategyOptions { key_form: KeyForm::Address, ..StrategyOptions::default() };

@@ -1,7 +1,7 @@
 //! Ours.
 
 use lb_benches::Subject;
-use lb_core::strategy::{RoundRobin, StrategyKind, Tickets};
+use lb_core::strategy::{Maglev, RoundRobin, StrategyKind, Tickets};
 
 use crate::contender::Contender;
 
@@ -19,6 +19,16 @@ pub(crate) fn lease(strategy: StrategyKind, size: usize) -> Contender {
 pub(crate) fn in_blocks(size: usize) -> Vec<Contender> {
     let strategy = || Box::new(RoundRobin::default().tickets(Tickets::Blocks));
     let name = "round-robin in blocks";
+    vec![
+        pick_of(name, Subject::tapping(strategy(), size)),
+        lease_of(name, Subject::of(strategy(), size)),
+    ]
+}
+
+/// Maglev without a bound on loads: what peers without one do.
+pub(crate) fn unbounded(size: usize) -> Vec<Contender> {
+    let strategy = || Box::new(Maglev::default().bounded(None));
+    let name = "maglev without bound";
     vec![
         pick_of(name, Subject::tapping(strategy(), size)),
         lease_of(name, Subject::of(strategy(), size)),

@@ -39,10 +39,11 @@ const PAIRS: &[Pair] = &[
     Pair::new("pingora RoundRobin", "lb round-robin in blocks pick"),
     Pair::new("pingora RoundRobin", "lb round-robin pick"),
     Pair::new("pingora Consistent", "lb hash-consistent pick"),
+    Pair::new("pingora Consistent", "lb maglev without bound pick"),
     Pair::new("pingora Consistent", "lb maglev pick"),
     Pair::new("pingora Consistent", "lb ring pick"),
     Pair::new("pingora Consistent", "lb jump pick"),
-    Pair::new("maglev crate", "lb maglev pick"),
+    Pair::new("maglev crate", "lb maglev without bound pick"),
     Pair::new("hashring crate", "lb ring pick"),
     Pair::new("hashring crate", "lb hash-consistent pick"),
     Pair::new("pingora Random", "lb random lease"),
@@ -102,6 +103,7 @@ fn everybody(options: &Options, size: usize, threads: usize) -> Vec<Contender> {
     all.extend(StrategyKind::ALL.iter().map(|strategy| lb::pick(*strategy, size)));
     all.extend(StrategyKind::ALL.iter().map(|strategy| lb::lease(*strategy, size)));
     all.extend(lb::in_blocks(size));
+    all.extend(lb::unbounded(size));
     all.extend(pingora::all(size, options.max_iterations));
     all.extend(tables::all(size));
     if threads == 1 {

@@ -1,6 +1,6 @@
 //! HAProxy's hash functions, bit by bit (`src/hash.c` and `full_hash` there).
 
-use crate::strategy::HashFunction;
+use crate::{hash::crc32, strategy::HashFunction};
 
 /// A number for these bytes.
 pub(super) fn hash(function: HashFunction, bytes: &[u8]) -> u32 {
@@ -8,7 +8,7 @@ pub(super) fn hash(function: HashFunction, bytes: &[u8]) -> u32 {
         HashFunction::Sdbm => sdbm(bytes),
         HashFunction::Djb2 => djb2(bytes),
         HashFunction::Wt6 => wt6(bytes),
-        HashFunction::Crc32 => crc32fast::hash(bytes),
+        HashFunction::Crc32 => crc32(bytes),
         HashFunction::None => number(bytes),
     }
 }

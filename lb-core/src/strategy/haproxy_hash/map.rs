@@ -13,6 +13,7 @@ use super::{Hashing, MISSES, functions::avalanche};
 use crate::strategy::{
     PickCx,
     keyed::{Owners, Table},
+    remainder::Divisor,
     schedule,
 };
 
@@ -41,11 +42,13 @@ impl Places {
 pub(super) struct Map {
     hashing: Hashing,
     owners: Arc<Owners>,
+    places: Divisor,
 }
 
 impl Map {
     pub(super) fn new(hashing: Hashing, owners: Arc<Owners>) -> Self {
-        Self { hashing, owners }
+        let places = Divisor::new(owners.len() as u64);
+        Self { hashing, owners, places }
     }
 }
 
@@ -58,17 +61,20 @@ pub(super) struct Walk {
 impl Table for Map {
     type Walk<'k> = Walk;
 
+    #[inline]
     fn walk(&self, cx: &PickCx<'_>) -> Walk {
         Walk { hash: self.hashing.of(cx), left: MISSES }
     }
 
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "it is below the number of places")]
     fn next(&self, walk: &mut Walk) -> Option<usize> {
         // HAProxy makes another map without those that are down; ours is hashed on.
         if walk.left != MISSES {
             walk.hash = avalanche(walk.hash.wrapping_add(1));
         }
         walk.left = walk.left.checked_sub(1)?;
-        self.owners.get((walk.hash as usize).checked_rem(self.owners.len())?)
+        self.owners.get(self.places.remainder(walk.hash.into())? as usize)
     }
 }
 

@@ -110,7 +110,7 @@ impl Strategy for HaproxyHash {
                 let places = self.places.of(cx.group());
                 let map = Map::new(self.hashing, places.of(&weights));
                 Box::new(
-                    ByKey::ours(Arc::new(map), hosts.slots, marks, view).bounded(self.bound, view),
+                    ByKey::ours(Arc::new(map), &hosts.slots, marks, view).bounded(self.bound, view),
                 )
             }
             HashType::Consistent => {
@@ -120,7 +120,8 @@ impl Strategy for HaproxyHash {
                 let circle = self.circles.of(cx.group());
                 let ring = Ring::new(self.hashing, ring::points(circle, &servers));
                 Box::new(
-                    ByKey::ours(Arc::new(ring), hosts.slots, marks, view).bounded(self.bound, view),
+                    ByKey::ours(Arc::new(ring), &hosts.slots, marks, view)
+                        .bounded(self.bound, view),
                 )
             }
         }

@@ -69,6 +69,7 @@ enum Met {
 impl Table for Ring {
     type Walk<'k> = Walk;
 
+    #[inline]
     fn walk(&self, cx: &PickCx<'_>) -> Walk {
         let place = self.hashing.of(cx);
         if self.points.is_empty() {
@@ -78,6 +79,7 @@ impl Table for Ring {
         Walk { place, last: self.points.before(next), next, met: None, left: MISSES }
     }
 
+    #[inline]
     fn next(&self, walk: &mut Walk) -> Option<usize> {
         walk.left = walk.left.checked_sub(1)?;
         // Only now: most walks end where they begin.

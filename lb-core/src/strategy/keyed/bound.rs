@@ -65,11 +65,17 @@ pub(super) struct Shares {
 
 impl Shares {
     /// What is in flight, for one pick. O(1), or O(n) for those that count.
+    #[inline]
     pub(super) fn total(&self, view: View<'_>, cx: &PickCx<'_>) -> u64 {
         // Draws go by the high bits, so this goes by the low ones.
         if cx.entropy() << 32 > self.recounts {
             return self.total.load(Ordering::Relaxed);
         }
+        self.count(view)
+    }
+
+    #[inline(never)]
+    fn count(&self, view: View<'_>) -> u64 {
         let total = in_flight(view);
         self.total.store(total, Ordering::Relaxed);
         total
@@ -77,6 +83,7 @@ impl Shares {
 
     /// Whether one more request leaves this backend within its bound, given what is in
     /// flight: who is idle need not know. O(1).
+    #[inline]
     pub(super) fn admit(&self, slot: Slot, view: View<'_>, total: impl FnOnce() -> u64) -> bool {
         let in_flight = u64::from(view.in_flight(slot));
         // Whatever its share is, it is not nothing.

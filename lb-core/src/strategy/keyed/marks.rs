@@ -44,11 +44,16 @@ impl Marks {
         sample::mix(hash ^ self.marks[position]) >> 32 < part
     }
 
-    /// Whom rendezvous hashing gives, of those who may. O(n).
-    pub(super) fn highest(&self, hash: u64, mut may: impl FnMut(usize) -> bool) -> Option<usize> {
-        let marks = self.marks.iter().zip(&self.weights).enumerate();
-        let those = marks.filter(|(position, _)| may(*position));
-        let scored = those.map(|(position, (mark, weight))| (position, *mark, *weight));
+    /// Whom rendezvous hashing gives of these positions, of those who may. O(n).
+    pub(super) fn highest(
+        &self,
+        hash: u64,
+        among: &[u32],
+        mut may: impl FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        let positions = among.iter().map(|position| *position as usize);
+        let those = positions.filter(|position| may(*position));
+        let scored = those.map(|position| (position, self.marks[position], self.weights[position]));
         rendezvous::highest(hash, scored)
     }
 }

@@ -4,13 +4,14 @@
 //! [`Table`]. All else is here, once: who may take the request, bounded loads, the part
 //! of a backend that starts slowly, and what comes when the table knows nobody more.
 //! A [`ByKey`] is compiled for each table, so that a pick whose first backend takes it
-//! is one look-up and three questions, whatever else could have happened.
+//! is one look-up and one [`Place`], whatever else could have happened.
 
 mod bound;
 mod cache;
 mod hosts;
 mod marks;
 mod owners;
+mod places;
 mod rehash;
 mod size;
 
@@ -22,11 +23,15 @@ pub(super) use cache::Cache;
 pub(super) use hosts::{Host, Hosts};
 pub(super) use marks::Marks;
 pub(super) use owners::Owners;
+use places::Place;
 pub(super) use rehash::Rehash;
 pub(super) use size::{NOBODY, size_for};
 
 use super::{Choice, PickCx, Picker, Reason};
-use crate::cluster::{Slot, View};
+use crate::{
+    cluster::{Slot, View},
+    sample,
+};
 
 /// Whom a key meets, one after the other, by position in the list of those that the
 /// table was built of. Depends on names, addresses, and configured weights only, never
@@ -41,26 +46,37 @@ pub(super) trait Table: Debug + Send + Sync {
 
     /// The next position; `None` when it is enough. The same one may come again.
     fn next(&self, walk: &mut Self::Walk<'_>) -> Option<usize>;
+
+    /// The first position of a walk; or `None`, where it takes long to find, and the walk as
+    /// it was.
+    #[inline]
+    fn first(&self, walk: &mut Self::Walk<'_>) -> Option<usize> {
+        self.next(walk)
+    }
 }
 
 /// Picks by a table.
 #[derive(Debug)]
 pub(super) struct ByKey<T> {
     table: Arc<T>,
-    /// Where each position is in this snapshot; empty when that is its number.
-    slots: Box<[Slot]>,
-    /// The part of its weight that each position has, of 2³²; empty when all have the
+    /// By position.
+    places: Box<[Place]>,
+    /// The part of its weight that each position has, of [`WHOLE`]; empty when all have the
     /// whole, or nobody cares.
     parts: Box<[u64]>,
     shares: Option<Shares>,
     rest: Rest,
 }
 
+/// All of a weight.
+const WHOLE: u64 = 1 << 32;
+
 /// Who gets a request whose walk has met nobody.
 #[derive(Debug)]
 enum Rest {
-    /// One of those that can take it, by rendezvous hashing.
-    Heirs(Marks),
+    /// One of those that can take it, by rendezvous hashing; and the positions of all who
+    /// take anybody.
+    Heirs(Marks, Box<[u32]>),
     /// Whose turn it is.
     Turns(Box<dyn Picker>),
 }
@@ -68,20 +84,24 @@ enum Rest {
 impl<T: Table> ByKey<T> {
     /// For strategies that are our own: slow starts count, and in the end rendezvous
     /// hashing by `marks` finds who can take the request.
-    pub(super) fn ours(table: Arc<T>, slots: Box<[Slot]>, marks: Marks, view: View<'_>) -> Self {
-        Self { parts: parts(view, &slots), ..Self::new(table, slots, Rest::Heirs(marks)) }
+    pub(super) fn ours(table: Arc<T>, slots: &[Slot], marks: Marks, view: View<'_>) -> Self {
+        let parts = parts(view, slots);
+        let places = Place::all(slots, &parts, view);
+        let heirs = (0..).zip(&places).filter(|(_, place)| !place.is_out());
+        let heirs = heirs.map(|(position, _)| position).collect();
+        Self { table, places, parts, shares: None, rest: Rest::Heirs(marks, heirs) }
     }
 
     /// For strategies that do as another program: weights are whole, and in the end
     /// `turns` decides.
-    pub(super) fn theirs(table: Arc<T>, slots: Box<[Slot]>, turns: Box<dyn Picker>) -> Self {
-        Self::new(table, slots, Rest::Turns(turns))
-    }
-
-    fn new(table: Arc<T>, slots: Box<[Slot]>, rest: Rest) -> Self {
-        let are_numbers = slots.iter().enumerate().all(|(number, slot)| slot.index() == number);
-        let slots = if are_numbers { Box::default() } else { slots };
-        Self { table, slots, parts: Box::default(), shares: None, rest }
+    pub(super) fn theirs(
+        table: Arc<T>,
+        slots: &[Slot],
+        turns: Box<dyn Picker>,
+        view: View<'_>,
+    ) -> Self {
+        let places = Place::all(slots, &[], view);
+        Self { table, places, parts: Box::default(), shares: None, rest: Rest::Turns(turns) }
     }
 
     /// With this bound on what each may have in flight.
@@ -90,20 +110,52 @@ impl<T: Table> ByKey<T> {
         self
     }
 
-    fn slot(&self, position: usize) -> Slot {
-        self.slots.get(position).copied().unwrap_or_else(|| Slot::new(position))
+    /// Goes on, where the first who was met may not take all requests, or the request has
+    /// been somewhere.
+    // On its own, so that picks that do not need it do not save registers for it.
+    #[inline(never)]
+    fn go_on(
+        &self,
+        walk: T::Walk<'_>,
+        first: Option<usize>,
+        view: View<'_>,
+        cx: &PickCx<'_>,
+    ) -> Option<Choice> {
+        // A copy can be in registers.
+        let mut walk = walk;
+        let (mut attempt, mut total) = (0, None);
+        let mut met = first.or_else(|| self.table.next(&mut walk));
+        while let Some(position) = met {
+            let place = self.places[position];
+            if can(place, view, cx)
+                && self.takes(position, cx)
+                && self.admits(place.slot(), &mut total, view, cx)
+            {
+                return Some(place.choice(self.reason(cx, attempt)));
+            }
+            attempt += 1;
+            met = self.table.next(&mut walk);
+        }
+        self.rest(view, cx, total)
     }
 
     /// Whether a position takes this key although its backend starts slowly.
+    #[inline]
     fn takes(&self, position: usize, cx: &PickCx<'_>) -> bool {
+        !self.places[position].is_in_part() || self.takes_in_part(position, cx)
+    }
+
+    #[inline(never)]
+    fn takes_in_part(&self, position: usize, cx: &PickCx<'_>) -> bool {
         match (self.parts.get(position), &self.rest) {
-            (Some(part), Rest::Heirs(marks)) => marks.is_within(*part, position, marks.hash(cx)),
+            (Some(part), Rest::Heirs(marks, _)) => marks.is_within(*part, position, marks.hash(cx)),
             _ => true,
         }
     }
 
     /// Whether one more request leaves this backend within its bound. Keeps in `total` what
     /// is in flight, once it had to know.
+    #[inline]
     fn admits(&self, slot: Slot, total: &mut Option<u64>, view: View<'_>, cx: &PickCx<'_>) -> bool {
         let Some(shares) = &self.shares else { return true };
         shares.admit(slot, view, || *total.get_or_insert_with(|| shares.total(view, cx)))
@@ -111,64 +163,84 @@ impl<T: Table> ByKey<T> {
 
     #[cold]
     fn rest(&self, view: View<'_>, cx: &PickCx<'_>, mut total: Option<u64>) -> Option<Choice> {
-        let marks = match &self.rest {
-            Rest::Heirs(marks) => marks,
-            Rest::Turns(turns) => return turns.pick(view, cx),
+        let (marks, heirs) = match &self.rest {
+            Rest::Heirs(marks, heirs) => (marks, heirs),
+            Rest::Turns(turns) => {
+                let within = self.anybody_within(&mut total, view, cx);
+                return within.or_else(|| turns.pick(view, cx));
+            }
         };
         let hash = marks.hash(cx);
-        let can = |position: usize| can(self.slot(position), view, cx);
+        let can = |position: usize| can(self.places[position], view, cx);
         let may = |position: usize| {
             can(position)
                 && self.takes(position, cx)
-                && self.admits(self.slot(position), &mut total, view, cx)
+                && self.admits(self.places[position].slot(), &mut total, view, cx)
         };
         // In the end also who is full: to say so is for the lease.
-        let is_candidate = |position: usize| view.is_candidate(self.slot(position), cx);
-        let heir = marks.highest(hash, may).or_else(|| marks.highest(hash, can));
-        let position = heir.or_else(|| marks.highest(hash, is_candidate))?;
-        Some(Choice::new(self.slot(position), self.reason(cx, usize::MAX)))
+        let is_candidate = |position: usize| view.is_candidate(self.places[position].slot(), cx);
+        let heir = marks.highest(hash, heirs, may).or_else(|| marks.highest(hash, heirs, can));
+        let position = heir.or_else(|| marks.highest(hash, heirs, is_candidate))?;
+        Some(self.places[position].choice(self.reason(cx, usize::MAX)))
     }
 
-    fn reason(&self, cx: &PickCx<'_>, attempt: usize) -> Reason {
-        match (cx.key(), &self.rest) {
-            (None, Rest::Heirs(_)) => Reason::Draw,
-            _ => Reason::of_attempt(attempt),
+    /// Where loads are bounded, anybody whose bound admits one more, looked for from a drawn
+    /// position on: the turns of others know no bounds.
+    fn anybody_within(
+        &self,
+        total: &mut Option<u64>,
+        view: View<'_>,
+        cx: &PickCx<'_>,
+    ) -> Option<Choice> {
+        if self.shares.is_none() || self.places.is_empty() {
+            return None;
         }
+        let start = sample::index(cx.entropy(), self.places.len());
+        let (before, from) = self.places.split_at(start);
+        let mut places = from.iter().chain(before).copied();
+        let place = places
+            .find(|place| can(*place, view, cx) && self.admits(place.slot(), total, view, cx))?;
+        Some(place.choice(self.reason(cx, usize::MAX)))
+    }
+
+    #[inline]
+    fn reason(&self, cx: &PickCx<'_>, attempt: usize) -> Reason {
+        let is_drawn = cx.key().is_none() && matches!(self.rest, Rest::Heirs(..));
+        if is_drawn { Reason::Draw } else { Reason::of_attempt(attempt) }
     }
 }
 
 impl<T: Table> Picker for ByKey<T> {
-    // What the rest of a walk needs is put together there again: kept for it, it would have
-    // to be in memory for every pick.
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
         let mut walk = self.table.walk(cx);
-        let (mut attempt, mut total) = (0, None);
-        while let Some(position) = self.table.next(&mut walk) {
-            let slot = self.slot(position);
-            if can(slot, view, cx)
-                && self.takes(position, cx)
-                && self.admits(slot, &mut total, view, cx)
-            {
-                return Some(Choice::new(slot, self.reason(cx, attempt)));
-            }
-            attempt += 1;
+        let first = self.table.first(&mut walk);
+        if cx.tried().is_empty()
+            && let Some(position) = first
+            && let place = self.places[position]
+            && place.takes_all()
+            && self.admits(place.slot(), &mut None, view, cx)
+        {
+            return Some(place.choice(self.reason(cx, 0)));
         }
-        self.rest(view, cx, total)
+        self.go_on(walk, first, view, cx)
     }
 }
 
-fn can(slot: Slot, view: View<'_>, cx: &PickCx<'_>) -> bool {
-    view.is_candidate(slot, cx) && !view.is_full(slot)
+#[inline]
+fn can(place: Place, view: View<'_>, cx: &PickCx<'_>) -> bool {
+    let slot = place.slot();
+    let is_full = || place.may_be_full() && view.is_full(slot);
+    !place.is_out() && !view.was_tried(slot, cx) && !is_full()
 }
 
-/// The part of its weight that each has, of 2³²; empty when all have the whole.
+/// The part of its weight that each has, of [`WHOLE`]; empty when all have the whole.
 fn parts(view: View<'_>, slots: &[Slot]) -> Box<[u64]> {
     let whole = |slot: &Slot| view.weight(*slot) == view.full_weight(*slot);
     if slots.iter().all(whole) {
         return Box::default();
     }
     let part = |slot: &Slot| {
-        (u64::from(view.weight(*slot)) << 32) / u64::from(view.full_weight(*slot)).max(1)
+        u64::from(view.weight(*slot)) * WHOLE / u64::from(view.full_weight(*slot)).max(1)
     };
     slots.iter().map(part).collect()
 }

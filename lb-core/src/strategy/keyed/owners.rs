@@ -20,6 +20,7 @@ impl Owners {
     }
 
     /// Whose the place is; `None` where there is none.
+    #[inline]
     pub(in crate::strategy) fn get(&self, place: usize) -> Option<usize> {
         match self {
             Self::Few(owners) => owners.get(place).map(|owner| usize::from(*owner)),

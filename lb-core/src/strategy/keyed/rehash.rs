@@ -15,6 +15,7 @@ impl Rehash {
     /// thousand needs more.
     const MOST: u64 = 64;
 
+    #[inline]
     pub(in crate::strategy) fn new(secret: Secret, cx: &PickCx<'_>) -> Self {
         let hash = cx.key().map_or_else(|| cx.entropy(), |key| secret.spread(key));
         Self { hash, attempt: 0 }
@@ -26,6 +27,7 @@ impl Rehash {
     }
 
     /// The next hash; `None` when it is enough.
+    #[inline]
     pub(in crate::strategy) fn next(&mut self) -> Option<u64> {
         let hash = match self.attempt {
             0 => self.hash,

@@ -52,7 +52,7 @@ impl Strategy for EnvoyMaglev {
         let table =
             self.tables.table(cx.group(), &hosts.list, cx.secret, || Table::new(&hosts.list, SIZE));
         let marks = Marks::new(&hosts.list, cx.secret);
-        Box::new(ByKey::ours(table, hosts.slots, marks, view).bounded(self.bound, view))
+        Box::new(ByKey::ours(table, &hosts.slots, marks, view).bounded(self.bound, view))
     }
 }
 
@@ -118,11 +118,13 @@ struct Attempts {
 impl keyed::Table for Table {
     type Walk<'k> = Attempts;
 
+    #[inline]
     fn walk(&self, cx: &PickCx<'_>) -> Attempts {
         let hash = cx.key().map_or_else(|| cx.entropy(), |key| xx64(key, 0));
         Attempts { hash, number: 0 }
     }
 
+    #[inline]
     fn next(&self, attempts: &mut Attempts) -> Option<usize> {
         if attempts.number > REHASHES {
             return None;

@@ -87,7 +87,7 @@ impl Strategy for Maglev {
         let marks = Marks::new(&hosts.list, secret);
         let build = || Keys { table: Table::new(marks.as_slice(), marks.weights()), secret };
         let keys = self.tables.table(cx.group(), &hosts.list, secret, build);
-        Box::new(ByKey::ours(keys, hosts.slots, marks, view).bounded(self.bound, view))
+        Box::new(ByKey::ours(keys, &hosts.slots, marks, view).bounded(self.bound, view))
     }
 }
 
@@ -101,10 +101,12 @@ struct Keys {
 impl keyed::Table for Keys {
     type Walk<'k> = Rehash;
 
+    #[inline]
     fn walk(&self, cx: &PickCx<'_>) -> Rehash {
         Rehash::new(self.secret, cx)
     }
 
+    #[inline]
     fn next(&self, walk: &mut Rehash) -> Option<usize> {
         self.table.owner(walk.next()?)
     }

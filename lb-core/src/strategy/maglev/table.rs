@@ -34,6 +34,7 @@ impl Table {
     }
 
     /// Whose this key is. O(1).
+    #[inline]
     pub(super) fn owner(&self, hash: u64) -> Option<usize> {
         let places = self.owners.len();
         if places == 0 { None } else { self.owners.get(sample::index(hash, places)) }

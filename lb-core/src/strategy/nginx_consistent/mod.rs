@@ -10,7 +10,7 @@ use super::{
     points::{Circle, Points, affordable},
     units::Units,
 };
-use crate::cluster::View;
+use crate::{cluster::View, hash::crc32};
 
 /// By key on a ring, exactly as nginx's `hash KEY consistent`.
 ///
@@ -83,7 +83,7 @@ impl Strategy for NginxConsistent {
         let circle = self.circles.of(cx.group());
         let points = circle.of(owners, |name, count| server::places(name, count));
         let ring = Ring { points, shared: servers.shared };
-        Box::new(ByKey::theirs(Arc::new(ring), hosts.slots, turns).bounded(self.bound, view))
+        Box::new(ByKey::theirs(Arc::new(ring), &hosts.slots, turns, view).bounded(self.bound, view))
     }
 }
 
@@ -146,14 +146,16 @@ struct Walk {
 impl Table for Ring {
     type Walk<'k> = Walk;
 
+    #[inline]
     fn walk(&self, cx: &PickCx<'_>) -> Walk {
         let key = cx.key().filter(|key| !key.is_empty() && !self.points.is_empty());
-        let point = key.map(|key| self.points.at_or_after(crc32fast::hash(key)));
+        let point = key.map(|key| self.points.at_or_after(crc32(key)));
         let left = if point.is_some() { MET } else { 0 };
         let point = point.unwrap_or(0);
         Walk { point, met: 0, is_done: false, entropy: cx.entropy(), left }
     }
 
+    #[inline]
     fn next(&self, walk: &mut Walk) -> Option<usize> {
         // Only now: most walks end where they begin.
         if walk.is_done {

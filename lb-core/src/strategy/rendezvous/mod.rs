@@ -81,7 +81,7 @@ impl Strategy for Rendezvous {
             Places { owners: winners(size, marks.as_slice(), marks.weights()).into(), secret }
         };
         let places = self.tables.table(cx.group(), &hosts.list, secret, build);
-        Box::new(ByKey::ours(places, hosts.slots, marks, view).bounded(self.bound, view))
+        Box::new(ByKey::ours(places, &hosts.slots, marks, view).bounded(self.bound, view))
     }
 }
 
@@ -95,10 +95,12 @@ struct Places {
 impl Table for Places {
     type Walk<'k> = Rehash;
 
+    #[inline]
     fn walk(&self, cx: &PickCx<'_>) -> Rehash {
         Rehash::new(self.secret, cx)
     }
 
+    #[inline]
     fn next(&self, walk: &mut Rehash) -> Option<usize> {
         let (hash, places) = (walk.next()?, self.owners.len());
         if places == 0 { None } else { self.owners.get(sample::index(hash, places)) }

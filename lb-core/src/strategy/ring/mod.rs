@@ -69,7 +69,7 @@ impl Strategy for Ring {
         let build = || Points::new(&hosts.list, MIN_POINTS, MAX_POINTS);
         let points = self.tables.table(cx.group(), &hosts.list, cx.secret, build);
         let marks = Marks::new(&hosts.list, cx.secret);
-        Box::new(ByKey::ours(points, hosts.slots, marks, view).bounded(self.bound, view))
+        Box::new(ByKey::ours(points, &hosts.slots, marks, view).bounded(self.bound, view))
     }
 }
 
@@ -83,11 +83,13 @@ struct Walk {
 impl Table for Points {
     type Walk<'k> = Walk;
 
+    #[inline]
     fn walk(&self, cx: &PickCx<'_>) -> Walk {
         let hash = cx.key().map_or_else(|| cx.entropy(), |key| xx64(key, 0));
         Walk { point: None, hash, left: MEETS }
     }
 
+    #[inline]
     fn next(&self, walk: &mut Walk) -> Option<usize> {
         walk.left = walk.left.checked_sub(1)?;
         let point = walk.point.map_or_else(|| self.find(walk.hash), |point| self.after(point));

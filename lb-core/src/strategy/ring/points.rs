@@ -51,6 +51,7 @@ impl Points {
     }
 
     /// The first point at or after `hash`. O(1), expected.
+    #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "only the first bits are left")]
     pub(super) fn find(&self, hash: u64) -> usize {
         let start = self.starts[(hash >> self.shift) as usize] as usize;
@@ -60,11 +61,13 @@ impl Points {
     }
 
     /// The one behind it.
+    #[inline]
     pub(super) fn after(&self, point: usize) -> usize {
         if point + 1 < self.hashes.len() { point + 1 } else { 0 }
     }
 
     /// Whose it is; `None` where there are no points.
+    #[inline]
     pub(super) fn owner(&self, point: usize) -> Option<usize> {
         self.owners.get(point)
     }

@@ -3,6 +3,7 @@
 
 mod app;
 mod cli;
+mod control;
 
 use std::process::ExitCode;
 

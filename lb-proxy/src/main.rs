@@ -4,6 +4,8 @@
 mod app;
 mod cli;
 mod control;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "until control uses all of it"))]
+mod state;
 
 use std::process::ExitCode;
 

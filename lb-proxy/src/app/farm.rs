@@ -16,21 +16,26 @@ use std::{
 
 use anyhow::Context as _;
 use lb_core::{
-    Cause, Change, Cluster, Health, Membership,
-    cluster::{CauseKind, Panic},
+    AdminState, Cause, Change, Cluster, Health,
+    cluster::{CauseKind, ChangeError, Effective, Panic, Version},
     health::Transition,
     sticky::Ring,
 };
 use lb_discovery::{Feed, FeedStatus};
 use lb_proxy::{
     ClusterSettings, ListenerSettings, Prober, Watched,
-    config::{self, Config},
+    config::{self, Config, Strategy},
+    now,
 };
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
 
 use super::{
-    feed::{apply, feed, follow, tell},
+    feed::{feed, follow, tell},
+    stage::{News, Stage},
     watchdog::survive,
+};
+use crate::control::{
+    ClusterOverview, Decided, Event, EventKind, Events, Leaving, Overrides, Seen, listed, unix_of,
 };
 
 /// All clusters, with what tells them who is there and how they are.
@@ -39,14 +44,34 @@ pub(super) struct Farm {
     members: BTreeMap<Box<str>, Member>,
     prober: Arc<Prober>,
     control: Handle,
+    told: Told,
 }
 
 #[derive(Debug)]
 struct Member {
+    /// Those that hold: the file's, with what people have set of them.
     settings: config::Cluster,
     cluster: Cluster,
     sources: FeedStatus,
+    stage: Stage,
     following: JoinHandle<()>,
+}
+
+/// Whom to tell what happens in the clusters.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) events: Events,
+    /// The owner, who has to do something about it.
+    pub(super) owner: mpsc::UnboundedSender<Happened>,
+}
+
+/// What the owner of the clusters has to know.
+#[derive(Debug)]
+pub(super) enum Happened {
+    /// A check of a backend that waited for one has passed.
+    Joined { cluster: Arc<str>, backend: Arc<str> },
+    /// A backend that is to be gone was drained, or its time is over.
+    Left { cluster: Arc<str>, backend: Arc<str> },
 }
 
 /// What a configuration would make of the farm.
@@ -57,9 +82,10 @@ pub(super) struct Draft(Vec<Drafted>);
 struct Drafted {
     settings: config::Cluster,
     cluster: Cluster,
+    stage: Stage,
     is_new: bool,
     /// What is to be said to it, if it is there already.
-    said: Vec<Change>,
+    news: News,
     /// Where its sources are others than before: those.
     feed: Option<Feed>,
 }
@@ -85,7 +111,7 @@ impl fmt::Display for Changes {
 
 impl Farm {
     /// Nobody yet. Sources are followed and checks made on `control`.
-    pub(super) fn new(control: Handle) -> Self {
+    pub(super) fn new(control: Handle, told: Told) -> Self {
         let prober = Arc::new(Prober::new());
         let probing = Arc::clone(&prober);
         control.spawn(async move {
@@ -93,7 +119,7 @@ impl Farm {
                 survive("the checks of all backends", probing.run()).await;
             }
         });
-        Self { members: BTreeMap::new(), prober, control }
+        Self { members: BTreeMap::new(), prober, control, told }
     }
 
     /// How many backends each cluster has.
@@ -102,12 +128,14 @@ impl Farm {
         self.members.iter().map(|(name, member)| (&**name, count(member))).collect()
     }
 
-    /// Prepares for a configuration. Nothing that runs is changed.
+    /// Prepares for a configuration, and for what people have set beside it. Nothing that
+    /// runs is changed.
     pub(super) async fn draft(
         &self,
         config: &Config,
         origin: &str,
         listeners: &[ListenerSettings],
+        overrides: &Overrides,
     ) -> anyhow::Result<Draft> {
         let own: Vec<SocketAddr> = listeners.iter().map(|listener| listener.bind).collect();
         let mut drafted = Vec::new();
@@ -143,21 +171,40 @@ impl Farm {
             let (feed, first) = news.unzip();
             let set = first.as_ref().and_then(|first| first.membership.clone());
             let is_new = known.is_none();
-            let (cluster, said) = match known {
-                Some(cluster) => {
-                    let mut said: Vec<Change> = set.map(Change::Membership).into_iter().collect();
-                    if let Some(member) = self.members.get(&settings.name) {
-                        said.extend(differences(&member.settings, &settings));
-                    }
-                    (cluster, said)
+            let decided = Decided::of(&settings.name, overrides.values());
+            let listed = listed(config, &settings.name);
+            let member = self.members.get(&settings.name);
+            let (cluster, stage, news) = match known.zip(member) {
+                Some((cluster, member)) => {
+                    let stage = member.stage.clone();
+                    let news = |reported| News {
+                        reported,
+                        listed: Some(listed.clone()),
+                        decided: Some(decided.clone()),
+                        // Without checks there is nothing to wait for.
+                        joined: match settings.health {
+                            Some(_) => Vec::new(),
+                            None => stage.passing().joining.into_iter().collect(),
+                        },
+                        besides: differences(&member.settings, &settings),
+                        ..News::default()
+                    };
+                    let checked = stage.check(&cluster, news(set.clone()));
+                    checked.with_context(|| format!("cluster `{}`", settings.name))?;
+                    let news = news(set);
+                    (cluster, stage, news)
                 }
-                None => (build(&settings, set.unwrap_or_default()), Vec::new()),
+                None => {
+                    let stage = Stage::new(set.unwrap_or_default(), listed, decided);
+                    let cluster = build(&settings, &stage, &self.told)
+                        .with_context(|| format!("cluster `{}`", settings.name))?;
+                    (cluster, stage, News::default())
+                }
             };
-            cluster.check(&said).with_context(|| format!("cluster `{}`", settings.name))?;
             if let Some(first) = &first {
                 tell(first, &cluster);
             }
-            draft.push(Drafted { settings, cluster, is_new, said, feed });
+            draft.push(Drafted { settings, cluster, stage, is_new, news, feed });
         }
         Ok(Draft(draft))
     }
@@ -167,7 +214,7 @@ impl Farm {
         self.stop_following(&draft).await;
         let mut before = std::mem::take(&mut self.members);
         let mut changes = Changes::default();
-        for Drafted { mut settings, cluster, is_new, said, feed } in draft.0 {
+        for Drafted { mut settings, cluster, stage, is_new, news, feed } in draft.0 {
             let known = before.remove(&settings.name);
             if is_new {
                 changes.added.push(settings.name.clone());
@@ -175,7 +222,7 @@ impl Farm {
                 changes.changed.push(settings.name.clone());
             }
             let cause = Cause::new(CauseKind::File, format!("reload of {origin}"));
-            let is_said = apply(&cluster, said, cause);
+            let is_said = is_new || tell_all(&cluster, &stage, news, cause);
             let (sources, following) = match (feed, known) {
                 (None, Some(known)) => {
                     // A source has said something since that goes together with the old
@@ -188,15 +235,101 @@ impl Farm {
                 }
                 (feed, _) => {
                     let feed = feed.unwrap_or_else(|| Feed::new(0));
-                    (feed.status(), self.control.spawn(follow(feed, cluster.clone())))
+                    let status = feed.status();
+                    let following = follow(feed, cluster.clone(), stage.clone(), &self.told);
+                    (status, self.control.spawn(following))
                 }
             };
-            let member = Member { settings, cluster, sources, following };
+            let member = Member { settings, cluster, sources, stage, following };
             self.members.insert(member.settings.name.clone(), member);
         }
         changes.removed = before.into_keys().collect();
         self.prober.set(self.members.values().filter_map(watched).collect());
         changes
+    }
+
+    /// The clusters as wishes are judged by.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        let seen = |member: &Member| Seen {
+            cluster: member.cluster.clone(),
+            reported: member.stage.reported(),
+            passing: member.stage.passing(),
+            has_checks: member.settings.health.is_some(),
+        };
+        self.members.values().map(seen).collect()
+    }
+
+    /// Tells a cluster something. An error means that all is as before.
+    pub(super) fn tell(&self, name: &str, news: News, cause: Cause) -> anyhow::Result<Version> {
+        let member = self.members.get(name).with_context(|| format!("no cluster `{name}`"))?;
+        Ok(member.stage.tell(&member.cluster, news, cause)?)
+    }
+
+    /// The cluster of this name, and whether clients are bound to its backends.
+    pub(super) fn cluster(&self, name: &str) -> Option<(&Cluster, bool)> {
+        let member = self.members.get(name)?;
+        Some((&member.cluster, member.settings.sticky.is_some()))
+    }
+
+    /// Has a cluster choose by another strategy. Says whether the proxy has to know more
+    /// of a request for it than before.
+    pub(super) fn set_strategy(
+        &mut self,
+        name: &str,
+        strategy: &Strategy,
+        cause: Cause,
+    ) -> anyhow::Result<(Version, bool)> {
+        let member = self.members.get_mut(name).with_context(|| format!("no cluster `{name}`"))?;
+        let built = strategy.kind.build_with(&strategy.options);
+        let besides = vec![Change::Strategy(built)];
+        let news = News { besides, ..News::default() };
+        let version = member.stage.tell(&member.cluster, news, cause)?;
+        let before = std::mem::replace(&mut member.settings.strategy, strategy.clone());
+        let asks = |one: &Strategy| (one.key.clone(), one.reports.clone(), one.probes.clone());
+        Ok((version, asks(&before) != asks(strategy)))
+    }
+
+    /// What the proxy is told of the clusters, in the order of `config`.
+    pub(super) fn settings(&self, config: &Config) -> Vec<ClusterSettings> {
+        let members = config.clusters.iter().filter_map(|one| self.members.get(&one.name));
+        members.map(|member| cluster_settings(&member.settings, &member.cluster)).collect()
+    }
+
+    /// Those that run, in the order of `config`.
+    pub(super) fn overview(&self, config: &Config) -> Vec<ClusterOverview> {
+        let members = config.clusters.iter().filter_map(|one| self.members.get(&one.name));
+        let overview = |member: &Member| {
+            let passing = member.stage.passing();
+            let leaving = passing.leaving.iter().map(|(backend, state)| Leaving {
+                backend: Arc::clone(backend.shared_name()),
+                until: match state {
+                    AdminState::Draining { until: Some(until) } => unix_of(*until),
+                    _ => u64::MAX,
+                },
+            });
+            ClusterOverview {
+                name: member.cluster.name().to_owned(),
+                cluster: member.cluster.clone(),
+                settings: Arc::new(member.settings.clone()),
+                sources: member.sources.clone(),
+                leaving: leaving.collect(),
+                joining: passing.joining.into_iter().collect(),
+            }
+        };
+        members.map(overview).collect()
+    }
+
+    /// Whether file, source or person has this backend.
+    pub(super) fn has(&self, cluster: &str, backend: &str) -> bool {
+        self.members.get(cluster).is_some_and(|member| {
+            let is_it = |one: &Arc<lb_core::Backend>| one.name() == backend;
+            member.stage.set().iter().any(is_it) || member.stage.reported().iter().any(is_it)
+        })
+    }
+
+    /// When everything that was told is true at every worker.
+    pub(super) fn effective(&self, name: &str, version: Version) -> Option<Effective> {
+        Some(self.members.get(name)?.cluster.effective(version))
     }
 
     /// Ends the following of sources that a draft replaces or has no use for, and waits
@@ -218,17 +351,30 @@ impl Farm {
 impl Draft {
     /// The clusters as the proxy wants them, in the order of the configuration.
     pub(super) fn clusters(&self) -> Vec<ClusterSettings> {
-        let settings = |Drafted { settings, cluster, .. }: &Drafted| ClusterSettings {
-            timeouts: settings.timeouts.clone(),
-            retry: settings.retry.clone(),
-            sticky: settings.sticky.clone(),
-            key: settings.strategy.key.clone(),
-            reports: settings.strategy.reports.clone(),
-            probes: settings.strategy.probes.clone(),
-            ..ClusterSettings::new(cluster.clone())
-        };
-        self.0.iter().map(settings).collect()
+        self.0.iter().map(|one| cluster_settings(&one.settings, &one.cluster)).collect()
     }
+}
+
+fn cluster_settings(settings: &config::Cluster, cluster: &Cluster) -> ClusterSettings {
+    ClusterSettings {
+        timeouts: settings.timeouts.clone(),
+        retry: settings.retry.clone(),
+        sticky: settings.sticky.clone(),
+        key: settings.strategy.key.clone(),
+        reports: settings.strategy.reports.clone(),
+        probes: settings.strategy.probes.clone(),
+        ..ClusterSettings::new(cluster.clone())
+    }
+}
+
+/// Tells a cluster what cannot be refused, short of a collision of sticky routes. Says
+/// whether it was not.
+fn tell_all(cluster: &Cluster, stage: &Stage, news: News, cause: Cause) -> bool {
+    let told = stage.tell(cluster, news, cause);
+    if let Err(error) = &told {
+        tracing::error!(cluster = cluster.name(), %error, "the backends are as before");
+    }
+    told.is_ok()
 }
 
 fn has_same_sources(one: &config::Cluster, other: &config::Cluster) -> bool {
@@ -261,10 +407,11 @@ fn watched(member: &Member) -> Option<Watched> {
     Some(Watched { cluster: member.cluster.clone(), check })
 }
 
-fn build(settings: &config::Cluster, first: Membership) -> Cluster {
+/// A cluster that is from its first request on what file and people say.
+fn build(settings: &config::Cluster, stage: &Stage, told: &Told) -> Result<Cluster, ChangeError> {
     let mut builder = Cluster::builder(&*settings.name)
         .boxed_strategy(settings.strategy.kind.build_with(&settings.strategy.options))
-        .membership(first)
+        .membership(stage.set())
         .policy(settings.policy.clone())
         // Several balancers in front of the same backends must not begin with the same one.
         .entropy(RandomState::new().build_hasher().finish());
@@ -272,11 +419,50 @@ fn build(settings: &config::Cluster, first: Membership) -> Cluster {
         builder = builder.ring(ring);
     }
     let cluster = builder.build();
-    let name = Arc::<str>::from(cluster.name());
-    cluster.on_transition(Arc::new(move |transition| tell_transition(&name, transition)));
-    let name = Arc::<str>::from(cluster.name());
-    cluster.on_panic(Arc::new(move |panic| tell_panic(&name, panic)));
-    cluster
+    let decided = stage.first();
+    cluster.apply_all(decided, Cause::new(CauseKind::Person, "what was set before the start"))?;
+    // Nobody else drives it yet. It makes no difference where nothing was decided.
+    cluster.drive(&now);
+    let (name, told_of, stage) = (Arc::<str>::from(cluster.name()), told.clone(), stage.clone());
+    cluster.on_transition(Arc::new(move |transition| {
+        tell_transition(&name, transition);
+        told_of.events.push(health_event(&name, transition));
+        let joins =
+            transition.to == Health::Up && stage.passing().joining.contains(&transition.backend);
+        if joins {
+            let (cluster, backend) = (Arc::clone(&name), Arc::clone(&transition.backend));
+            // Nobody is there to do it when we end.
+            let _ = told_of.owner.send(Happened::Joined { cluster, backend });
+        }
+    }));
+    let (name, events) = (Arc::<str>::from(cluster.name()), told.events.clone());
+    cluster.on_panic(Arc::new(move |panic| {
+        tell_panic(&name, panic);
+        events.push(panic_event(&name, panic));
+    }));
+    Ok(cluster)
+}
+
+fn health_event(cluster: &str, transition: &Transition) -> Event {
+    Event {
+        kind: EventKind::Health,
+        cluster: Some(cluster.to_owned()),
+        backend: Some(transition.backend.to_string()),
+        field: Some("health".to_owned()),
+        from: Some(transition.from.to_string()),
+        to: Some(transition.to.to_string()),
+        why: transition.reason.to_string(),
+        ..Event::default()
+    }
+}
+
+fn panic_event(cluster: &str, panic: Option<Panic>) -> Event {
+    let why = match panic {
+        Some(panic) => format!("failing backends are used: {panic}"),
+        None => "no failing backends are used any more".to_owned(),
+    };
+    let cluster = Some(cluster.to_owned());
+    Event { kind: EventKind::Panic, cluster, why, ..Event::default() }
 }
 
 /// One line per change of mind, not per check or request.
@@ -320,13 +506,16 @@ mod tests {
 
     async fn plant(farm: &mut Farm, address: &str) {
         let config = Config::to_backends(vec![Backend::new(address)]);
-        let draft = farm.draft(&config, "test", &[]).await.expect("good sources");
+        let draft = farm.draft(&config, "test", &[], &Overrides::new());
+        let draft = draft.await.expect("good sources");
         farm.plant(draft, "test").await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn other_sources_are_followed_when_the_old_ones_have_ended() {
-        let mut farm = Farm::new(Handle::current());
+        let (owner, _happened) = tokio::sync::mpsc::unbounded_channel();
+        let told = Told { events: Events::new(), owner };
+        let mut farm = Farm::new(Handle::current(), told);
         plant(&mut farm, "127.0.0.1:1").await;
         let (slow, has_ended) = mpsc::channel();
         let (begun, has_begun) = mpsc::channel();

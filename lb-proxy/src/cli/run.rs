@@ -269,7 +269,7 @@ fn usage(mistakes: impl IntoIterator<Item = String>) -> Exit {
 
 fn serve(args: &RunArgs, config: &Config, origin: &str, level: &Level) -> anyhow::Result<Ending> {
     let signals = Signals::of_a_service()?;
-    let app = App::start(config, origin)?;
+    let app = App::start(config, origin, crate::control::Ledger::forgetful())?;
     print::result(&format!("{}\n", app.start_line(config, origin)))?;
     let args = args.clone();
     let again: Reread = Arc::new(move || reread(&args));

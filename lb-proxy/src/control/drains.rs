@@ -15,6 +15,7 @@ use lb_core::{
     Cluster,
     cluster::{Standing, Version},
 };
+use tokio::runtime::Handle;
 
 use super::event::{Event, EventKind, Events};
 
@@ -54,22 +55,22 @@ impl Drop for Drain {
 }
 
 impl Drains {
-    /// Follows a drain to its end, which is told. One that is under way is followed anew.
-    /// To be called in a runtime, with the version in which it was said. `has_bound`:
-    /// clients may be bound to it.
+    /// Follows a drain to its end, which is told; then does `then`. One that is under way
+    /// is followed anew. `version` is that in which it was said. `has_bound`: clients may
+    /// be bound to it.
     pub(crate) fn follow(
         &self,
         (cluster, backend): (&Cluster, &str),
         version: Version,
         has_bound: bool,
-        events: &Events,
+        (runtime, events): (&Handle, &Events),
         then: impl FnOnce() + Send + 'static,
     ) {
         let key = (cluster.name().to_owned(), backend.to_owned());
         let (all, name, events) = (self.clone(), key.clone(), events.clone());
         let drained = cluster.clone();
         let mut drains = self.lock();
-        let watch = tokio::spawn(async move {
+        let watch = runtime.spawn(async move {
             drained.effective(version).await;
             while !is_over(&drained, &name.1, has_bound).await {
                 tokio::time::sleep(PAUSE).await;

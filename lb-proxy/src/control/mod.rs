@@ -6,20 +6,29 @@
 //! every worker, and reading takes no lock that a request could wait for.
 
 mod ask;
+mod decided;
 mod desk;
 mod done;
 mod drains;
 mod event;
+mod impact;
+mod in_mind;
+mod ledger;
 mod overview;
+mod plan;
 mod refused;
+mod values;
 
-#[expect(unused_imports, reason = "the API that uses all of them is built beside this")]
 pub(crate) use self::{
     ask::{Ask, Author, BackendPatch, Door, NewBackend, WantedState, Wish},
+    decided::{Decided, Passing},
     desk::{Asked, Desk, Inbox, ReadJournal},
     done::{ChangeRecord, Done, Impact},
     drains::{DrainProgress, Drains},
     event::{Event, EventKind, Events, unix_millis},
+    ledger::{Ledger, Memory, Written, now, undoing},
     overview::{ClusterOverview, Drift, Leaving, Overview},
+    plan::{Edit, Overrides, Plan, Seen, Sight, listed, plan},
     refused::Refused,
+    values::{in_file, read_state, read_strategy, said_by_file, unix_of},
 };

@@ -71,6 +71,20 @@ pub(crate) struct Drift {
 }
 
 impl Overview {
+    /// Of a balancer that is about to start.
+    pub(crate) fn of_nothing(config: Config) -> Self {
+        Self {
+            started: 0,
+            origin: String::new(),
+            config_generation: 0,
+            config: Arc::new(config),
+            listeners: Vec::new(),
+            routes: Vec::new(),
+            clusters: Vec::new(),
+            drift: Vec::new(),
+        }
+    }
+
     /// The cluster of this name.
     pub(crate) fn cluster(&self, name: &str) -> Option<&ClusterOverview> {
         self.clusters.iter().find(|cluster| cluster.name == name)

@@ -5,7 +5,9 @@
 //! request path knows nothing of it. Times are passed in.
 
 mod model;
+mod precedence;
 
-pub(crate) use self::model::{
-    Change, ChangeId, Field, NewChange, Override, Setting, Subject, UnixMillis,
+pub(crate) use self::{
+    model::{Change, ChangeId, Field, NewChange, Override, Setting, Subject, UnixMillis},
+    precedence::{Dropped, settle},
 };

@@ -1,0 +1,464 @@
+//! Carrying out what people want, one after the other.
+//!
+//! In three steps. What is wanted is understood, which may refuse it; it is written
+//! down, which may take as long as a disk does, so that signals are heard meanwhile;
+//! then it is done, which takes no time and cannot be refused any more, short of
+//! something that a source said just then. In that case all of it is taken back, and
+//! that is written down as well. Whoever asked is answered once every worker goes by
+//! it, while the next one is already served.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use lb_core::{
+    AdminState, Backend, Cause,
+    cluster::{CauseKind, Version},
+};
+use lb_proxy::{
+    Service,
+    config::{Config, Strategy},
+    now,
+};
+use tokio::sync::oneshot;
+
+use super::{App, farm::Happened, stage::News};
+use crate::{
+    control::{
+        Ask, ChangeRecord, Decided, Done, Drift, Event, EventKind, Impact, Overrides, Overview,
+        Plan, Refused, Sight, Wish, Written, plan, read_state, read_strategy, said_by_file,
+        undoing,
+    },
+    state::{Field, Setting},
+};
+
+/// How long whoever asked waits for workers at most.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) type Answer = oneshot::Sender<Result<Done, Refused>>;
+
+/// What only has to be done.
+#[derive(Debug)]
+pub(super) struct Ready {
+    ask: Ask,
+    plan: Plan,
+    written: Vec<Written>,
+}
+
+/// Something that will be true at all workers.
+type Soon = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What was done so far of what is wanted.
+#[derive(Default)]
+struct Progress {
+    soon: Vec<Soon>,
+    versions: BTreeMap<Box<str>, Version>,
+}
+
+impl App {
+    /// Understands and writes down. Nothing that runs is changed.
+    pub(super) async fn make_ready(&self, ask: Ask) -> Result<Ready, Refused> {
+        let undone: Vec<u64> = ask
+            .wishes
+            .iter()
+            .filter_map(|wish| match wish {
+                Wish::Undo { change } => Some(*change),
+                _ => None,
+            })
+            .collect();
+        let undone = self.ledger.undoable(undone).await?;
+        let sight = Sight {
+            config: &self.file,
+            clusters: self.farm.seen(),
+            overrides: &self.ledger.overrides,
+            undone: &undone,
+        };
+        let plan = plan(&ask.wishes, ask.force, &sight)?;
+        let written = match ask.dry_run {
+            true => Vec::new(),
+            false => self.ledger.record(&plan.edits, &ask.author, ask.why.as_deref()).await?,
+        };
+        Ok(Ready { ask, plan, written })
+    }
+
+    /// Does what was written down, and has the answer sent when it is true everywhere.
+    pub(super) async fn carry_out(&mut self, ready: Ready, answer: Answer) {
+        let Ready { ask, plan, written } = ready;
+        if ask.dry_run {
+            let changes = plan.edits.iter().map(|edit| would_be(&ask, edit)).collect();
+            let done = Done { changes, impact: plan.impact, effective: false };
+            // He may have gone away, here and below: it is done all the same.
+            let _ = answer.send(Ok(done));
+            return;
+        }
+        let before = self.ledger.overrides.clone();
+        self.ledger.take(&written);
+        let mut progress = Progress::default();
+        if let Err(error) = self.tell_all(&ask, &plan, &mut progress) {
+            let refused = self.take_back(before, &plan, &written, &progress, &error).await;
+            let _ = answer.send(Err(refused));
+            return;
+        }
+        self.follow_drains(&plan, &progress.versions);
+        for one in &written {
+            self.desk.events().push(change_event(&ChangeRecord::from(&one.change)));
+        }
+        self.publish();
+        let changes = written.iter().map(|one| ChangeRecord::from(&one.change)).collect();
+        let impact = plan.impact;
+        let soon = progress.soon;
+        self.control.spawn(async move {
+            let effective = are_all(soon).await;
+            let _ = answer.send(Ok(Done { changes, impact, effective }));
+        });
+    }
+
+    /// Answers for a reload, when every worker goes by it.
+    pub(super) fn answer_reload(&self, reloaded: Result<String, Refused>, answer: Answer) {
+        let says = match reloaded {
+            Ok(says) => says,
+            Err(refused) => return drop(answer.send(Err(refused))),
+        };
+        let seen = self.farm.seen().into_iter();
+        let soon: Vec<Soon> = seen
+            .map(|seen| {
+                let version = seen.cluster.snapshot().version();
+                Box::pin(seen.cluster.effective(version)) as Soon
+            })
+            .collect();
+        self.control.spawn(async move {
+            let effective = are_all(soon).await;
+            let impact = Impact { says, ..Impact::default() };
+            let _ = answer.send(Ok(Done { changes: Vec::new(), impact, effective }));
+        });
+    }
+
+    fn tell_all(&mut self, ask: &Ask, plan: &Plan, progress: &mut Progress) -> anyhow::Result<()> {
+        let mut names: BTreeSet<&str> = plan.touched.iter().map(|name| &**name).collect();
+        names.extend(plan.leaves.iter().map(|(cluster, ..)| &**cluster));
+        for name in names {
+            let news = News {
+                decided: Some(Decided::of(name, self.ledger.overrides.values())),
+                joins: in_cluster(&plan.joins, name),
+                leaves: leaves(plan, name),
+                left: stay(plan, name),
+                ..News::default()
+            };
+            let version = self.farm.tell(name, news, cause(ask, plan, name))?;
+            progress.versions.insert(name.into(), version);
+            progress.soon.extend(self.soon(name, version));
+        }
+        let chosen = plan.edits.iter().filter(|edit| edit.field == Field::Strategy);
+        let mut asks_more = false;
+        for edit in chosen {
+            let name = edit.subject.cluster();
+            let strategy = self.strategy_of(name, &self.ledger.overrides)?;
+            let (version, asks) =
+                self.farm.set_strategy(name, &strategy, cause(ask, plan, name))?;
+            asks_more |= asks;
+            progress.soon.extend(self.soon(name, version));
+        }
+        if asks_more {
+            let reloaded = self.running.reload(self.service())?;
+            progress.soon.push(Box::pin(async { drop(reloaded.await) }));
+        }
+        Ok(())
+    }
+
+    fn soon(&self, name: &str, version: Version) -> Option<Soon> {
+        Some(Box::pin(self.farm.effective(name, version)?))
+    }
+
+    /// Makes everything as it was before something of it could not be done.
+    async fn take_back(
+        &mut self,
+        before: Overrides,
+        plan: &Plan,
+        written: &[Written],
+        progress: &Progress,
+        error: &anyhow::Error,
+    ) -> Refused {
+        self.ledger.overrides = before;
+        let cause = Cause::new(CauseKind::Person, "taken back, as it could not be done");
+        for name in progress.versions.keys() {
+            let leaves = leaves(plan, name).into_iter();
+            let news = News {
+                decided: Some(Decided::of(name, self.ledger.overrides.values())),
+                left: leaves.map(|(backend, _)| Arc::clone(backend.shared_name())).collect(),
+                joined: in_cluster(&plan.joins, name),
+                ..News::default()
+            };
+            if let Err(error) = self.farm.tell(name, news, cause.clone()) {
+                tracing::error!(cluster = &**name, %error, "a change could not be taken back");
+            }
+        }
+        for edit in plan.edits.iter().filter(|edit| edit.field == Field::Strategy) {
+            let name = edit.subject.cluster();
+            let back = self.strategy_of(name, &self.ledger.overrides);
+            let back = back.and_then(|one| self.farm.set_strategy(name, &one, cause.clone()));
+            if let Err(error) = back {
+                tracing::error!(cluster = name, %error, "a strategy could not be taken back");
+            }
+        }
+        let why = format!("it could not be done: {error:#}");
+        let undone = written.iter().rev().map(|one| undoing(one, &why)).collect();
+        if let Err(refused) = self.ledger.record_all(undone).await {
+            tracing::error!("{}; the state file is not what runs", refused.detail());
+        }
+        Refused::Conflict { detail: why }
+    }
+
+    /// What a cluster chooses by: as people have set it, or else the file.
+    fn strategy_of(&self, name: &str, overrides: &Overrides) -> anyhow::Result<Strategy> {
+        let config = with_strategies(&self.file, overrides);
+        let found = config.clusters.into_iter().find(|cluster| *cluster.name == *name);
+        found.map(|cluster| cluster.strategy).ok_or_else(|| anyhow::anyhow!("no cluster `{name}`"))
+    }
+
+    fn service(&self) -> Service {
+        Service {
+            listeners: self.listeners.clone(),
+            routes: Arc::new(self.file.route_table()),
+            clusters: self.farm.settings(&self.file),
+            access_log: self.log.as_ref().map(|log| log.log.clone()),
+        }
+    }
+
+    /// Has somebody look until those that are to have no requests have none.
+    fn follow_drains(&self, plan: &Plan, versions: &BTreeMap<Box<str>, Version>) {
+        for edit in plan.edits.iter().filter(|edit| edit.field == Field::State) {
+            let (name, Some(backend)) = (edit.subject.cluster(), edit.subject.backend()) else {
+                continue;
+            };
+            let state = match &edit.after {
+                Setting::Override(value) => read_state(value),
+                Setting::Configured(_) => None,
+            };
+            match state {
+                None | Some(AdminState::Enabled) => self.desk.drains().forget(name, backend),
+                Some(_) => self.follow_drain(name, backend, versions.get(name).copied(), || ()),
+            }
+        }
+        for (name, backend, limit) in &plan.leaves {
+            let told = || {
+                let (owner, cluster) = (self.happening.clone(), Arc::from(&**name));
+                let backend = Arc::clone(backend.shared_name());
+                // Nobody is there to do it when we end.
+                move || drop(owner.send(Happened::Left { cluster, backend }))
+            };
+            self.follow_drain(name, backend.name(), versions.get(name).copied(), told());
+            let (at_last, limit) = (told(), *limit);
+            self.control.spawn(async move {
+                tokio::time::sleep(limit).await;
+                at_last();
+            });
+        }
+    }
+
+    fn follow_drain(
+        &self,
+        name: &str,
+        backend: &str,
+        version: Option<Version>,
+        then: impl FnOnce() + Send + 'static,
+    ) {
+        let Some((cluster, has_bound)) = self.farm.cluster(name) else { return };
+        let version = version.unwrap_or_else(|| cluster.snapshot().version());
+        let around = (self.control.handle(), self.desk.events());
+        self.desk.drains().follow((cluster, backend), version, has_bound, around, then);
+    }
+
+    /// Follows the drains that were asked for before the start.
+    pub(super) fn resume_drains(&self) {
+        for one in self.ledger.overrides.values().filter(|one| one.field == Field::State) {
+            let is_out = read_state(&one.value).is_some_and(|state| state != AdminState::Enabled);
+            if let Some(backend) = one.subject.backend().filter(|_| is_out) {
+                self.follow_drain(one.subject.cluster(), backend, None, || ());
+            }
+        }
+    }
+
+    /// Does what follows from what happened in the clusters.
+    pub(super) fn attend(&mut self, happened: Happened) {
+        let (cluster, backend, joined) = match happened {
+            Happened::Joined { cluster, backend } => (cluster, backend, true),
+            Happened::Left { cluster, backend } => (cluster, backend, false),
+        };
+        let seen = self.farm.seen();
+        let passing = seen.iter().find(|seen| seen.cluster.name() == &*cluster);
+        let Some(passing) = passing.map(|seen| &seen.passing) else { return };
+        let leaves = passing.leaving.iter().any(|(one, _)| *one.shared_name() == backend);
+        let is_news = if joined { passing.joining.contains(&backend) } else { leaves };
+        if !is_news {
+            return;
+        }
+        let (news, why) = if joined {
+            let joined = vec![Arc::clone(&backend)];
+            (News { joined, ..News::default() }, "its first check passed: it takes requests")
+        } else {
+            self.desk.drains().forget(&cluster, &backend);
+            let left = vec![Arc::clone(&backend)];
+            (News { left, ..News::default() }, "it was drained, and is gone")
+        };
+        let cause = Cause::new(CauseKind::Person, format!("{backend}: {why}"));
+        if let Err(error) = self.farm.tell(&cluster, news, cause) {
+            tracing::error!(cluster = &*cluster, %error, "the backends are as before");
+            return;
+        }
+        tracing::info!(cluster = &*cluster, backend = &*backend, "{why}");
+        self.desk.events().push(Event {
+            cluster: Some(cluster.to_string()),
+            backend: Some(backend.to_string()),
+            why: why.to_owned(),
+            ..Event::default()
+        });
+        self.publish();
+    }
+
+    /// Shows what runs now.
+    pub(super) fn publish(&self) {
+        self.desk.publish(self.overview());
+    }
+
+    pub(super) fn overview(&self) -> Overview {
+        let drift = self.ledger.overrides.values().map(|one| Drift {
+            cluster: one.subject.cluster().to_owned(),
+            backend: one.subject.backend().map(str::to_owned),
+            field: one.field.name().to_owned(),
+            value: one.value.clone(),
+            file: said_by_file(&self.file, &one.subject, one.field),
+            change: one.change.get(),
+            is_absent: match one.subject.backend() {
+                Some(backend) => !self.farm.has(one.subject.cluster(), backend),
+                None => self.farm.cluster(one.subject.cluster()).is_none(),
+            },
+        });
+        Overview {
+            started: self.started,
+            origin: self.origin.clone(),
+            config_generation: self.generation,
+            config: Arc::new(self.file.clone()),
+            listeners: self.running.addresses(),
+            routes: self.routes.clone(),
+            clusters: self.farm.overview(&self.file),
+            drift: drift.collect(),
+        }
+    }
+}
+
+/// Waits for all, for a while.
+async fn are_all(soon: Vec<Soon>) -> bool {
+    let all = async {
+        for one in soon {
+            one.await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, all).await.is_ok()
+}
+
+/// A configuration with the strategies that people have set.
+pub(super) fn with_strategies(file: &Config, overrides: &Overrides) -> Config {
+    let mut config = file.clone();
+    for one in overrides.values().filter(|one| one.field == Field::Strategy) {
+        let name = one.subject.cluster();
+        let Some(cluster) = config.clusters.iter_mut().find(|cluster| *cluster.name == *name)
+        else {
+            continue;
+        };
+        match read_strategy(&one.value) {
+            Ok(strategy) => cluster.strategy = strategy,
+            Err(why) => {
+                tracing::error!(cluster = name, "the strategy that was set is not one: {why}")
+            }
+        }
+    }
+    config
+}
+
+fn in_cluster(all: &[(Box<str>, Arc<str>)], name: &str) -> Vec<Arc<str>> {
+    all.iter().filter(|(one, _)| **one == *name).map(|(_, backend)| Arc::clone(backend)).collect()
+}
+
+fn leaves(plan: &Plan, name: &str) -> Vec<(Backend, AdminState)> {
+    let leaves = plan.leaves.iter().filter(|(cluster, ..)| **cluster == *name);
+    let until = |limit: &Duration| AdminState::Draining { until: Some(now() + *limit) };
+    leaves.map(|(_, backend, limit)| (backend.clone(), until(limit))).collect()
+}
+
+/// Those that are not drained before they are gone any more: it was decided anew.
+fn stay(plan: &Plan, name: &str) -> Vec<Arc<str>> {
+    let presence = plan.edits.iter().filter(|edit| {
+        edit.subject.cluster() == name && matches!(edit.field, Field::Added | Field::Removed)
+    });
+    let backends = presence.filter_map(|edit| edit.subject.backend());
+    let leaves = |backend: &str| {
+        plan.leaves.iter().any(|(cluster, one, _)| **cluster == *name && one.name() == backend)
+    };
+    backends.filter(|backend| !leaves(backend)).map(Arc::from).collect()
+}
+
+/// `anna (token ops): d1 state draining: new disk`
+fn cause(ask: &Ask, plan: &Plan, name: &str) -> Cause {
+    let edits = plan.edits.iter().filter(|edit| edit.subject.cluster() == name);
+    let edits: Vec<String> = edits
+        .map(|edit| {
+            let what = words(edit.after.value());
+            format!("{} {} {what}", edit.subject.backend().unwrap_or(name), edit.field)
+        })
+        .collect();
+    let why = ask.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    Cause::new(CauseKind::Person, format!("{}: {}{why}", ask.author, edits.join(", ")))
+}
+
+/// A value as it is said.
+fn words(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Null => "none".to_owned(),
+        value if value.get("draining").is_some() => "draining".to_owned(),
+        value => match value.get("address").or_else(|| value.get("name")) {
+            Some(serde_json::Value::String(name)) => name.clone(),
+            _ => value.to_string(),
+        },
+    }
+}
+
+fn would_be(ask: &Ask, edit: &crate::control::Edit) -> ChangeRecord {
+    ChangeRecord {
+        id: 0,
+        at: 0,
+        author: ask.author.name.clone(),
+        door: ask.author.door.to_string(),
+        why: ask.why.clone(),
+        cluster: edit.subject.cluster().to_owned(),
+        backend: edit.subject.backend().map(str::to_owned),
+        field: edit.field.name().to_owned(),
+        before: edit.before.value().clone(),
+        after: edit.after.value().clone(),
+        is_override: edit.after.is_override(),
+        undoes: edit.undoes.map(crate::state::ChangeId::get),
+    }
+}
+
+pub(super) fn change_event(change: &ChangeRecord) -> Event {
+    let why = match (&change.undoes, &change.why) {
+        (Some(undone), None) => format!("undoes change {undone}"),
+        (Some(undone), Some(why)) => format!("undoes change {undone}: {why}"),
+        (None, why) => why.clone().unwrap_or_default(),
+    };
+    Event {
+        kind: EventKind::Change,
+        cluster: Some(change.cluster.clone()),
+        backend: change.backend.clone(),
+        field: Some(change.field.clone()),
+        from: Some(words(&change.before)),
+        to: Some(words(&change.after)),
+        why,
+        author: Some(change.whom()),
+        change: Some(change.id),
+        ..Event::default()
+    }
+}

@@ -123,12 +123,13 @@ impl App {
             Err(refused) => return drop(answer.send(Err(refused))),
         };
         let seen = self.farm.seen().into_iter();
-        let soon: Vec<Soon> = seen
-            .map(|seen| {
-                let version = seen.cluster.snapshot().version();
-                Box::pin(seen.cluster.effective(version)) as Soon
-            })
-            .collect();
+        // What was said last: nothing comes after it by saying nothing.
+        let nothing = || Cause::new(CauseKind::File, "reload");
+        let soon = seen.filter_map(|seen| {
+            let version = seen.cluster.apply_all([], nothing()).ok()?;
+            Some(Box::pin(seen.cluster.effective(version)) as Soon)
+        });
+        let soon: Vec<Soon> = soon.collect();
         self.control.spawn(async move {
             let effective = are_all(soon).await;
             let impact = Impact { says, ..Impact::default() };

@@ -506,7 +506,8 @@ mod tests {
 
     async fn plant(farm: &mut Farm, address: &str) {
         let config = Config::to_backends(vec![Backend::new(address)]);
-        let draft = farm.draft(&config, "test", &[], &Overrides::new());
+        let nothing = Overrides::new();
+        let draft = farm.draft(&config, "test", &[], &nothing);
         let draft = draft.await.expect("good sources");
         farm.plant(draft, "test").await;
     }

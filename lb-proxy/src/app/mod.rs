@@ -345,3 +345,6 @@ fn open_log(wanted: Option<&AccessLogSettings>, open: Option<&Log>) -> anyhow::R
     })?;
     Ok(Some(Log { settings: settings.clone(), log }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -123,7 +123,7 @@ impl Halves {
         let passing = &mut self.passing;
         passing.joining.extend(news.joins);
         passing.leaving.extend(news.leaves);
-        news.joined.iter().for_each(|name| drop(passing.joining.remove(name)));
+        passing.joining.retain(|name| !news.joined.contains(name));
         passing.leaving.retain(|(one, _)| !news.left.contains(one.shared_name()));
         let set = self.set();
         self.passing.joining.retain(|name| set.iter().any(|one| one.shared_name() == name));

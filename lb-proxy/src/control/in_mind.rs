@@ -4,7 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{ledger::Memory, refused::Refused};
-use crate::state::{Change, ChangeId, NewChange, Override};
+use crate::state::{Change, ChangeId, NewChange, Override, Setting};
 
 /// The last changes. The oldest are forgotten.
 #[derive(Debug, Default)]
@@ -14,6 +14,7 @@ pub(crate) struct InMind(Mutex<Kept>);
 struct Kept {
     last: u64,
     changes: Vec<Change>,
+    overrides: Vec<Override>,
 }
 
 impl InMind {
@@ -56,6 +57,17 @@ impl Kept {
         if let Some(undone) = new.undoes.and_then(|undone| self.find(undone)) {
             change.stands = undone.found;
         }
+        self.overrides.retain(|one| (&one.subject, one.field) != (&change.subject, change.field));
+        if let Setting::Override(value) = &change.after {
+            self.overrides.push(Override {
+                subject: change.subject.clone(),
+                field: change.field,
+                value: value.clone(),
+                basis: new.basis,
+                change: id,
+                seen: change.at,
+            });
+        }
         self.changes.push(change);
         if self.changes.len() > InMind::KEPT {
             self.changes.remove(0);
@@ -93,6 +105,6 @@ impl Memory for InMind {
     }
 
     fn overrides(&self) -> Result<Vec<Override>, String> {
-        Ok(Vec::new())
+        Ok(self.kept().overrides.clone())
     }
 }

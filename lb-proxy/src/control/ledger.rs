@@ -28,6 +28,11 @@ pub(crate) trait Memory: fmt::Debug + Send + Sync {
     fn overrides(&self) -> Result<Vec<Override>, String>;
 }
 
+/// A memory that ends with the process.
+pub(crate) fn forgetful() -> Arc<dyn Memory> {
+    Arc::new(InMind::default())
+}
+
 /// A change that was written down, and what the file says of its field.
 #[derive(Debug, Clone)]
 pub(crate) struct Written {
@@ -57,7 +62,7 @@ impl Ledger {
 
     /// Nothing, and nothing will be left of it.
     pub(crate) fn forgetful() -> Self {
-        Self { memory: Arc::new(InMind::default()), overrides: Overrides::new(), beside: None }
+        Self { memory: forgetful(), overrides: Overrides::new(), beside: None }
     }
 
     /// Where to wait for the disk.

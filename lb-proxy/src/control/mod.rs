@@ -26,7 +26,7 @@ pub(crate) use self::{
     done::{ChangeRecord, Done, Impact},
     drains::{DrainProgress, Drains},
     event::{Event, EventKind, Events, unix_millis},
-    ledger::{Ledger, Memory, Written, now, undoing},
+    ledger::{Ledger, Memory, Written, forgetful, now, undoing},
     overview::{ClusterOverview, Drift, Leaving, Overview},
     plan::{Edit, Overrides, Plan, Seen, Sight, listed, plan},
     refused::Refused,

@@ -3,7 +3,7 @@
 
 mod app;
 mod cli;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "until control uses all of it"))]
+#[expect(dead_code, unused_imports, reason = "until control uses all of it")]
 mod state;
 
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ mod app;
 mod cli;
 #[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "until the API uses all of it"))]
 mod control;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "until control uses all of it"))]
+#[expect(dead_code, unused_imports, reason = "until the API uses all of it")]
 mod state;
 
 use std::process::ExitCode;

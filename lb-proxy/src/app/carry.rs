@@ -29,10 +29,10 @@ use super::{App, farm::Happened, stage::News};
 use crate::{
     control::{
         Ask, ChangeRecord, Decided, Done, Drift, Event, EventKind, Impact, Overrides, Overview,
-        Plan, Refused, Sight, Wish, Written, plan, read_state, read_strategy, said_by_file,
-        undoing,
+        Plan, Refused, Sight, Wish, Written, now as control_now, plan, read_state, read_strategy,
+        said_by_file, undoing,
     },
-    state::{Field, Setting},
+    state::{Dropped, Field, Setting, Subject},
 };
 
 /// How long whoever asked waits for workers at most.
@@ -287,6 +287,8 @@ impl App {
         let (cluster, backend, joined) = match happened {
             Happened::Joined { cluster, backend } => (cluster, backend, true),
             Happened::Left { cluster, backend } => (cluster, backend, false),
+            Happened::TimePassed => return self.look_who_is_gone(),
+            Happened::Expired(dropped) => return self.expire(&dropped),
         };
         let seen = self.farm.seen();
         let passing = seen.iter().find(|seen| seen.cluster.name() == &*cluster);
@@ -316,6 +318,45 @@ impl App {
             why: why.to_owned(),
             ..Event::default()
         });
+        self.publish();
+    }
+
+    /// Has what was set of backends that are gone for long forgotten, in a thread beside.
+    fn look_who_is_gone(&self) {
+        let subjects = self.ledger.overrides.values().map(|one| one.subject.clone());
+        let is_there = |subject: &Subject| match subject.backend() {
+            Some(backend) => self.farm.has(subject.cluster(), backend),
+            None => self.farm.cluster(subject.cluster()).is_some(),
+        };
+        let there: BTreeSet<Subject> = subjects.filter(is_there).collect();
+        let (memory, owner) = (self.ledger.memory(), self.happening.clone());
+        self.control.spawn_blocking(move || match memory.expire(&there) {
+            Ok(dropped) if dropped.is_empty() => {}
+            // Nobody is there to do it when we end.
+            Ok(dropped) => drop(owner.send(Happened::Expired(dropped))),
+            Err(error) => tracing::error!(error, "nothing that was set is given up"),
+        });
+    }
+
+    fn expire(&mut self, dropped: &[Dropped]) {
+        self.ledger.forget(dropped);
+        for one in dropped {
+            let name = one.of.subject.cluster();
+            let decided = Some(Decided::of(name, self.ledger.overrides.values()));
+            let cause = Cause::new(CauseKind::Person, "given up, as its backend is gone");
+            // The cluster may be gone as well.
+            let _ = self.farm.tell(name, News { decided, ..News::default() }, cause);
+            let why = one.to_change(control_now()).why.unwrap_or_default();
+            self.desk.events().push(Event {
+                kind: EventKind::Dropped,
+                cluster: Some(name.to_owned()),
+                backend: one.of.subject.backend().map(str::to_owned),
+                field: Some(one.of.field.name().to_owned()),
+                from: Some(words(&one.of.value)),
+                why,
+                ..Event::default()
+            });
+        }
         self.publish();
     }
 

@@ -34,8 +34,12 @@ use super::{
     stage::{News, Stage},
     watchdog::survive,
 };
-use crate::control::{
-    ClusterOverview, Decided, Event, EventKind, Events, Leaving, Overrides, Seen, listed, unix_of,
+use crate::{
+    control::{
+        ClusterOverview, Decided, Event, EventKind, Events, Leaving, Overrides, Seen, listed,
+        unix_of,
+    },
+    state::Dropped,
 };
 
 /// All clusters, with what tells them who is there and how they are.
@@ -72,6 +76,10 @@ pub(super) enum Happened {
     Joined { cluster: Arc<str>, backend: Arc<str> },
     /// A backend that is to be gone was drained, or its time is over.
     Left { cluster: Arc<str>, backend: Arc<str> },
+    /// It is time to look who has been gone for long.
+    TimePassed,
+    /// What was set of those does not hold any more.
+    Expired(Vec<Dropped>),
 }
 
 /// What a configuration would make of the farm.

@@ -14,7 +14,7 @@ mod signals;
 mod stage;
 mod watchdog;
 
-use std::{fmt::Write as _, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread};
+use std::{fmt::Write as _, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread, time::Duration};
 
 use anyhow::Context as _;
 use lb_proxy::{
@@ -43,6 +43,9 @@ use crate::{
     },
     state::{ChangeId, Dropped, settle},
 };
+
+/// How often is looked whether what people have set is about somebody who is gone.
+const EXPIRY: Duration = Duration::from_mins(30);
 
 /// A balancer that runs.
 #[derive(Debug)]
@@ -155,6 +158,16 @@ impl App {
         app.control.block_on(app.tell_dropped(dropped));
         app.resume_drains();
         app.publish();
+        let owner = app.happening.clone();
+        app.control.spawn(async move {
+            let mut hours = tokio::time::interval(EXPIRY);
+            loop {
+                hours.tick().await;
+                if owner.send(Happened::TimePassed).is_err() {
+                    return;
+                }
+            }
+        });
         Ok(app)
     }
 

@@ -293,7 +293,8 @@ mod tests {
     fn no_end_waits_for_a_file_that_cannot_be_read() {
         let text = "listen = \"127.0.0.1:0\"\nto = []\n";
         let (config, _) = Config::parse("test", text, &Pretended::default());
-        let app = App::start(&config.unwrap(), "test", control::Ledger::forgetful()).unwrap();
+        let app =
+            App::start(&config.unwrap(), "test", control::Ledger::forgetful().unwrap()).unwrap();
         let signals = Signals::of_a_service().unwrap();
         let (begin, has_begun) = mpsc::channel();
         let (_end, ends) = mpsc::channel::<()>();

@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{Read as _, Write as _},
     net::TcpStream,
     sync::{
@@ -23,10 +23,10 @@ use tokio::{signal::unix::SignalKind, sync::broadcast};
 use super::*;
 use crate::{
     control::{
-        Ask, Author, BackendPatch, Done, Door, Memory, NewBackend, Refused, WantedState, Wish,
-        forgetful,
+        Ask, Author, BackendPatch, Done, Door, Memory, NewBackend, Refused, Remembered,
+        WantedState, Wish,
     },
-    state::{Change, NewChange, Override},
+    state::{Change, NewChange, Override, Subject},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -253,7 +253,7 @@ fn a_restart_with_the_same_memory_shows_and_does_the_same() {
 #[test]
 fn what_the_file_says_anew_wins_over_what_was_set_before_and_nothing_else_does() {
     let two = backends(&["d1", "d2"]);
-    let served = Served::start(&file(&two, ""), &forgetful());
+    let served = Served::start(&file(&two, ""), &Remembered::in_mind().unwrap());
     served.ask(vec![weight("d1", 7), drain("d2")]).unwrap();
     let mut events = served.listen();
     // A reload of the same file is no news.
@@ -279,7 +279,7 @@ fn what_the_file_says_anew_wins_over_what_was_set_before_and_nothing_else_does()
 #[test]
 fn an_undo_is_refused_once_something_newer_lies_on_the_change() {
     let two = backends(&["d1", "d2"]);
-    let served = Served::start(&file(&two, ""), &forgetful());
+    let served = Served::start(&file(&two, ""), &Remembered::in_mind().unwrap());
     let first = served.ask(vec![weight("d1", 3)]).unwrap();
     let second = served.ask(vec![weight("d1", 4)]).unwrap();
     let refused = served.ask(vec![undo(&first)]).unwrap_err();
@@ -301,7 +301,7 @@ fn an_undo_is_refused_once_something_newer_lies_on_the_change() {
 #[test]
 fn a_dry_run_and_a_refusal_change_nothing() {
     let two = backends(&["d1", "d2"]);
-    let served = Served::start(&file(&two, ""), &forgetful());
+    let served = Served::start(&file(&two, ""), &Remembered::in_mind().unwrap());
     let both = vec![drain("d1"), drain("d2")];
     let told = served.ask_as(vec![drain("d1")], true, false).unwrap();
     assert_eq!(told.impact.says, "web: 0 requests in flight, share 50 % → d2; 1 usable left");
@@ -337,6 +337,10 @@ impl Memory for Full {
     fn overrides(&self) -> Result<Vec<Override>, String> {
         Ok(Vec::new())
     }
+
+    fn expire(&self, _: &BTreeSet<Subject>) -> Result<Vec<Dropped>, String> {
+        Ok(Vec::new())
+    }
 }
 
 #[test]
@@ -356,7 +360,7 @@ fn a_backend_that_was_added_takes_requests_once_its_first_check_has_passed() {
     let (wish, address) = (add(&away), away.address());
     away.stop();
     let checks = "health = { path = \"/load\", interval = \"100ms\" }\n";
-    let served = Served::start(&file(&one, checks), &forgetful());
+    let served = Served::start(&file(&one, checks), &Remembered::in_mind().unwrap());
     let mut events = served.listen();
     served.ask(vec![wish]).unwrap();
     assert_eq!(served.standings()[1].1, Standing::Disabled);
@@ -376,7 +380,7 @@ fn a_backend_that_was_added_takes_requests_once_its_first_check_has_passed() {
 fn a_backend_that_is_removed_finishes_what_it_has_first() {
     let two = backends(&["d1", "d2"]);
     let first = "strategy = \"first\"\n";
-    let served = Served::start(&file(&two, first), &forgetful());
+    let served = Served::start(&file(&two, first), &Remembered::in_mind().unwrap());
     let mut events = served.listen();
     let address = served.address;
     let slow = thread::spawn(move || get(address, "/delay/400ms"));
@@ -445,7 +449,7 @@ fn two_hundred_changes_under_load_lose_no_request_and_a_finished_drain_is_one() 
     let all: BTreeMap<&str, &DemoBackend> =
         four.iter().chain(&extra).map(|one| (one.name(), one)).collect();
     let names: Vec<&str> = all.keys().copied().collect();
-    let served = Served::start(&file(&four, ""), &forgetful());
+    let served = Served::start(&file(&four, ""), &Remembered::in_mind().unwrap());
     let load = Load::on(served.address);
     // What each had been asked when its drain was answered as finished.
     let mut drained: BTreeMap<&str, u64> = BTreeMap::new();

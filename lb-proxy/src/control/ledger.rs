@@ -3,7 +3,11 @@
 //! Writing may take as long as a disk does, so it happens in a thread beside; what was
 //! written is then taken over here, where it is read with every wish.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use tokio::{runtime::Handle, task::JoinError};
 
@@ -11,11 +15,13 @@ use super::{
     ask::Author,
     done::ChangeRecord,
     event::unix_millis,
-    in_mind::InMind,
     plan::{Edit, Overrides},
     refused::Refused,
+    remembered::Remembered,
 };
-use crate::state::{Change, ChangeId, NewChange, Override, Setting, UnixMillis};
+use crate::state::{
+    Change, ChangeId, Dropped, NewChange, OpenError, Override, Setting, Subject, UnixMillis,
+};
 
 /// What remembers changes. Called in threads that may wait.
 pub(crate) trait Memory: fmt::Debug + Send + Sync {
@@ -26,11 +32,8 @@ pub(crate) trait Memory: fmt::Debug + Send + Sync {
     /// A change, if it may be undone; otherwise why not.
     fn undoable(&self, change: ChangeId) -> Result<Change, Refused>;
     fn overrides(&self) -> Result<Vec<Override>, String>;
-}
-
-/// A memory that ends with the process.
-pub(crate) fn forgetful() -> Arc<dyn Memory> {
-    Arc::new(InMind::default())
+    /// Drops what was set of those who have not been `there` for a day, and says what.
+    fn expire(&self, there: &BTreeSet<Subject>) -> Result<Vec<Dropped>, String>;
 }
 
 /// A change that was written down, and what the file says of its field.
@@ -61,8 +64,12 @@ impl Ledger {
     }
 
     /// Nothing, and nothing will be left of it.
-    pub(crate) fn forgetful() -> Self {
-        Self { memory: forgetful(), overrides: Overrides::new(), beside: None }
+    ///
+    /// # Errors
+    ///
+    /// There is no memory for it.
+    pub(crate) fn forgetful() -> Result<Self, OpenError> {
+        Ok(Self { memory: Remembered::in_mind()?, overrides: Overrides::new(), beside: None })
     }
 
     /// Where to wait for the disk.
@@ -122,6 +129,16 @@ impl Ledger {
             match overriding(one) {
                 Some(one) => drop(self.overrides.insert(key, one)),
                 None => drop(self.overrides.remove(&key)),
+            }
+        }
+    }
+
+    /// Drops what is not there any more, if it is still what was set last.
+    pub(crate) fn forget(&mut self, dropped: &[Dropped]) {
+        for Dropped { of, .. } in dropped {
+            let key = (of.subject.clone(), of.field);
+            if self.overrides.get(&key).is_some_and(|one| one.change == of.change) {
+                self.overrides.remove(&key);
             }
         }
     }

@@ -12,11 +12,11 @@ mod done;
 mod drains;
 mod event;
 mod impact;
-mod in_mind;
 mod ledger;
 mod overview;
 mod plan;
 mod refused;
+mod remembered;
 mod values;
 
 pub(crate) use self::{
@@ -26,9 +26,10 @@ pub(crate) use self::{
     done::{ChangeRecord, Done, Impact},
     drains::{DrainProgress, Drains},
     event::{Event, EventKind, Events, unix_millis},
-    ledger::{Ledger, Memory, Written, forgetful, now, undoing},
+    ledger::{Ledger, Memory, Written, now, undoing},
     overview::{ClusterOverview, Drift, Leaving, Overview},
     plan::{Edit, Overrides, Plan, Seen, Sight, listed, plan},
     refused::Refused,
+    remembered::Remembered,
     values::{in_file, read_state, read_strategy, said_by_file, unix_of},
 };

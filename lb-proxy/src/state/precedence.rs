@@ -325,7 +325,7 @@ mod tests {
         let (enabled, draining) = (json!("enabled"), json!("draining"));
         let nothing = Value::Null;
         let found = effective(Field::State, Some(&enabled), &nothing, &draining);
-        assert_eq!(found, Setting::Override(draining.clone()));
+        assert_eq!(found, Setting::Override(draining));
         // What the file says, a person may overrule.
         let found = effective(Field::State, Some(&enabled), &json!("disabled"), &nothing);
         assert_eq!(found, Setting::Override(enabled));

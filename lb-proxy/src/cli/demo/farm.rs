@@ -75,7 +75,7 @@ impl Farm {
         }
         let (config, found) = Config::parse("lb demo", &file, &Pretended::default());
         let config = config.with_context(|| found.render(false))?;
-        let app = App::start(&config, "demo", Ledger::forgetful())?;
+        let app = App::start(&config, "demo", Ledger::forgetful()?)?;
         Ok(Self { config, file, app, members })
     }
 

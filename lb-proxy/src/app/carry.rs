@@ -103,10 +103,10 @@ impl App {
             return;
         }
         self.follow_drains(&plan, &progress.versions);
+        self.publish();
         for one in &written {
             self.desk.events().push(change_event(&ChangeRecord::from(&one.change)));
         }
-        self.publish();
         let changes = written.iter().map(|one| ChangeRecord::from(&one.change)).collect();
         let impact = plan.impact;
         let soon = progress.soon;
@@ -312,13 +312,13 @@ impl App {
             return;
         }
         tracing::info!(cluster = &*cluster, backend = &*backend, "{why}");
+        self.publish();
         self.desk.events().push(Event {
             cluster: Some(cluster.to_string()),
             backend: Some(backend.to_string()),
             why: why.to_owned(),
             ..Event::default()
         });
-        self.publish();
     }
 
     /// Has what was set of backends that are gone for long forgotten, in a thread beside.

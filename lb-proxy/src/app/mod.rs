@@ -251,13 +251,13 @@ impl App {
         applied(&config);
         (self.listeners, self.origin) = (listeners, origin);
         self.ledger.overrides = settled.kept;
-        self.tell_dropped(settled.dropped).await;
         self.generation += 1;
         if config.workers.is_some_and(|workers| workers != self.running.workers()) {
             tracing::warn!("the number of workers changes with the next start only");
         }
         self.file = config;
         self.publish();
+        self.tell_dropped(settled.dropped).await;
         let routes = if same { "as before" } else { "changed" };
         Ok(format!("{changes}; routes: {routes}; {listening}"))
     }

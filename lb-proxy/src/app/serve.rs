@@ -9,7 +9,7 @@ use super::{
     farm::Happened,
     signals::{ServiceSignals, Taken},
 };
-use crate::control::{self, Asked, Event, EventKind, Refused};
+use crate::control::{self, Asked, Author, Event, EventKind, Refused};
 
 /// How serving ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,8 @@ impl App {
                 match wish {
                     Wish::Drain { limited } => break limited,
                     Wish::Reload => {
-                        (next, _) = self.reload_if_good(reread, applied, &mut taken).await;
+                        let by = Author::of_signal();
+                        (next, _) = self.reload_if_good(&by, reread, applied, &mut taken).await;
                     }
                     Wish::Reopen => self.reopen_log(),
                     Wish::Upgrade => refuse_upgrade(),
@@ -117,13 +118,26 @@ impl App {
         taken: &mut Taken,
     ) -> Option<Wish> {
         let Asked { ask, answer } = asked;
-        let wants_reload = matches!(&*ask.wishes, [control::Wish::Reload]);
-        if wants_reload && !ask.dry_run {
-            let (next, reloaded) = self.reload_if_good(reread, applied, taken).await;
+        let mut next = None;
+        if matches!(&*ask.wishes, [control::Wish::Reload]) {
+            let reloaded = if ask.dry_run {
+                match self.meanwhile(self.prepare(reread), taken, &mut next).await {
+                    Ok(Ok(Some(_))) => Some(Ok("it can be served".to_owned())),
+                    Ok(Ok(None)) => Some(Err(self.has_mistakes())),
+                    Ok(Err(error)) => {
+                        Some(Err(Refused::BadConfig { detail: format!("{error:#}") }))
+                    }
+                    Err(ends) => return Some(ends),
+                }
+            } else {
+                let (wish, reloaded) =
+                    self.reload_if_good(&ask.author, reread, applied, taken).await;
+                next = wish;
+                reloaded
+            };
             self.answer_reload(reloaded.unwrap_or(Err(Refused::Busy)), answer);
             return next;
         }
-        let mut next = None;
         match self.meanwhile(self.make_ready(ask), taken, &mut next).await {
             Ok(Ok(ready)) => self.carry_out(ready, answer).await,
             // He may have gone away.
@@ -160,6 +174,7 @@ impl App {
     /// why nothing has; `None` where the end came first.
     async fn reload_if_good(
         &mut self,
+        by: &Author,
         reread: &Reread,
         applied: &Applied<'_>,
         taken: &mut Taken,
@@ -180,7 +195,7 @@ impl App {
         let why = match taken_up {
             Ok(Some(changes)) => {
                 tracing::info!("reloaded: {changes}");
-                self.tell_of_reload(EventKind::Reload, changes.clone());
+                self.tell_of_reload(EventKind::Reload, by, changes.clone());
                 return (next, Some(Ok(changes)));
             }
             // Its author has been told.
@@ -193,16 +208,22 @@ impl App {
             "not reloaded{}; the configuration before is still served",
             why.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
         );
-        let detail = why.unwrap_or_else(|| {
-            format!("`{}` has mistakes, which `lb check` shows; nothing was changed", self.origin)
-        });
-        self.tell_of_reload(EventKind::Rejected, detail.clone());
-        (next, Some(Err(Refused::BadConfig { detail })))
+        let refused = why.map(|detail| Refused::BadConfig { detail });
+        let refused = refused.unwrap_or_else(|| self.has_mistakes());
+        self.tell_of_reload(EventKind::Rejected, by, refused.detail());
+        (next, Some(Err(refused)))
     }
 
-    fn tell_of_reload(&self, kind: EventKind, why: String) {
-        let to = Some(self.generation.to_string());
-        self.desk().events().push(Event { kind, to, why, ..Event::default() });
+    fn has_mistakes(&self) -> Refused {
+        let origin = &self.origin;
+        let detail =
+            format!("`{origin}` has mistakes, which `lb check` shows; nothing was changed");
+        Refused::BadConfig { detail }
+    }
+
+    fn tell_of_reload(&self, kind: EventKind, by: &Author, why: String) {
+        let (to, author) = (Some(self.generation.to_string()), Some(by.to_string()));
+        self.desk().events().push(Event { kind, to, author, why, ..Event::default() });
     }
 
     fn reopen_log(&self) {

@@ -6,7 +6,7 @@
 //! from a set, and no older set comes after a newer one. Nothing waits under that lock.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -15,7 +15,7 @@ use lb_core::{
     cluster::{ChangeError, Version},
 };
 
-use crate::control::{Decided, Passing};
+use crate::control::{Decided, Laid, Passing};
 
 /// The two halves of what a cluster is told. All clones are one.
 #[derive(Debug, Clone, Default)]
@@ -28,8 +28,8 @@ struct Halves {
     listed: BTreeSet<Arc<str>>,
     decided: Decided,
     passing: Passing,
-    /// Of whom the cluster was told something besides the set.
-    laid: BTreeSet<Arc<str>>,
+    /// What the cluster was told besides the set, where that is not the usual.
+    laid: BTreeMap<Arc<str>, Laid>,
 }
 
 /// Another half, or both.
@@ -133,20 +133,31 @@ impl Halves {
         changes
     }
 
-    /// What is decided of those in the set; what was of others is lifted, and comes again
-    /// with them.
+    /// What is decided of those in the set, where that is another than before; what was
+    /// of others is lifted, and comes again with them. Nothing is said twice: that would
+    /// open a backend again whose drain is over.
     fn lay(&mut self, set: &Membership) -> Vec<Change> {
-        let mut changes = self.decided.changes(set, &self.passing);
-        let present: BTreeSet<Arc<str>> =
-            set.iter().map(|backend| Arc::clone(backend.shared_name())).collect();
-        for backend in self.laid.difference(&present) {
-            let state = AdminState::Enabled;
-            changes.push(Change::Admin { backend: Arc::clone(backend), state });
-            changes.push(Change::Weight { backend: Arc::clone(backend), weight: None });
+        let now = self.decided.of_set(set, &self.passing);
+        let mut changes = Vec::new();
+        let names: BTreeSet<&Arc<str>> = self.laid.keys().chain(now.keys()).collect();
+        for name in names {
+            let (before, after) = (usual_or(self.laid.get(name)), usual_or(now.get(name)));
+            if before.state != after.state {
+                let (backend, state) = (Arc::clone(name), after.state);
+                changes.push(Change::Admin { backend, state });
+            }
+            if before.weight != after.weight {
+                let (backend, weight) = (Arc::clone(name), after.weight);
+                changes.push(Change::Weight { backend, weight });
+            }
         }
-        self.laid = present;
+        self.laid = now;
         changes
     }
+}
+
+fn usual_or(laid: Option<&Laid>) -> Laid {
+    laid.copied().unwrap_or_default()
 }
 
 #[cfg(test)]

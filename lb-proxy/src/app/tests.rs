@@ -216,7 +216,7 @@ fn undo(done: &Done) -> Wish {
 fn a_restart_with_the_same_memory_shows_and_does_the_same() {
     let four = backends(&["d1", "d2", "d3", "d4"]);
     let extra = backends(&["x1"]);
-    let (text, memory) = (file(&four, ""), forgetful());
+    let (text, memory) = (file(&four, ""), Remembered::in_mind().unwrap());
     let served = Served::start(&text, &memory);
     served
         .ask(vec![

@@ -1,9 +1,13 @@
 //! What people decided of the backends of one cluster, and what that makes of the set
 //! that file and sources report. Pure.
 
-use std::{collections::BTreeSet, num::NonZeroU32, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+    sync::Arc,
+};
 
-use lb_core::{AdminState, Backend, Change, Membership, Weight};
+use lb_core::{AdminState, Backend, Membership, Weight};
 use serde_json::Value;
 
 use super::values::{read_backend, read_ceiling, read_state, read_weight};
@@ -44,6 +48,13 @@ pub(crate) struct Passing {
     pub(crate) joining: BTreeSet<Arc<str>>,
     /// Removed, and drained first, with the end of it.
     pub(crate) leaving: Vec<(Backend, AdminState)>,
+}
+
+/// What a cluster is told of one backend besides its description.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Laid {
+    pub(crate) state: AdminState,
+    pub(crate) weight: Option<Weight>,
 }
 
 impl Decided {
@@ -125,22 +136,19 @@ impl Decided {
         Membership::new(set).unwrap_or_else(|_| reported.clone())
     }
 
-    /// What has to be said to a cluster with this set besides the set.
-    pub(crate) fn changes(&self, set: &Membership, passing: &Passing) -> Vec<Change> {
-        let mut changes = Vec::new();
-        for backend in set.iter() {
+    /// What a cluster with this set has to know besides the set, where it is not the usual.
+    pub(crate) fn of_set(&self, set: &Membership, passing: &Passing) -> BTreeMap<Arc<str>, Laid> {
+        let laid = |backend: &Arc<Backend>| {
             let decision = self.get(backend.name());
             let leaving = passing.leaving.iter().find(|(one, _)| one.name() == backend.name());
             let state = match leaving {
                 Some((_, state)) => *state,
                 None => decision.and_then(|decision| decision.state).unwrap_or_default(),
             };
-            let name = backend.shared_name();
-            changes.push(Change::Admin { backend: Arc::clone(name), state });
             let weight = decision.and_then(|decision| decision.weight);
-            changes.push(Change::Weight { backend: Arc::clone(name), weight });
-        }
-        changes
+            (Arc::clone(backend.shared_name()), Laid { state, weight })
+        };
+        set.iter().map(laid).filter(|(_, laid)| *laid != Laid::default()).collect()
     }
 }
 

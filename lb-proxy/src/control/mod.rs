@@ -21,7 +21,7 @@ mod values;
 
 pub(crate) use self::{
     ask::{Ask, Author, BackendPatch, Door, NewBackend, WantedState, Wish},
-    decided::{Decided, Passing},
+    decided::{Decided, Laid, Passing},
     desk::{Asked, Desk, Inbox, ReadJournal},
     done::{ChangeRecord, Done, Impact},
     drains::{DrainProgress, Drains},

@@ -163,8 +163,8 @@ impl Planner<'_> {
                 detail: format!("the source of `{name}` says that it is {state}, which counts"),
             });
         }
-        // What the file says already need not be said again.
-        let needs_word = said.as_str().is_some_and(|said| said != "enabled");
+        // A state is enabled where nobody says otherwise.
+        let needs_word = !said.is_null();
         self.set(subject.clone(), Field::State, needs_word.then(|| state_value(state)));
         Ok(())
     }
@@ -265,6 +265,9 @@ impl Planner<'_> {
             }
             _ => basis.clone(),
         };
+        // What the file says already need not be said again.
+        let is_a_value = !matches!(field, Field::Added | Field::Removed) && !basis.is_null();
+        let wanted = wanted.filter(|wanted| !(is_a_value && *wanted == basis));
         let before = match self.overrides.get(&key) {
             Some(one) => Setting::Override(one.value.clone()),
             None => Setting::Configured(configured()),

@@ -83,7 +83,8 @@ fn names_that_are_not_there_are_refused_with_the_nearest() {
 #[test]
 fn what_is_true_already_makes_no_change() {
     let weight = BackendPatch { weight: Some(None), ..BackendPatch::default() };
-    let wishes = [state("w1", WantedState::Enabled), patch("w1", weight)];
+    let same = BackendPatch { weight: Some(Some(3)), ..BackendPatch::default() };
+    let wishes = [state("w1", WantedState::Enabled), patch("w1", weight), patch("w2", same)];
     assert_eq!(planned(&wishes, false, &no_overrides()).unwrap().edits, []);
 }
 

@@ -413,7 +413,7 @@ pub(super) fn with_strategies(file: &Config, overrides: &Overrides) -> Config {
         match read_strategy(&one.value) {
             Ok(strategy) => cluster.strategy = strategy,
             Err(why) => {
-                tracing::error!(cluster = name, "the strategy that was set is not one: {why}")
+                tracing::error!(cluster = name, "the strategy that was set is not one: {why}");
             }
         }
     }

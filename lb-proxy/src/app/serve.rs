@@ -93,6 +93,9 @@ impl App {
                     }
                 }
             };
+            // Whoever still waits is told that nobody is there any more.
+            self.inbox.close();
+            while self.inbox.try_recv().is_ok() {}
             self.drain(&mut taken, limited).await
         });
         self.running.stop_now();

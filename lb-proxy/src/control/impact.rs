@@ -138,7 +138,7 @@ pub(crate) fn impact(cluster: &str, before: &Prospect, after: &Prospect, in_flig
 }
 
 /// Of several clusters together.
-pub(crate) fn together(all: Vec<Impact>) -> Impact {
+pub(crate) fn together(all: &[Impact]) -> Impact {
     let says: Vec<&str> = all.iter().map(|one| &*one.says).collect();
     let says = says.join(". ");
     Impact {

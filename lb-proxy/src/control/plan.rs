@@ -371,7 +371,7 @@ impl Planner<'_> {
             let in_flight = slots.map(|slot| u64::from(snapshot.view().in_flight(slot))).sum();
             impacts.push(impact(name, &before, &after, in_flight));
         }
-        self.plan.impact = together(impacts);
+        self.plan.impact = together(&impacts);
         Ok(self.plan)
     }
 }

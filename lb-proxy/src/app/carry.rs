@@ -25,14 +25,17 @@ use lb_proxy::{
 };
 use tokio::sync::oneshot;
 
-use super::{App, farm::Happened, stage::News};
+use super::{
+    App,
+    show::{cause, change_event, would_be},
+    stage::News,
+};
 use crate::{
     control::{
-        Ask, ChangeRecord, Decided, Done, Drift, Event, EventKind, Impact, Overrides, Overview,
-        Plan, Refused, Sight, Wish, Written, now as control_now, plan, read_state, read_strategy,
-        said_by_file, undoing,
+        Ask, ChangeRecord, Decided, Done, Impact, Overrides, Plan, Refused, Sight, Wish, Written,
+        plan, read_strategy, undoing,
     },
-    state::{Dropped, Field, Setting, Subject},
+    state::Field,
 };
 
 /// How long whoever asked waits for workers at most.
@@ -227,168 +230,6 @@ impl App {
             access_log: self.log.as_ref().map(|log| log.log.clone()),
         }
     }
-
-    /// Has somebody look until those that are to have no requests have none.
-    fn follow_drains(&self, plan: &Plan, versions: &BTreeMap<Box<str>, Version>) {
-        for edit in plan.edits.iter().filter(|edit| edit.field == Field::State) {
-            let (name, Some(backend)) = (edit.subject.cluster(), edit.subject.backend()) else {
-                continue;
-            };
-            let state = match &edit.after {
-                Setting::Override(value) => read_state(value),
-                Setting::Configured(_) => None,
-            };
-            match state {
-                None | Some(AdminState::Enabled) => self.desk.drains().forget(name, backend),
-                Some(_) => self.follow_drain(name, backend, versions.get(name).copied(), || ()),
-            }
-        }
-        for (name, backend, limit) in &plan.leaves {
-            let told = || {
-                let (owner, cluster) = (self.happening.clone(), Arc::from(&**name));
-                let backend = Arc::clone(backend.shared_name());
-                // Nobody is there to do it when we end.
-                move || drop(owner.send(Happened::Left { cluster, backend }))
-            };
-            self.follow_drain(name, backend.name(), versions.get(name).copied(), told());
-            let (at_last, limit) = (told(), *limit);
-            self.control.spawn(async move {
-                tokio::time::sleep(limit).await;
-                at_last();
-            });
-        }
-    }
-
-    fn follow_drain(
-        &self,
-        name: &str,
-        backend: &str,
-        version: Option<Version>,
-        then: impl FnOnce() + Send + 'static,
-    ) {
-        let Some((cluster, has_bound)) = self.farm.cluster(name) else { return };
-        let version = version.unwrap_or_else(|| cluster.snapshot().version());
-        let around = (self.control.handle(), self.desk.events());
-        self.desk.drains().follow((cluster, backend), version, has_bound, around, then);
-    }
-
-    /// Follows the drains that were asked for before the start.
-    pub(super) fn resume_drains(&self) {
-        for one in self.ledger.overrides.values().filter(|one| one.field == Field::State) {
-            let is_out = read_state(&one.value).is_some_and(|state| state != AdminState::Enabled);
-            if let Some(backend) = one.subject.backend().filter(|_| is_out) {
-                self.follow_drain(one.subject.cluster(), backend, None, || ());
-            }
-        }
-    }
-
-    /// Does what follows from what happened in the clusters.
-    pub(super) fn attend(&mut self, happened: Happened) {
-        let (cluster, backend, joined) = match happened {
-            Happened::Joined { cluster, backend } => (cluster, backend, true),
-            Happened::Left { cluster, backend } => (cluster, backend, false),
-            Happened::TimePassed => return self.look_who_is_gone(),
-            Happened::Expired(dropped) => return self.expire(&dropped),
-        };
-        let seen = self.farm.seen();
-        let passing = seen.iter().find(|seen| seen.cluster.name() == &*cluster);
-        let Some(passing) = passing.map(|seen| &seen.passing) else { return };
-        let leaves = passing.leaving.iter().any(|(one, _)| *one.shared_name() == backend);
-        let is_news = if joined { passing.joining.contains(&backend) } else { leaves };
-        if !is_news {
-            return;
-        }
-        let (news, why) = if joined {
-            let joined = vec![Arc::clone(&backend)];
-            (News { joined, ..News::default() }, "its first check passed: it takes requests")
-        } else {
-            self.desk.drains().forget(&cluster, &backend);
-            let left = vec![Arc::clone(&backend)];
-            (News { left, ..News::default() }, "it was drained, and is gone")
-        };
-        let cause = Cause::new(CauseKind::Person, format!("{backend}: {why}"));
-        if let Err(error) = self.farm.tell(&cluster, news, cause) {
-            tracing::error!(cluster = &*cluster, %error, "the backends are as before");
-            return;
-        }
-        tracing::info!(cluster = &*cluster, backend = &*backend, "{why}");
-        self.publish();
-        self.desk.events().push(Event {
-            cluster: Some(cluster.to_string()),
-            backend: Some(backend.to_string()),
-            why: why.to_owned(),
-            ..Event::default()
-        });
-    }
-
-    /// Has what was set of backends that are gone for long forgotten, in a thread beside.
-    fn look_who_is_gone(&self) {
-        let subjects = self.ledger.overrides.values().map(|one| one.subject.clone());
-        let is_there = |subject: &Subject| match subject.backend() {
-            Some(backend) => self.farm.has(subject.cluster(), backend),
-            None => self.farm.cluster(subject.cluster()).is_some(),
-        };
-        let there: BTreeSet<Subject> = subjects.filter(is_there).collect();
-        let (memory, owner) = (self.ledger.memory(), self.happening.clone());
-        self.control.spawn_blocking(move || match memory.expire(&there) {
-            Ok(dropped) if dropped.is_empty() => {}
-            // Nobody is there to do it when we end.
-            Ok(dropped) => drop(owner.send(Happened::Expired(dropped))),
-            Err(error) => tracing::error!(error, "nothing that was set is given up"),
-        });
-    }
-
-    fn expire(&mut self, dropped: &[Dropped]) {
-        self.ledger.forget(dropped);
-        for one in dropped {
-            let name = one.of.subject.cluster();
-            let decided = Some(Decided::of(name, self.ledger.overrides.values()));
-            let cause = Cause::new(CauseKind::Person, "given up, as its backend is gone");
-            // The cluster may be gone as well.
-            let _ = self.farm.tell(name, News { decided, ..News::default() }, cause);
-            let why = one.to_change(control_now()).why.unwrap_or_default();
-            self.desk.events().push(Event {
-                kind: EventKind::Dropped,
-                cluster: Some(name.to_owned()),
-                backend: one.of.subject.backend().map(str::to_owned),
-                field: Some(one.of.field.name().to_owned()),
-                from: Some(words(&one.of.value)),
-                why,
-                ..Event::default()
-            });
-        }
-        self.publish();
-    }
-
-    /// Shows what runs now.
-    pub(super) fn publish(&self) {
-        self.desk.publish(self.overview());
-    }
-
-    pub(super) fn overview(&self) -> Overview {
-        let drift = self.ledger.overrides.values().map(|one| Drift {
-            cluster: one.subject.cluster().to_owned(),
-            backend: one.subject.backend().map(str::to_owned),
-            field: one.field.name().to_owned(),
-            value: one.value.clone(),
-            file: said_by_file(&self.file, &one.subject, one.field),
-            change: one.change.get(),
-            is_absent: match one.subject.backend() {
-                Some(backend) => !self.farm.has(one.subject.cluster(), backend),
-                None => self.farm.cluster(one.subject.cluster()).is_none(),
-            },
-        });
-        Overview {
-            started: self.started,
-            origin: self.origin.clone(),
-            config_generation: self.generation,
-            config: Arc::new(self.file.clone()),
-            listeners: self.running.addresses(),
-            routes: self.routes.clone(),
-            clusters: self.farm.overview(&self.file),
-            drift: drift.collect(),
-        }
-    }
 }
 
 /// Waits for all, for a while.
@@ -440,67 +281,4 @@ fn stay(plan: &Plan, name: &str) -> Vec<Arc<str>> {
         plan.leaves.iter().any(|(cluster, one, _)| **cluster == *name && one.name() == backend)
     };
     backends.filter(|backend| !leaves(backend)).map(Arc::from).collect()
-}
-
-/// `anna (token ops): d1 state draining: new disk`
-fn cause(ask: &Ask, plan: &Plan, name: &str) -> Cause {
-    let edits = plan.edits.iter().filter(|edit| edit.subject.cluster() == name);
-    let edits: Vec<String> = edits
-        .map(|edit| {
-            let what = words(edit.after.value());
-            format!("{} {} {what}", edit.subject.backend().unwrap_or(name), edit.field)
-        })
-        .collect();
-    let why = ask.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-    Cause::new(CauseKind::Person, format!("{}: {}{why}", ask.author, edits.join(", ")))
-}
-
-/// A value as it is said.
-fn words(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Null => "none".to_owned(),
-        value if value.get("draining").is_some() => "draining".to_owned(),
-        value => match value.get("address").or_else(|| value.get("name")) {
-            Some(serde_json::Value::String(name)) => name.clone(),
-            _ => value.to_string(),
-        },
-    }
-}
-
-fn would_be(ask: &Ask, edit: &crate::control::Edit) -> ChangeRecord {
-    ChangeRecord {
-        id: 0,
-        at: 0,
-        author: ask.author.name.clone(),
-        door: ask.author.door.to_string(),
-        why: ask.why.clone(),
-        cluster: edit.subject.cluster().to_owned(),
-        backend: edit.subject.backend().map(str::to_owned),
-        field: edit.field.name().to_owned(),
-        before: edit.before.value().clone(),
-        after: edit.after.value().clone(),
-        is_override: edit.after.is_override(),
-        undoes: edit.undoes.map(crate::state::ChangeId::get),
-    }
-}
-
-pub(super) fn change_event(change: &ChangeRecord) -> Event {
-    let why = match (&change.undoes, &change.why) {
-        (Some(undone), None) => format!("undoes change {undone}"),
-        (Some(undone), Some(why)) => format!("undoes change {undone}: {why}"),
-        (None, why) => why.clone().unwrap_or_default(),
-    };
-    Event {
-        kind: EventKind::Change,
-        cluster: Some(change.cluster.clone()),
-        backend: change.backend.clone(),
-        field: Some(change.field.clone()),
-        from: Some(words(&change.before)),
-        to: Some(words(&change.after)),
-        why,
-        author: Some(change.whom()),
-        change: Some(change.id),
-        ..Event::default()
-    }
 }

@@ -6,6 +6,8 @@
 //! asked, and the clusters that stay would take what they are to be told. Planting it
 //! says that to them, and lets go of those that are gone.
 
+mod live;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -16,31 +18,25 @@ use std::{
 
 use anyhow::Context as _;
 use lb_core::{
-    AdminState, Cause, Change, Cluster, Health,
-    cluster::{CauseKind, ChangeError, Effective, Panic, Version},
-    health::Transition,
+    Cause, Change, Cluster,
+    cluster::{CauseKind, ChangeError},
     sticky::Ring,
 };
 use lb_discovery::{Feed, FeedStatus};
 use lb_proxy::{
     ClusterSettings, ListenerSettings, Prober, Watched,
-    config::{self, Config, Strategy},
+    config::{self, Config},
     now,
 };
-use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
+use tokio::{runtime::Handle, task::JoinHandle};
 
 use super::{
     feed::{feed, follow, tell},
     stage::{News, Stage},
+    told::Told,
     watchdog::survive,
 };
-use crate::{
-    control::{
-        ClusterOverview, Decided, Event, EventKind, Events, Leaving, Overrides, Seen, listed,
-        unix_of,
-    },
-    state::Dropped,
-};
+use crate::control::{Decided, Overrides, listed};
 
 /// All clusters, with what tells them who is there and how they are.
 #[derive(Debug)]
@@ -59,27 +55,6 @@ struct Member {
     sources: FeedStatus,
     stage: Stage,
     following: JoinHandle<()>,
-}
-
-/// Whom to tell what happens in the clusters.
-#[derive(Debug, Clone)]
-pub(super) struct Told {
-    pub(super) events: Events,
-    /// The owner, who has to do something about it.
-    pub(super) owner: mpsc::UnboundedSender<Happened>,
-}
-
-/// What the owner of the clusters has to know.
-#[derive(Debug)]
-pub(super) enum Happened {
-    /// A check of a backend that waited for one has passed.
-    Joined { cluster: Arc<str>, backend: Arc<str> },
-    /// A backend that is to be gone was drained, or its time is over.
-    Left { cluster: Arc<str>, backend: Arc<str> },
-    /// It is time to look who has been gone for long.
-    TimePassed,
-    /// What was set of those does not hold any more.
-    Expired(Vec<Dropped>),
 }
 
 /// What a configuration would make of the farm.
@@ -256,90 +231,6 @@ impl Farm {
         changes
     }
 
-    /// The clusters as wishes are judged by.
-    pub(super) fn seen(&self) -> Vec<Seen> {
-        let seen = |member: &Member| Seen {
-            cluster: member.cluster.clone(),
-            reported: member.stage.reported(),
-            passing: member.stage.passing(),
-            has_checks: member.settings.health.is_some(),
-        };
-        self.members.values().map(seen).collect()
-    }
-
-    /// Tells a cluster something. An error means that all is as before.
-    pub(super) fn tell(&self, name: &str, news: News, cause: Cause) -> anyhow::Result<Version> {
-        let member = self.members.get(name).with_context(|| format!("no cluster `{name}`"))?;
-        Ok(member.stage.tell(&member.cluster, news, cause)?)
-    }
-
-    /// The cluster of this name, and whether clients are bound to its backends.
-    pub(super) fn cluster(&self, name: &str) -> Option<(&Cluster, bool)> {
-        let member = self.members.get(name)?;
-        Some((&member.cluster, member.settings.sticky.is_some()))
-    }
-
-    /// Has a cluster choose by another strategy. Says whether the proxy has to know more
-    /// of a request for it than before.
-    pub(super) fn set_strategy(
-        &mut self,
-        name: &str,
-        strategy: &Strategy,
-        cause: Cause,
-    ) -> anyhow::Result<(Version, bool)> {
-        let member = self.members.get_mut(name).with_context(|| format!("no cluster `{name}`"))?;
-        let built = strategy.kind.build_with(&strategy.options);
-        let besides = vec![Change::Strategy(built)];
-        let news = News { besides, ..News::default() };
-        let version = member.stage.tell(&member.cluster, news, cause)?;
-        let before = std::mem::replace(&mut member.settings.strategy, strategy.clone());
-        let asks = |one: &Strategy| (one.key.clone(), one.reports.clone(), one.probes.clone());
-        Ok((version, asks(&before) != asks(strategy)))
-    }
-
-    /// What the proxy is told of the clusters, in the order of `config`.
-    pub(super) fn settings(&self, config: &Config) -> Vec<ClusterSettings> {
-        let members = config.clusters.iter().filter_map(|one| self.members.get(&one.name));
-        members.map(|member| cluster_settings(&member.settings, &member.cluster)).collect()
-    }
-
-    /// Those that run, in the order of `config`.
-    pub(super) fn overview(&self, config: &Config) -> Vec<ClusterOverview> {
-        let members = config.clusters.iter().filter_map(|one| self.members.get(&one.name));
-        let overview = |member: &Member| {
-            let passing = member.stage.passing();
-            let leaving = passing.leaving.iter().map(|(backend, state)| Leaving {
-                backend: Arc::clone(backend.shared_name()),
-                until: match state {
-                    AdminState::Draining { until: Some(until) } => unix_of(*until),
-                    _ => u64::MAX,
-                },
-            });
-            ClusterOverview {
-                name: member.cluster.name().to_owned(),
-                cluster: member.cluster.clone(),
-                settings: Arc::new(member.settings.clone()),
-                sources: member.sources.clone(),
-                leaving: leaving.collect(),
-                joining: passing.joining.into_iter().collect(),
-            }
-        };
-        members.map(overview).collect()
-    }
-
-    /// Whether file, source or person has this backend.
-    pub(super) fn has(&self, cluster: &str, backend: &str) -> bool {
-        self.members.get(cluster).is_some_and(|member| {
-            let is_it = |one: &Arc<lb_core::Backend>| one.name() == backend;
-            member.stage.set().iter().any(is_it) || member.stage.reported().iter().any(is_it)
-        })
-    }
-
-    /// When everything that was told is true at every worker.
-    pub(super) fn effective(&self, name: &str, version: Version) -> Option<Effective> {
-        Some(self.members.get(name)?.cluster.effective(version))
-    }
-
     /// Ends the following of sources that a draft replaces or has no use for, and waits
     /// until it has ended: what they said must not come after what the new ones say.
     async fn stop_following(&mut self, draft: &Draft) {
@@ -431,67 +322,8 @@ fn build(settings: &config::Cluster, stage: &Stage, told: &Told) -> Result<Clust
     cluster.apply_all(decided, Cause::new(CauseKind::Person, "what was set before the start"))?;
     // Nobody else drives it yet. It makes no difference where nothing was decided.
     cluster.drive(&now);
-    let (name, told_of, stage) = (Arc::<str>::from(cluster.name()), told.clone(), stage.clone());
-    cluster.on_transition(Arc::new(move |transition| {
-        tell_transition(&name, transition);
-        told_of.events.push(health_event(&name, transition));
-        let joins =
-            transition.to == Health::Up && stage.passing().joining.contains(&transition.backend);
-        if joins {
-            let (cluster, backend) = (Arc::clone(&name), Arc::clone(&transition.backend));
-            // Nobody is there to do it when we end.
-            let _ = told_of.owner.send(Happened::Joined { cluster, backend });
-        }
-    }));
-    let (name, events) = (Arc::<str>::from(cluster.name()), told.events.clone());
-    cluster.on_panic(Arc::new(move |panic| {
-        tell_panic(&name, panic);
-        events.push(panic_event(&name, panic));
-    }));
+    told.listen(&cluster, stage);
     Ok(cluster)
-}
-
-fn health_event(cluster: &str, transition: &Transition) -> Event {
-    Event {
-        kind: EventKind::Health,
-        cluster: Some(cluster.to_owned()),
-        backend: Some(transition.backend.to_string()),
-        field: Some("health".to_owned()),
-        from: Some(transition.from.to_string()),
-        to: Some(transition.to.to_string()),
-        why: transition.reason.to_string(),
-        ..Event::default()
-    }
-}
-
-fn panic_event(cluster: &str, panic: Option<Panic>) -> Event {
-    let why = match panic {
-        Some(panic) => format!("failing backends are used: {panic}"),
-        None => "no failing backends are used any more".to_owned(),
-    };
-    let cluster = Some(cluster.to_owned());
-    Event { kind: EventKind::Panic, cluster, why, ..Event::default() }
-}
-
-/// One line per change of mind, not per check or request.
-fn tell_transition(cluster: &str, transition: &Transition) {
-    let Transition { backend, from, to, reason, .. } = transition;
-    match to {
-        Health::Down | Health::Ejected => {
-            tracing::warn!(cluster, %backend, %from, %to, %reason, "health changed");
-        }
-        _ => tracing::info!(cluster, %backend, %from, %to, %reason, "health changed"),
-    }
-}
-
-fn tell_panic(cluster: &str, panic: Option<Panic>) {
-    match panic {
-        Some(panic) => {
-            let tier = panic.tier;
-            tracing::warn!(cluster, tier, reason = %panic, "failing backends are used");
-        }
-        None => tracing::info!(cluster, "no failing backends are used any more"),
-    }
 }
 
 #[cfg(test)]
@@ -523,7 +355,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn other_sources_are_followed_when_the_old_ones_have_ended() {
         let (owner, _happened) = tokio::sync::mpsc::unbounded_channel();
-        let told = Told { events: Events::new(), owner };
+        let told = Told { events: crate::control::Events::new(), owner };
         let mut farm = Farm::new(Handle::current(), told);
         plant(&mut farm, "127.0.0.1:1").await;
         let (slow, has_ended) = mpsc::channel();

@@ -11,8 +11,8 @@ use lb_discovery::{Allow, Env, Feed, File, Fixed, Supervision, Update};
 use lb_proxy::config::{self, DiscoverFrom};
 
 use super::{
-    farm::Told,
     stage::{News, Stage},
+    told::Told,
     watchdog::survive,
 };
 use crate::control::{Event, EventKind, Events};

@@ -6,12 +6,15 @@
 //! and what differs is said to the parts that run. Sources, checks and signals have
 //! a runtime of their own: whatever they do delays no request.
 
+mod attend;
 mod carry;
 mod farm;
 mod feed;
 mod serve;
+mod show;
 mod signals;
 mod stage;
+mod told;
 mod watchdog;
 
 use std::{fmt::Write as _, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread, time::Duration};
@@ -29,8 +32,9 @@ use tokio::{
 
 use self::{
     carry::with_strategies,
-    farm::{Draft, Farm, Happened, Told},
+    farm::{Draft, Farm},
     serve::Applied,
+    told::{Happened, Told},
 };
 pub(crate) use self::{
     serve::{Ending, Reread},
@@ -197,7 +201,7 @@ impl App {
                 "what was set does not hold any more: {}",
                 change.why.as_deref().unwrap_or_default()
             );
-            let event = carry::change_event(&change);
+            let event = show::change_event(&change);
             self.desk.events().push(Event { kind: EventKind::Dropped, ..event });
         }
     }

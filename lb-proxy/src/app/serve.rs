@@ -6,8 +6,8 @@ use lb_proxy::{Running, config::Config};
 
 use super::{
     App, Signals,
-    farm::Happened,
     signals::{ServiceSignals, Taken},
+    told::Happened,
 };
 use crate::control::{self, Asked, Author, Event, EventKind, Refused};
 

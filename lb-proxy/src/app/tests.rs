@@ -26,7 +26,7 @@ use crate::{
         Ask, Author, BackendPatch, Done, Door, Memory, NewBackend, Refused, Remembered,
         WantedState, Wish,
     },
-    state::{Change, NewChange, Override, Subject},
+    state::{Change, NewChange, Override, Store, Subject},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,7 +42,7 @@ struct Served {
 }
 
 /// Signals that nobody else takes; each balancer of this process ends by one of its own.
-const ENDS: [Signal; 8] = [
+const ENDS: [Signal; 10] = [
     Signal::URG,
     Signal::WINCH,
     Signal::IO,
@@ -51,6 +51,8 @@ const ENDS: [Signal; 8] = [
     Signal::TTOU,
     Signal::VTALARM,
     Signal::PROF,
+    Signal::XCPU,
+    Signal::XFSZ,
 ];
 static NEXT_END: AtomicUsize = AtomicUsize::new(0);
 
@@ -60,7 +62,7 @@ fn read(text: &str) -> Option<Config> {
 
 impl Served {
     fn start(text: &str, memory: &Arc<dyn Memory>) -> Self {
-        let end = ENDS[NEXT_END.fetch_add(1, Ordering::Relaxed) % ENDS.len()];
+        let end = ENDS[NEXT_END.fetch_add(1, Ordering::Relaxed)];
         let config = read(text).unwrap();
         let ledger = Ledger::open(Arc::clone(memory), true).unwrap();
         let app = App::start(&config, "test", ledger).unwrap();
@@ -216,8 +218,10 @@ fn undo(done: &Done) -> Wish {
 fn a_restart_with_the_same_memory_shows_and_does_the_same() {
     let four = backends(&["d1", "d2", "d3", "d4"]);
     let extra = backends(&["x1"]);
-    let (text, memory) = (file(&four, ""), Remembered::in_mind().unwrap());
-    let served = Served::start(&text, &memory);
+    let text = file(&four, "");
+    let state = std::env::temp_dir().join(format!("lb-control-{}.db", std::process::id()));
+    let remembered = || Remembered::in_file(Store::open(&state, now()).unwrap());
+    let served = Served::start(&text, &remembered());
     served
         .ask(vec![
             drain("d1"),
@@ -238,7 +242,7 @@ fn a_restart_with_the_same_memory_shows_and_does_the_same() {
     assert_eq!((standings[1].2, standings[2].2), (5, 9));
     drop(served);
 
-    let served = Served::start(&text, &memory);
+    let served = Served::start(&text, &remembered());
     assert_eq!((served.drift(), served.standings()), (drift, standings));
     let before = four[0].requests();
     for number in 0..40 {
@@ -248,6 +252,8 @@ fn a_restart_with_the_same_memory_shows_and_does_the_same() {
     // What was done before is undone now.
     let undone = served.ask(vec![Wish::Undo { change: 1 }]).unwrap();
     assert_eq!((undone.changes[0].undoes, served.standings()[0].1), (Some(1), Standing::In));
+    drop(served);
+    std::fs::remove_file(&state).unwrap();
 }
 
 #[test]

@@ -42,7 +42,7 @@ struct Served {
 }
 
 /// Signals that nobody else takes; each balancer of this process ends by one of its own.
-const ENDS: [Signal; 10] = [
+const ENDS: [Signal; 11] = [
     Signal::URG,
     Signal::WINCH,
     Signal::IO,
@@ -53,6 +53,7 @@ const ENDS: [Signal; 10] = [
     Signal::PROF,
     Signal::XCPU,
     Signal::XFSZ,
+    Signal::PIPE,
 ];
 static NEXT_END: AtomicUsize = AtomicUsize::new(0);
 
@@ -403,6 +404,30 @@ fn a_backend_that_is_removed_finishes_what_it_has_first() {
     slow.join().unwrap().unwrap();
     served.wait_for(&mut events, |event| event.why.contains("is gone"));
     assert_eq!(served.desk.overview().clusters[0].leaving, []);
+}
+
+#[test]
+fn a_drain_of_bound_clients_ends_with_its_limit_and_a_person_goes_before_the_file() {
+    let two = backends(&["d1", "d2"]);
+    let text = file(&two, "sticky = { cookie = \"LB\" }\n");
+    let text = text.replace("name = \"d2\"", "name = \"d2\", state = \"draining\"");
+    let served = Served::start(&text, &Remembered::in_mind().unwrap());
+    assert_eq!(served.standings()[1].1, Standing::Draining);
+    let enabled = served.ask(vec![state("d2", WantedState::Enabled)]).unwrap();
+    assert_eq!(served.standings()[1].1, Standing::In);
+    assert_eq!(served.drift(), ["d2 state = \"enabled\""]);
+
+    let mut events = served.listen();
+    let limit = Some(Duration::from_millis(300));
+    served.ask(vec![state("d1", WantedState::Draining { limit })]).unwrap();
+    let progress = served.desk.drain("web", "d1").unwrap();
+    assert!(progress.admits_bound && !progress.is_finished, "{progress:?}");
+    served.wait_for(&mut events, |event| event.kind == EventKind::Drained);
+    assert_eq!(served.standings()[0].1, Standing::Drained);
+    assert!(served.desk.drain("web", "d1").unwrap().is_finished);
+    // As the file says again: but then nobody would be left.
+    let refused = served.ask(vec![undo(&enabled)]).unwrap_err();
+    assert!(matches!(refused, Refused::WouldEmpty { .. }), "{refused:?}");
 }
 
 /// Clients that ask all the time, and how many answers were none.

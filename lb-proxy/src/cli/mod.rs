@@ -43,7 +43,7 @@ Environment:
   LB_LOG     what to log to stderr, as a tracing filter: `warn`, `info,lb_proxy=debug`
              (default: info for `lb run`, warn for `lb demo`)
   NO_COLOR   no colours; there are none either when the output is not a terminal
-  LB_CONFIG, LB_TO, LB_LISTEN, LB_STRATEGY, LB_KEY, LB_STICKY, LB_WORKERS   the flags of `lb run`
+  LB_CONFIG, LB_TO, LB_LISTEN, LB_STATE, LB_STRATEGY, LB_KEY, LB_STICKY, LB_WORKERS   the flags of `lb run`
   An empty variable counts as unset.
 ";
 

@@ -23,7 +23,11 @@ use super::{
     target::read_targets,
     variable::{variable, warn_unknown},
 };
-use crate::app::{App, Ending, Reread, Signals};
+use crate::{
+    app::{App, Ending, Reread, Signals, counted},
+    control::{Ledger, Remembered, now},
+    state::{Because, Place, Store, Surroundings, place},
+};
 
 #[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -62,6 +66,16 @@ pub(super) struct RunArgs {
     /// How many worker threads; one per core unless said otherwise.
     #[arg(long, short, value_name = "N", value_parser = read_workers)]
     workers: Option<NonZeroUsize>,
+
+    /// Where to remember what is changed while it runs, or `off`. Without it: a file of
+    /// this configuration in $XDG_STATE_HOME/lb, or in /var/lib/lb for root; with `--to` none.
+    #[arg(long, value_name = "FILE|off")]
+    state: Option<PathBuf>,
+
+    /// Start as the configuration says, without what was changed while it ran before.
+    /// That is kept, and holds again with the next start.
+    #[arg(long)]
+    ignore_state: bool,
 }
 
 const AFTER_HELP: &str = "\
@@ -76,7 +90,7 @@ Signals:
   USR2             nothing: this version does not hand over to another
 
 Environment:
-  LB_CONFIG, LB_KEY, LB_LISTEN,
+  LB_CONFIG, LB_KEY, LB_LISTEN, LB_STATE,
   LB_STICKY, LB_STRATEGY, LB_WORKERS   the flags of these names
   LB_TO                                `--to`, several separated by spaces
   LB_LOG                               what to log to stderr (default: info)
@@ -270,11 +284,47 @@ fn usage(mistakes: impl IntoIterator<Item = String>) -> Exit {
 
 fn serve(args: &RunArgs, config: &Config, origin: &str, level: &Level) -> anyhow::Result<Ending> {
     let signals = Signals::of_a_service()?;
-    let app = App::start(config, origin)?;
+    let app = App::start(config, origin, ledger(args)?)?;
     print::result(&format!("{}\n", app.start_line(config, origin)))?;
     let args = args.clone();
     let again: Reread = Arc::new(move || reread(&args));
     Ok(app.serve(signals, &again, &|config| level.set(level_of(config))))
+}
+
+/// What people have set while it ran before.
+fn ledger(args: &RunArgs) -> anyhow::Result<Ledger> {
+    let said = variable("LB_STATE", |text| Ok(PathBuf::from(text))).map_err(anyhow::Error::msg)?;
+    let said = args.state.clone().or(said);
+    let file =
+        match place(said.as_deref(), file_of(args).as_deref(), &Surroundings::of_this_process()) {
+            Place::File(file) => file,
+            Place::Nowhere(because) => {
+                if because == Because::NoFolder {
+                    tracing::warn!(
+                        "what is changed while running is not kept: no folder; see --state"
+                    );
+                }
+                return Ok(Ledger::forgetful()?);
+            }
+        };
+    let store = Store::open(&file, now())?;
+    let memory = Remembered::in_file(store);
+    if args.ignore_state {
+        let count = memory.overrides().map_err(anyhow::Error::msg)?.len();
+        let kept = file.display();
+        tracing::warn!("started without {} of `{kept}`", counted(count, "change"));
+    }
+    Ledger::open(memory, !args.ignore_state).map_err(anyhow::Error::msg)
+}
+
+/// The file of the configuration, if that is one.
+fn file_of(args: &RunArgs) -> Option<PathBuf> {
+    let has_targets = !args.to.is_empty() || matches!(variable("LB_TO", |_| Ok(())), Ok(Some(())));
+    match &args.config {
+        Some(file) => Some(file.clone()),
+        None if has_targets => None,
+        None => source::search(),
+    }
 }
 
 /// The configuration as it is now, unless it is wrong or cannot be read again.

@@ -11,11 +11,12 @@ use lb_proxy::config::did_you_mean;
 use super::print;
 
 /// Those that are read.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     "LB_CONFIG",
     "LB_KEY",
     "LB_LISTEN",
     "LB_LOG",
+    "LB_STATE",
     "LB_STICKY",
     "LB_STRATEGY",
     "LB_TO",

@@ -25,6 +25,8 @@ pub(crate) fn lb(args: &[&str]) -> Command {
     let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli-empty");
     fs::create_dir_all(&nowhere).expect("a folder for the test");
     command.args(args).env_clear().env("HOME", &nowhere).current_dir(&nowhere);
+    // What one test changes is nothing to another.
+    command.env("LB_STATE", "off");
     command
 }
 

@@ -1,0 +1,156 @@
+//! What follows from changes and from what happens in the clusters: drains are followed
+//! to their end, backends join and leave, and what was set of those who are gone is given
+//! up.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use lb_core::{
+    AdminState, Cause,
+    cluster::{CauseKind, Version},
+};
+
+use super::{
+    App,
+    show::{is_there, words},
+    stage::News,
+    told::Happened,
+};
+use crate::{
+    control::{Decided, Event, EventKind, Plan, now, read_state},
+    state::{Dropped, Field, Setting, Subject},
+};
+
+impl App {
+    /// Has somebody look until those that are to have no requests have none.
+    pub(super) fn follow_drains(&self, plan: &Plan, versions: &BTreeMap<Box<str>, Version>) {
+        for edit in plan.edits.iter().filter(|edit| edit.field == Field::State) {
+            let (name, Some(backend)) = (edit.subject.cluster(), edit.subject.backend()) else {
+                continue;
+            };
+            let state = match &edit.after {
+                Setting::Override(value) => read_state(value),
+                Setting::Configured(_) => None,
+            };
+            match state {
+                None | Some(AdminState::Enabled) => self.desk.drains().forget(name, backend),
+                Some(_) => self.follow_drain(name, backend, versions.get(name).copied(), || ()),
+            }
+        }
+        for (name, backend, limit) in &plan.leaves {
+            let told = || {
+                let (owner, cluster) = (self.happening.clone(), Arc::from(&**name));
+                let backend = Arc::clone(backend.shared_name());
+                // Nobody is there to do it when we end.
+                move || drop(owner.send(Happened::Left { cluster, backend }))
+            };
+            self.follow_drain(name, backend.name(), versions.get(name).copied(), told());
+            let (at_last, limit) = (told(), *limit);
+            self.control.spawn(async move {
+                tokio::time::sleep(limit).await;
+                at_last();
+            });
+        }
+    }
+
+    fn follow_drain(
+        &self,
+        name: &str,
+        backend: &str,
+        version: Option<Version>,
+        then: impl FnOnce() + Send + 'static,
+    ) {
+        let Some((cluster, has_bound)) = self.farm.cluster(name) else { return };
+        let version = version.unwrap_or_else(|| cluster.snapshot().version());
+        let around = (self.control.handle(), self.desk.events());
+        self.desk.drains().follow((cluster, backend), version, has_bound, around, then);
+    }
+
+    /// Follows the drains that were asked for before the start.
+    pub(super) fn resume_drains(&self) {
+        for one in self.ledger.overrides.values().filter(|one| one.field == Field::State) {
+            let is_out = read_state(&one.value).is_some_and(|state| state != AdminState::Enabled);
+            if let Some(backend) = one.subject.backend().filter(|_| is_out) {
+                self.follow_drain(one.subject.cluster(), backend, None, || ());
+            }
+        }
+    }
+
+    /// Does what follows from what happened in the clusters.
+    pub(super) fn attend(&mut self, happened: Happened) {
+        let (cluster, backend, joined) = match happened {
+            Happened::Joined { cluster, backend } => (cluster, backend, true),
+            Happened::Left { cluster, backend } => (cluster, backend, false),
+            Happened::TimePassed => return self.look_who_is_gone(),
+            Happened::Expired(dropped) => return self.expire(&dropped),
+        };
+        let seen = self.farm.seen();
+        let passing = seen.iter().find(|seen| seen.cluster.name() == &*cluster);
+        let Some(passing) = passing.map(|seen| &seen.passing) else { return };
+        let leaves = passing.leaving.iter().any(|(one, _)| *one.shared_name() == backend);
+        let is_news = if joined { passing.joining.contains(&backend) } else { leaves };
+        if !is_news {
+            return;
+        }
+        let (news, why) = if joined {
+            let joined = vec![Arc::clone(&backend)];
+            (News { joined, ..News::default() }, "its first check passed: it takes requests")
+        } else {
+            self.desk.drains().forget(&cluster, &backend);
+            let left = vec![Arc::clone(&backend)];
+            (News { left, ..News::default() }, "it was drained, and is gone")
+        };
+        let cause = Cause::new(CauseKind::Person, format!("{backend}: {why}"));
+        if let Err(error) = self.farm.tell(&cluster, news, cause) {
+            tracing::error!(cluster = &*cluster, %error, "the backends are as before");
+            return;
+        }
+        tracing::info!(cluster = &*cluster, backend = &*backend, "{why}");
+        self.publish();
+        self.desk.events().push(Event {
+            cluster: Some(cluster.to_string()),
+            backend: Some(backend.to_string()),
+            why: why.to_owned(),
+            ..Event::default()
+        });
+    }
+
+    /// Has what was set of backends that are gone for long forgotten, in a thread beside.
+    fn look_who_is_gone(&self) {
+        let subjects = self.ledger.overrides.values().map(|one| one.subject.clone());
+        let present = self.farm.present();
+        let there: BTreeSet<Subject> =
+            subjects.filter(|subject| is_there(&present, subject)).collect();
+        let (memory, owner) = (self.ledger.memory(), self.happening.clone());
+        self.control.spawn_blocking(move || match memory.expire(&there) {
+            Ok(dropped) if dropped.is_empty() => {}
+            // Nobody is there to do it when we end.
+            Ok(dropped) => drop(owner.send(Happened::Expired(dropped))),
+            Err(error) => tracing::error!(error, "nothing that was set is given up"),
+        });
+    }
+
+    fn expire(&mut self, dropped: &[Dropped]) {
+        self.ledger.forget(dropped);
+        for one in dropped {
+            let name = one.of.subject.cluster();
+            let decided = Some(Decided::of(name, self.ledger.overrides.values()));
+            let cause = Cause::new(CauseKind::Person, "given up, as its backend is gone");
+            // The cluster may be gone as well.
+            let _ = self.farm.tell(name, News { decided, ..News::default() }, cause);
+            let why = one.to_change(now()).why.unwrap_or_default();
+            self.desk.events().push(Event {
+                kind: EventKind::Dropped,
+                cluster: Some(name.to_owned()),
+                backend: one.of.subject.backend().map(str::to_owned),
+                field: Some(one.of.field.name().to_owned()),
+                from: Some(words(&one.of.value)),
+                why,
+                ..Event::default()
+            });
+        }
+        self.publish();
+    }
+}

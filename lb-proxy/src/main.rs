@@ -5,6 +5,7 @@ mod app;
 mod cli;
 #[expect(dead_code, unused_imports, reason = "until the API uses all of it")]
 mod control;
+mod explain;
 #[cfg_attr(not(test), expect(dead_code, reason = "until the API uses all of it"))]
 #[expect(unused_imports, reason = "until the API uses all of it")]
 mod state;

@@ -25,10 +25,7 @@ use lb_proxy::{
     Service,
     config::{self, Config},
 };
-use tokio::{
-    runtime::{Handle, Runtime},
-    sync::mpsc,
-};
+use tokio::{runtime::Runtime, sync::mpsc};
 
 use self::{
     carry::with_strategies,
@@ -178,11 +175,6 @@ impl App {
     /// Where people's wishes are taken.
     pub(crate) fn desk(&self) -> &Desk {
         &self.desk
-    }
-
-    /// The runtime of everything that serves no requests.
-    pub(crate) fn control(&self) -> &Handle {
-        self.control.handle()
     }
 
     /// Writes down and tells what does not hold any more, because the file has changed.

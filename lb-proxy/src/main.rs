@@ -1,12 +1,14 @@
 //! The `lb` binary: parse, dispatch, exit code. Everything else is in the library
 //! or in [`app`], which puts the parts together.
 
+mod admin;
 mod app;
 mod cli;
-#[expect(dead_code, unused_imports, reason = "until the API uses all of it")]
+#[expect(unused_imports, reason = "a few names are for tests and for what comes next")]
 mod control;
-#[cfg_attr(not(test), expect(dead_code, reason = "until the API uses all of it"))]
-#[expect(unused_imports, reason = "until the API uses all of it")]
+mod explain;
+#[cfg_attr(not(test), expect(dead_code, reason = "the command line will ask for the rest"))]
+#[expect(unused_imports, reason = "the command line will ask for the rest")]
 mod state;
 
 use std::process::ExitCode;

@@ -120,7 +120,9 @@ impl Farm {
         listeners: &[ListenerSettings],
         overrides: &Overrides,
     ) -> anyhow::Result<Draft> {
-        let own: Vec<SocketAddr> = listeners.iter().map(|listener| listener.bind).collect();
+        let mut own: Vec<SocketAddr> = listeners.iter().map(|listener| listener.bind).collect();
+        // No source leads requests to where the balancer is changed.
+        own.extend(config.admin.address());
         let mut drafted = Vec::new();
         for settings in &config.clusters {
             let known = self.members.get(&settings.name);

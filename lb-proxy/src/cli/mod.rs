@@ -2,6 +2,7 @@
 //!
 //! Results go to stdout, everything else to stderr. One file per command.
 
+mod admin_place;
 mod check;
 mod config;
 mod demo;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::check::finding;
 use self::exit::Exit;
 
 const SHORT_HELP: &str = "\
@@ -43,7 +45,7 @@ Environment:
   LB_LOG     what to log to stderr, as a tracing filter: `warn`, `info,lb_proxy=debug`
              (default: info for `lb run`, warn for `lb demo`)
   NO_COLOR   no colours; there are none either when the output is not a terminal
-  LB_CONFIG, LB_TO, LB_LISTEN, LB_STATE, LB_STRATEGY, LB_KEY, LB_STICKY, LB_WORKERS   the flags of `lb run`
+  LB_ADMIN, LB_CONFIG, LB_TO, LB_LISTEN, LB_STATE, LB_STRATEGY, LB_KEY, LB_STICKY, LB_WORKERS   the flags of `lb run`
   An empty variable counts as unset.
 ";
 

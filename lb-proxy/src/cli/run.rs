@@ -16,6 +16,7 @@ use lb_proxy::{
 };
 
 use super::{
+    admin_place::{AdminPlace, read_admin},
     exit::Exit,
     log::{self, Level},
     print,
@@ -24,6 +25,7 @@ use super::{
     variable::{variable, warn_unknown},
 };
 use crate::{
+    admin::{self, RunningConfig},
     app::{App, Ending, Reread, Signals, counted},
     control::{Ledger, Remembered, now},
     state::{Because, Place, Store, Surroundings, place},
@@ -63,6 +65,11 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "COOKIE", value_parser = read_cookie)]
     sticky: Option<StickySettings>,
 
+    /// Where the API is served: an address, the path of a Unix socket, or `off`. Unless it
+    /// is said: 127.0.0.1:9900, and a socket.
+    #[arg(long, value_name = "ADDR|off", value_parser = read_admin)]
+    admin: Option<AdminPlace>,
+
     /// How many worker threads; one per core unless said otherwise.
     #[arg(long, short, value_name = "N", value_parser = read_workers)]
     workers: Option<NonZeroUsize>,
@@ -90,7 +97,7 @@ Signals:
   USR2             nothing: this version does not hand over to another
 
 Environment:
-  LB_CONFIG, LB_KEY, LB_LISTEN, LB_STATE,
+  LB_ADMIN, LB_CONFIG, LB_KEY, LB_LISTEN, LB_STATE,
   LB_STICKY, LB_STRATEGY, LB_WORKERS   the flags of these names
   LB_TO                                `--to`, several separated by spaces
   LB_LOG                               what to log to stderr (default: info)
@@ -99,7 +106,8 @@ Environment:
 /// Runs until a signal ends it.
 pub(super) fn run(args: &RunArgs) -> Exit {
     warn_unknown();
-    let (config, origin) = match prepare(args, "nothing was started") {
+    let kept = RunningConfig::default();
+    let (config, origin) = match prepare(args, "nothing was started", &kept) {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
@@ -110,7 +118,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    match serve(args, &config, &origin, &level) {
+    match serve(args, &config, &origin, &level, &kept) {
         Ok(ending) => ending.into(),
         Err(error) => {
             print::error(&error);
@@ -125,8 +133,12 @@ fn level_of(config: &Config) -> &str {
 
 /// What is to run: the file or the backends, and what flags and variables say on
 /// top. If it is wrong, that is printed, with what follows from it.
-fn prepare(args: &RunArgs, consequence: &str) -> Result<(Config, String), Exit> {
-    let (mut config, origin) = configuration(args, consequence)?;
+fn prepare(
+    args: &RunArgs,
+    consequence: &str,
+    kept: &RunningConfig,
+) -> Result<(Config, String), Exit> {
+    let (mut config, origin) = configuration(args, consequence, kept)?;
     overlay(args, &mut config).map_err(usage)?;
     let loops = config.loops();
     if loops.is_empty() { Ok((config, origin)) } else { Err(usage(loops)) }
@@ -134,9 +146,13 @@ fn prepare(args: &RunArgs, consequence: &str) -> Result<(Config, String), Exit> 
 
 /// Where the configuration comes from: what was typed, else what a variable says,
 /// else the first file of the search path.
-fn configuration(args: &RunArgs, consequence: &str) -> Result<(Config, String), Exit> {
+fn configuration(
+    args: &RunArgs,
+    consequence: &str,
+    kept: &RunningConfig,
+) -> Result<(Config, String), Exit> {
     if let Some(file) = &args.config {
-        return from_file(file, consequence);
+        return from_file(file, consequence, kept);
     }
     if !args.to.is_empty() {
         return from_targets("--to", &args.to);
@@ -150,7 +166,7 @@ fn configuration(args: &RunArgs, consequence: &str) -> Result<(Config, String), 
         return from_targets("LB_TO", &[to]);
     }
     match source::search() {
-        Some(file) => from_file(&file, consequence),
+        Some(file) => from_file(&file, consequence, kept),
         None => {
             print::diagnostic(&source::nothing_found());
             Err(Exit::Usage)
@@ -172,14 +188,20 @@ fn read_strategy(name: &str) -> Result<Strategy, String> {
     }
 }
 
-fn from_file(path: &Path, consequence: &str) -> Result<(Config, String), Exit> {
+fn from_file(
+    path: &Path,
+    consequence: &str,
+    kept: &RunningConfig,
+) -> Result<(Config, String), Exit> {
     let source = Source::read(path).map_err(|error| {
         print::error(&error);
         Exit::Usage
     })?;
     let (config, diagnostics) = Config::parse(&source.name, &source.text, &Machine);
     print::diagnostics(&diagnostics, consequence);
-    Ok((config.ok_or(Exit::Usage)?, source.name))
+    let config = config.ok_or(Exit::Usage)?;
+    kept.read(Config::settings(&source.name, &source.text, &Machine));
+    Ok((config, source.name))
 }
 
 fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
@@ -189,7 +211,9 @@ fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
     let key = args.key.clone().map_or_else(|| variable("LB_KEY", read_key_rule), said);
     let workers = args.workers.map_or_else(|| variable("LB_WORKERS", read_workers), said);
     let listen = args.listen.clone().map_or_else(|| variable("LB_LISTEN", Bind::parse), said);
+    let admin = args.admin.clone().map_or_else(|| variable("LB_ADMIN", read_admin), said);
     let mut mistakes = Vec::new();
+    let admin = admin.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
     let strategy = strategy.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
     let sticky = sticky.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
     let key = key.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
@@ -230,7 +254,13 @@ fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
         }
     }
     config.workers = workers.or(config.workers);
-    Ok(())
+    if let Some(admin) = admin {
+        admin.put_into(&mut config.admin);
+    }
+    match config.admin.problem() {
+        Some((problem, help)) => Err(vec![format!("{problem}\n  = help: {help}")]),
+        None => Ok(()),
+    }
 }
 
 /// Makes every cluster pick by this key that picks by one; an error if none does.
@@ -282,13 +312,28 @@ fn usage(mistakes: impl IntoIterator<Item = String>) -> Exit {
     Exit::Usage
 }
 
-fn serve(args: &RunArgs, config: &Config, origin: &str, level: &Level) -> anyhow::Result<Ending> {
+fn serve(
+    args: &RunArgs,
+    config: &Config,
+    origin: &str,
+    level: &Level,
+    kept: &RunningConfig,
+) -> anyhow::Result<Ending> {
     let signals = Signals::of_a_service()?;
+    let bound = admin::bind(config)?;
     let app = App::start(config, origin, ledger(args)?)?;
-    print::result(&format!("{}\n", app.start_line(config, origin)))?;
-    let args = args.clone();
-    let again: Reread = Arc::new(move || reread(&args));
-    Ok(app.serve(signals, &again, &|config| level.set(level_of(config))))
+    kept.served();
+    let line = bound.line(&config.admin);
+    let admin = bound.serve(&config.admin, app.desk().clone(), kept.clone())?;
+    let lines = [Some(app.start_line(config, origin)), line].into_iter().flatten();
+    print::result(&lines.map(|line| format!("{line}\n")).collect::<String>())?;
+    let (args, reading) = (args.clone(), kept.clone());
+    let again: Reread = Arc::new(move || reread(&args, &reading));
+    Ok(app.serve(signals, &again, &|config| {
+        level.set(level_of(config));
+        admin.set(&config.admin);
+        kept.served();
+    }))
 }
 
 /// What people have set while it ran before.
@@ -328,12 +373,12 @@ fn file_of(args: &RunArgs) -> Option<PathBuf> {
 }
 
 /// The configuration as it is now, unless it is wrong or cannot be read again.
-fn reread(args: &RunArgs) -> Option<(Config, String)> {
+fn reread(args: &RunArgs, kept: &RunningConfig) -> Option<(Config, String)> {
     if args.config.as_deref() == Some(Path::new("-")) {
         print::diagnostic("error: what was read from the standard input cannot be read again\n");
         return None;
     }
-    prepare(args, "nothing was changed").ok()
+    prepare(args, "nothing was changed", kept).ok()
 }
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ use lb_proxy::config::did_you_mean;
 use super::print;
 
 /// Those that are read.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 13] = [
+    "LB_ADMIN",
+    "LB_ADMIN_TOKEN",
     "LB_CONFIG",
     "LB_KEY",
     "LB_LISTEN",
@@ -20,6 +22,8 @@ const KNOWN: [&str; 9] = [
     "LB_STICKY",
     "LB_STRATEGY",
     "LB_TO",
+    "LB_TOKEN",
+    "LB_TOKEN_FILE",
     "LB_WORKERS",
 ];
 

@@ -26,6 +26,9 @@ impl Bind {
     /// Where `lb` listens when nothing else is said: reachable from this machine only.
     pub const DEFAULT: Self = Self::Socket(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080));
 
+    /// The same for the API.
+    pub const ADMIN: Self = Self::Socket(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900));
+
     /// Reads `host:port`; without a host, all IPv4 interfaces are meant.
     ///
     /// # Errors
@@ -73,6 +76,12 @@ impl Bind {
                 .next()
                 .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
         }
+    }
+
+    /// Whether it is reached from this machine only. What a name stands for is known later.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        matches!(self, Self::Socket(address) if address.ip().is_loopback())
     }
 
     /// Whether both cannot be open at the same time: the same port, and the same

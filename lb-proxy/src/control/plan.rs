@@ -188,6 +188,11 @@ impl Planner<'_> {
             let detail = format!("is this balancer itself, which listens on `{}`", own.bind);
             return Err(invalid("address", detail));
         }
+        let admin = self.sight.config.admin.listen.as_ref();
+        if let Some(own) = admin.filter(|own| own.is_reached_by(backend.address())) {
+            let detail = format!("is where this balancer is changed: the API is on `{own}`");
+            return Err(invalid("address", detail));
+        }
         let subject = Subject::of_backend(cluster, backend.name());
         self.about.insert((cluster.into(), backend.name().into()));
         // It was removed, and is wanted back as it was.

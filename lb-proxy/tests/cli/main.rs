@@ -3,6 +3,7 @@
 //! Nothing sleeps to wait for something; what takes time is polled until a
 //! deadline. Every listener has port 0, and the start line says what it became.
 
+mod admin;
 mod check;
 mod client;
 mod config;

@@ -12,7 +12,12 @@ use lb_core::{
     cluster::{CauseKind, Version},
 };
 
-use super::{App, show::words, stage::News, told::Happened};
+use super::{
+    App,
+    show::{is_there, words},
+    stage::News,
+    told::Happened,
+};
 use crate::{
     control::{Decided, Event, EventKind, Plan, now, read_state},
     state::{Dropped, Field, Setting, Subject},
@@ -115,11 +120,9 @@ impl App {
     /// Has what was set of backends that are gone for long forgotten, in a thread beside.
     fn look_who_is_gone(&self) {
         let subjects = self.ledger.overrides.values().map(|one| one.subject.clone());
-        let is_there = |subject: &Subject| match subject.backend() {
-            Some(backend) => self.farm.has(subject.cluster(), backend),
-            None => self.farm.cluster(subject.cluster()).is_some(),
-        };
-        let there: BTreeSet<Subject> = subjects.filter(is_there).collect();
+        let present = self.farm.present();
+        let there: BTreeSet<Subject> =
+            subjects.filter(|subject| is_there(&present, subject)).collect();
         let (memory, owner) = (self.ledger.memory(), self.happening.clone());
         self.control.spawn_blocking(move || match memory.expire(&there) {
             Ok(dropped) if dropped.is_empty() => {}

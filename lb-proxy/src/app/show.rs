@@ -1,6 +1,9 @@
 //! What runs and what is changed, as people see it.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use lb_core::{Cause, cluster::CauseKind};
 use serde_json::Value;
@@ -8,7 +11,7 @@ use serde_json::Value;
 use super::App;
 use crate::{
     control::{Ask, ChangeRecord, Drift, Edit, Event, EventKind, Overview, Plan, said_by_file},
-    state::ChangeId,
+    state::{ChangeId, Subject},
 };
 
 impl App {
@@ -18,6 +21,7 @@ impl App {
     }
 
     pub(super) fn overview(&self) -> Overview {
+        let present = self.farm.present();
         let drift = self.ledger.overrides.values().map(|one| Drift {
             cluster: one.subject.cluster().to_owned(),
             backend: one.subject.backend().map(str::to_owned),
@@ -25,10 +29,7 @@ impl App {
             value: one.value.clone(),
             file: said_by_file(&self.file, &one.subject, one.field),
             change: one.change.get(),
-            is_absent: match one.subject.backend() {
-                Some(backend) => !self.farm.has(one.subject.cluster(), backend),
-                None => self.farm.cluster(one.subject.cluster()).is_none(),
-            },
+            is_absent: !is_there(&present, &one.subject),
         });
         Overview {
             started: self.started,
@@ -41,6 +42,12 @@ impl App {
             drift: drift.collect(),
         }
     }
+}
+
+/// Whether somebody has what was set of it.
+pub(super) fn is_there(present: &BTreeMap<&str, BTreeSet<Arc<str>>>, subject: &Subject) -> bool {
+    let cluster = present.get(subject.cluster());
+    cluster.is_some_and(|names| subject.backend().is_none_or(|name| names.contains(name)))
 }
 
 /// `anna (token ops): d1 state draining: new disk`

@@ -26,7 +26,7 @@ use crate::{
         Ask, Author, BackendPatch, Done, Door, Memory, NewBackend, Refused, Remembered,
         WantedState, Wish,
     },
-    state::{Change, NewChange, Override, Subject},
+    state::{Change, NewChange, Override, Store, Subject},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,7 +42,7 @@ struct Served {
 }
 
 /// Signals that nobody else takes; each balancer of this process ends by one of its own.
-const ENDS: [Signal; 8] = [
+const ENDS: [Signal; 11] = [
     Signal::URG,
     Signal::WINCH,
     Signal::IO,
@@ -51,6 +51,9 @@ const ENDS: [Signal; 8] = [
     Signal::TTOU,
     Signal::VTALARM,
     Signal::PROF,
+    Signal::XCPU,
+    Signal::XFSZ,
+    Signal::PIPE,
 ];
 static NEXT_END: AtomicUsize = AtomicUsize::new(0);
 
@@ -60,7 +63,7 @@ fn read(text: &str) -> Option<Config> {
 
 impl Served {
     fn start(text: &str, memory: &Arc<dyn Memory>) -> Self {
-        let end = ENDS[NEXT_END.fetch_add(1, Ordering::Relaxed) % ENDS.len()];
+        let end = ENDS[NEXT_END.fetch_add(1, Ordering::Relaxed)];
         let config = read(text).unwrap();
         let ledger = Ledger::open(Arc::clone(memory), true).unwrap();
         let app = App::start(&config, "test", ledger).unwrap();
@@ -216,8 +219,10 @@ fn undo(done: &Done) -> Wish {
 fn a_restart_with_the_same_memory_shows_and_does_the_same() {
     let four = backends(&["d1", "d2", "d3", "d4"]);
     let extra = backends(&["x1"]);
-    let (text, memory) = (file(&four, ""), Remembered::in_mind().unwrap());
-    let served = Served::start(&text, &memory);
+    let text = file(&four, "");
+    let state = std::env::temp_dir().join(format!("lb-control-{}.db", std::process::id()));
+    let remembered = || Remembered::in_file(Store::open(&state, now()).unwrap());
+    let served = Served::start(&text, &remembered());
     served
         .ask(vec![
             drain("d1"),
@@ -238,7 +243,7 @@ fn a_restart_with_the_same_memory_shows_and_does_the_same() {
     assert_eq!((standings[1].2, standings[2].2), (5, 9));
     drop(served);
 
-    let served = Served::start(&text, &memory);
+    let served = Served::start(&text, &remembered());
     assert_eq!((served.drift(), served.standings()), (drift, standings));
     let before = four[0].requests();
     for number in 0..40 {
@@ -248,6 +253,8 @@ fn a_restart_with_the_same_memory_shows_and_does_the_same() {
     // What was done before is undone now.
     let undone = served.ask(vec![Wish::Undo { change: 1 }]).unwrap();
     assert_eq!((undone.changes[0].undoes, served.standings()[0].1), (Some(1), Standing::In));
+    drop(served);
+    std::fs::remove_file(&state).unwrap();
 }
 
 #[test]
@@ -397,6 +404,30 @@ fn a_backend_that_is_removed_finishes_what_it_has_first() {
     slow.join().unwrap().unwrap();
     served.wait_for(&mut events, |event| event.why.contains("is gone"));
     assert_eq!(served.desk.overview().clusters[0].leaving, []);
+}
+
+#[test]
+fn a_drain_of_bound_clients_ends_with_its_limit_and_a_person_goes_before_the_file() {
+    let two = backends(&["d1", "d2"]);
+    let text = file(&two, "sticky = { cookie = \"LB\" }\n");
+    let text = text.replace("name = \"d2\"", "name = \"d2\", state = \"draining\"");
+    let served = Served::start(&text, &Remembered::in_mind().unwrap());
+    assert_eq!(served.standings()[1].1, Standing::Draining);
+    let enabled = served.ask(vec![state("d2", WantedState::Enabled)]).unwrap();
+    assert_eq!(served.standings()[1].1, Standing::In);
+    assert_eq!(served.drift(), ["d2 state = \"enabled\""]);
+
+    let mut events = served.listen();
+    let limit = Some(Duration::from_millis(300));
+    served.ask(vec![state("d1", WantedState::Draining { limit })]).unwrap();
+    let progress = served.desk.drain("web", "d1").unwrap();
+    assert!(progress.admits_bound && !progress.is_finished, "{progress:?}");
+    served.wait_for(&mut events, |event| event.kind == EventKind::Drained);
+    assert_eq!(served.standings()[0].1, Standing::Drained);
+    assert!(served.desk.drain("web", "d1").unwrap().is_finished);
+    // As the file says again: but then nobody would be left.
+    let refused = served.ask(vec![undo(&enabled)]).unwrap_err();
+    assert!(matches!(refused, Refused::WouldEmpty { .. }), "{refused:?}");
 }
 
 /// Clients that ask all the time, and how many answers were none.

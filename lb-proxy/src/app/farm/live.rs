@@ -1,7 +1,10 @@
 //! The clusters while they run: what is asked of them, and said to them, between two
 //! configurations.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use lb_core::{
@@ -93,12 +96,13 @@ impl Farm {
         members.map(overview).collect()
     }
 
-    /// Whether file, source or person has this backend.
-    pub(in crate::app) fn has(&self, cluster: &str, backend: &str) -> bool {
-        self.members.get(cluster).is_some_and(|member| {
-            let is_it = |one: &Arc<lb_core::Backend>| one.name() == backend;
-            member.stage.set().iter().any(is_it) || member.stage.reported().iter().any(is_it)
-        })
+    /// Whom file, source or person has, by cluster.
+    pub(in crate::app) fn present(&self) -> BTreeMap<&str, BTreeSet<Arc<str>>> {
+        let names = |member: &Member| -> BTreeSet<Arc<str>> {
+            let (set, reported) = (member.stage.set(), member.stage.reported());
+            set.iter().chain(reported.iter()).map(|one| Arc::clone(one.shared_name())).collect()
+        };
+        self.members.iter().map(|(name, member)| (&**name, names(member))).collect()
     }
 
     /// When everything that was told is true at every worker.

@@ -14,7 +14,7 @@ mod access;
 mod api;
 mod bind;
 mod body;
-mod dto;
+pub(crate) mod dto;
 mod failures;
 mod handlers;
 mod origin;
@@ -29,4 +29,4 @@ mod sse;
 mod tests;
 mod users;
 
-pub(crate) use self::{bind::bind, running::RunningConfig};
+pub(crate) use self::{bind::bind, problem::Problem, running::RunningConfig};

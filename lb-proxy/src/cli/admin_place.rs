@@ -27,8 +27,11 @@ impl AdminPlace {
     }
 }
 
-/// As its clients have it too: with `http://` or without.
+/// As its clients have it too: with `http://` or `unix:`, or without.
 pub(super) fn read_admin(text: &str) -> Result<AdminPlace, String> {
+    if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+        return Ok(AdminPlace::Socket(path.into()));
+    }
     match text.strip_prefix("http://").unwrap_or(text) {
         "off" => Ok(AdminPlace::Off),
         path if path.contains('/') => Ok(AdminPlace::Socket(path.into())),

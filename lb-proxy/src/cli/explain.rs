@@ -1,4 +1,7 @@
-//! `lb explain`: where a request would go. Offline: it reads the file and asks nobody.
+//! `lb explain`: where a request would go, by what runs or by a file.
+//!
+//! A running `lb` knows more than its file: who is up, and what people have changed. So it
+//! is asked if there is one, unless a file is named.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -9,7 +12,11 @@ use clap::Args;
 use http::{HeaderName, HeaderValue, Method, Uri};
 use lb_proxy::config::{Config, Machine};
 
-use super::{exit::Exit, print, source};
+use super::{
+    exit::Exit,
+    live::{Place, ask_running},
+    print, source,
+};
 use crate::explain::{Explanation, Question, read_header};
 
 #[derive(Debug, Args)]
@@ -31,10 +38,14 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     client: IpAddr,
 
-    /// Configuration file; `-` reads the standard input. Without it, the one that
-    /// `lb run` would read.
-    #[arg(long, short, value_name = "FILE")]
+    /// Ask this configuration file; `-` reads the standard input. Without it, the running
+    /// lb is asked, and if there is none, the file that `lb run` would read.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "admin")]
     config: Option<PathBuf>,
+
+    /// Where the running lb is: `unix:PATH` or `http://HOST:PORT`; as for `lb status`.
+    #[arg(long, value_name = "PLACE", value_parser = Place::parse)]
+    admin: Option<Place>,
 
     /// Print one JSON object.
     #[arg(long)]
@@ -54,6 +65,12 @@ impl ExplainArgs {
 
 /// Explains a request; fails when no backend would get it.
 pub(super) fn explain(args: &ExplainArgs) -> Exit {
+    let question = args.question();
+    if args.config.is_none()
+        && let Some(exit) = ask_running(args.admin.as_ref(), &question, args.json)
+    {
+        return exit;
+    }
     let source = match source::given_or_found(args.config.as_deref()) {
         Ok(source) => source,
         Err(exit) => return exit,
@@ -63,7 +80,6 @@ pub(super) fn explain(args: &ExplainArgs) -> Exit {
         print::diagnostics(&diagnostics, "nothing to explain");
         return Exit::Usage;
     };
-    let question = args.question();
     let explanation = Explanation::new(&config, &question);
     let text = match args.json {
         true => format!("{}\n", explanation.json(&question)),

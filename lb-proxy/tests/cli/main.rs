@@ -9,6 +9,8 @@ mod client;
 mod config;
 mod demo;
 mod explain;
+mod live;
+mod live_places;
 mod process;
 mod reload;
 mod run;

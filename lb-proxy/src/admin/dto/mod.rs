@@ -13,14 +13,14 @@ mod status;
 mod time;
 mod wish;
 
-pub(super) use self::{
+pub(crate) use self::{
     backend::{Backend, Moment, Override},
     change::{Change, Changed, Event},
     cluster::{Cluster, NewStrategy},
     config::{Checked, EffectiveConfig, Reloaded, SettingLine},
     explain::{Asked, Candidate, Explained},
-    source::{Generation, Source},
+    source::{Cause, Generation, Source},
     status::{Route, Status},
     time::{ago, at_tick},
-    wish::{BackendChanges, Bulk, NewBackend, read_drain},
+    wish::{BackendChanges, Bulk, NewBackend, Operation, State, read_drain},
 };

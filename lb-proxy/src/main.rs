@@ -4,11 +4,8 @@
 mod admin;
 mod app;
 mod cli;
-#[expect(unused_imports, reason = "a few names are for tests and for what comes next")]
 mod control;
 mod explain;
-#[cfg_attr(not(test), expect(dead_code, reason = "the command line will ask for the rest"))]
-#[expect(unused_imports, reason = "the command line will ask for the rest")]
 mod state;
 
 use std::process::ExitCode;

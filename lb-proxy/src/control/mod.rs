@@ -19,14 +19,16 @@ mod refused;
 mod remembered;
 mod values;
 
+#[cfg(test)]
+pub(crate) use self::ledger::Memory;
 pub(crate) use self::{
     ask::{Ask, Author, BackendPatch, Door, NewBackend, WantedState, Wish},
     decided::{Decided, Laid, Passing},
-    desk::{Asked, Desk, Inbox, ReadJournal},
+    desk::{Asked, Desk, Inbox},
     done::{ChangeRecord, Done, Impact},
-    drains::{DrainProgress, Drains},
+    drains::DrainProgress,
     event::{Event, EventKind, Events, unix_millis},
-    ledger::{Ledger, Memory, Written, now, undoing},
+    ledger::{Ledger, Written, now, undoing},
     overview::{ClusterOverview, Drift, Leaving, Overview},
     plan::{Edit, Overrides, Plan, Seen, Sight, listed, plan},
     refused::Refused,

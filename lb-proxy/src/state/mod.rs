@@ -18,11 +18,16 @@ mod store;
 mod tests;
 mod undo;
 
+#[cfg(test)]
 pub(crate) use self::{
-    error::{OpenError, Problem, StoreError},
+    error::Problem,
+    precedence::{DropCause, ITSELF},
+};
+pub(crate) use self::{
+    error::{OpenError, StoreError},
     model::{Change, ChangeId, Field, NewChange, Override, Setting, Subject, UnixMillis},
     path::{Because, Place, Surroundings, place},
-    precedence::{DropCause, Dropped, ITSELF, Settled, effective, is_same, settle},
+    precedence::{Dropped, settle},
     store::Store,
-    undo::{NoUndo, Undoer, undo},
+    undo::{Undoer, undo},
 };

@@ -121,40 +121,6 @@ pub(crate) fn expire(
     settled
 }
 
-/// What holds of a field, by what each of those who may speak says of it: nothing is
-/// `None` (of a person) or null.
-///
-/// A person's word goes before the file's, and that before a source's. Only of the
-/// state that a source reports can nobody but the file make less: a backend that is
-/// about to go away does not stay because somebody enabled it yesterday.
-pub(crate) fn effective(
-    field: Field,
-    person: Option<&Value>,
-    file: &Value,
-    source: &Value,
-) -> Setting {
-    let configured = if file.is_null() { source } else { file };
-    match person {
-        None => Setting::Configured(configured.clone()),
-        Some(said) if field == Field::State && file.is_null() => {
-            let stricter = strictness(source) > strictness(said);
-            Setting::Override(if stricter { source.clone() } else { said.clone() })
-        }
-        Some(said) => Setting::Override(said.clone()),
-    }
-}
-
-/// How much a state keeps away: `"enabled"`, `"draining"` or `{ "draining": … }`,
-/// `"disabled"`.
-fn strictness(state: &Value) -> u8 {
-    match state.as_str() {
-        Some("disabled") => 2,
-        Some("draining") => 1,
-        Some(_) => 0,
-        None => u8::from(state.get("draining").is_some()),
-    }
-}
-
 /// Whether two values mean the same. A number is the same however it is written (`1`,
 /// `1.0`), and after it was written down and read again, which may move the last bit.
 pub(crate) fn is_same(a: &Value, b: &Value) -> bool {
@@ -283,23 +249,6 @@ mod tests {
         }
 
         #[test]
-        fn a_person_goes_before_the_file_and_the_file_before_a_source(
-            field in field(), person in prop::option::of(value()), file in value(), source in value(),
-        ) {
-            let found = effective(field, person.as_ref(), &file, &source);
-            prop_assert_eq!(found.is_override(), person.is_some());
-            let expected = match &person {
-                Some(said) if field == Field::State && file.is_null() => {
-                    if strictness(&source) > strictness(said) { &source } else { said }
-                }
-                Some(said) => said,
-                None if file.is_null() => &source,
-                None => &file,
-            };
-            prop_assert_eq!(found.value(), expected);
-        }
-
-        #[test]
         fn a_number_is_the_same_after_it_was_written_down(bits: u64) {
             let number = f64::from_bits(bits);
             prop_assume!(number.is_finite());
@@ -318,20 +267,6 @@ mod tests {
         assert!(!is_same(&json!({"a": 1}), &json!({"a": 1, "b": null})));
         assert!(!is_same(&json!(null), &json!(0)));
         assert!(!is_same(&json!(u64::MAX - 5000), &json!(u64::MAX)));
-    }
-
-    #[test]
-    fn a_backend_that_its_source_drains_is_not_enabled_by_yesterdays_word() {
-        let (enabled, draining) = (json!("enabled"), json!("draining"));
-        let nothing = Value::Null;
-        let found = effective(Field::State, Some(&enabled), &nothing, &draining);
-        assert_eq!(found, Setting::Override(draining));
-        // What the file says, a person may overrule.
-        let found = effective(Field::State, Some(&enabled), &json!("disabled"), &nothing);
-        assert_eq!(found, Setting::Override(enabled));
-        let until = json!({ "draining": { "until": 1 } });
-        let found = effective(Field::State, Some(&until), &nothing, &json!("enabled"));
-        assert_eq!(found, Setting::Override(until));
     }
 
     #[test]

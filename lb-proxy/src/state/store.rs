@@ -15,7 +15,7 @@ use super::{
     error::{OpenError, Problem, StoreError},
     file::{self, Held},
     model::{Change, ChangeId, Field, NewChange, Override, Subject, UnixMillis},
-    precedence::{self, Dropped, ITSELF},
+    precedence::{self, Dropped},
     quota::{self, Quota},
     record::{self, Fail},
     rows, schema,
@@ -155,6 +155,7 @@ impl Store {
     /// # Errors
     ///
     /// The file cannot be read.
+    #[cfg(test)]
     pub(crate) fn latest(&self, limit: u32) -> Result<Vec<Change>, StoreError> {
         let mut changes =
             self.read_changes(NEWEST, [limit]).map_err(|error| self.failed(&error))?;
@@ -185,12 +186,13 @@ impl Store {
         record::last_of(&self.connection, subject, field).map_err(|error| self.failed(&error))
     }
 
-    /// What `undo` without a number takes back: the newest change by a person that
-    /// stands and is not an undo itself. Asked again and again, it walks back.
+    /// The newest change by a person that stands and is not an undo itself. Asked again
+    /// and again, it walks back.
     ///
     /// # Errors
     ///
     /// The file cannot be read.
+    #[cfg(test)]
     pub(crate) fn last_standing(&self) -> Result<Option<Change>, StoreError> {
         let newest = "AS this WHERE undoes IS NULL AND door <> ?1 AND id = (
             SELECT coalesce(stands, id) FROM change AS other
@@ -198,7 +200,8 @@ impl Store {
                 = (this.cluster, this.backend, this.field)
             ORDER BY other.id DESC LIMIT 1)
             ORDER BY id DESC LIMIT 1";
-        let found = self.read_changes(newest, [ITSELF]).map_err(|error| self.failed(&error))?;
+        let found =
+            self.read_changes(newest, [precedence::ITSELF]).map_err(|error| self.failed(&error))?;
         Ok(found.into_iter().next())
     }
 

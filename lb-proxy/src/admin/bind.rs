@@ -14,6 +14,7 @@ use std::{
 use anyhow::Context as _;
 use lb_proxy::config::{Admin as Settings, AdminSocket, Bind, Config, Token};
 use rustix::fs::{Access as May, access};
+use socket2::{Domain, Protocol, Type};
 
 use super::{
     access::{Access, make_token},
@@ -70,8 +71,21 @@ impl Bound {
     }
 }
 
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 128;
+
 fn listen(bind: &Bind) -> io::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(bind.resolve()?)?;
+    let address = bind.resolve()?;
+    let socket =
+        socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // As those that clients connect to: `[::]` is not `0.0.0.0` as well.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let listener = TcpListener::from(socket);
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     Ok((listener, address))

@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -59,9 +59,11 @@ impl Failures {
     }
 }
 
-/// Who has one IPv6 address has 2⁶⁴ of them.
-fn network(peer: IpAddr) -> IpAddr {
+/// Who has one IPv6 address has 2⁶⁴ of them, and who is on this machine has all of
+/// 127.0.0.0/8.
+pub(super) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
+        IpAddr::V4(ip) if ip.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & !u128::from(u64::MAX)).into()),
         ip => ip,
     }

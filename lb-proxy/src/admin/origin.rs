@@ -28,6 +28,11 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
+    if came_through_a_balancer(request.headers()) {
+        return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "routed", "Not for clients")
+            .detail("the request came through a balancer")
+            .hint("ask the API where it is"));
+    }
     let peer = request.extensions().get::<Peer>().copied();
     // Browsers do not speak to Unix sockets, and what does has no name to call us by.
     if let Some(Peer::Address { local, .. }) = peer {
@@ -38,6 +43,19 @@ pub(super) async fn guard(
         check_type(&request)?;
     }
     Ok(next.run(request).await)
+}
+
+/// Whether an `lb` has passed the request on: by whatever name a backend stands for the
+/// API's address, clients of the listeners are not to reach it. They cannot take away the
+/// `Via` that is added for them.
+fn came_through_a_balancer(headers: &HeaderMap) -> bool {
+    let is_of_one = |member: &[u8]| {
+        let mut words = member.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let name = words.nth(1).and_then(|name| name.strip_prefix(b"lb-"));
+        name.is_some_and(|id| id.len() == 8 && id.iter().all(u8::is_ascii_hexdigit))
+    };
+    let fields = headers.get_all(header::VIA).iter();
+    fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b',')).any(is_of_one)
 }
 
 /// What the request calls us.

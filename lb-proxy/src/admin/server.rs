@@ -30,6 +30,7 @@ use super::{
     access::{Access, Peer},
     api::Api,
     bind::Bound,
+    failures::network,
     patient::Patient,
     router::router,
     running::RunningConfig,
@@ -194,6 +195,7 @@ struct Place {
 
 impl Places {
     fn take(&self, address: Option<IpAddr>) -> Option<Place> {
+        let address = address.map(network);
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_one = |taken: &Taken, address| taken.by_address.get(&address).copied().unwrap_or(0);
         let is_full = taken.all >= MOST

@@ -276,6 +276,28 @@ fn the_sixth_wrong_token_is_not_even_looked_at() {
 }
 
 #[test]
+fn whoever_guesses_keeps_nobody_out_whose_token_cannot_be_guessed() {
+    let long = "0123456789abcdef0123456789abcdef";
+    let api = Api::with(|settings| settings.token = Some(Token::new(long).unwrap()));
+    let ask = |token: &str| api.send("GET", "/api/v1/status", &[bearer(token)], "").status;
+    for _ in 0..6 {
+        ask("wrong-wrong-wrong");
+    }
+    assert_eq!([ask("wrong-wrong-wrong"), ask(long)], [429, 200]);
+}
+
+#[test]
+fn what_a_balancer_has_passed_on_is_for_nobody_here() {
+    let api = Api::start();
+    let ask = |via: &str| {
+        let headers = [bearer("wrong-wrong-wrong"), format!("Via: {via}")];
+        api.send("GET", "/api/v1/status", &headers, "").status
+    };
+    assert_eq!([ask("1.1 lb-0123abcd"), ask("1.0 cache, 1.1 lb-ffffffff (x)")], [421, 421]);
+    assert_eq!([ask("1.1 cache"), ask("1.1 lb-office")], [401, 401]);
+}
+
+#[test]
 fn who_may_only_see_changes_nothing() {
     let api = Api::start();
     let json = "Content-Type: application/json".to_owned();
@@ -484,6 +506,18 @@ fn a_change_on_condition_is_made_only_if_nothing_was_decided_meanwhile() {
     };
     assert_eq!([patch("\"0\""), patch(&etag), patch("*")], [412, 200, 200]);
     assert_eq!(api.asked.try_iter().count(), 2, "the first did not reach the desk");
+    let headers = [bearer(ADMIN), format!("If-Match: {etag}")];
+    let undo = api.send("POST", "/api/v1/changes/1/undo", &headers, "");
+    assert_eq!(undo.status, 412, "it names no cluster to compare: {}", undo.body);
+}
+
+#[test]
+fn why_is_one_line() {
+    let api = Api::start();
+    let answer =
+        api.ask("PATCH", "/api/v1/clusters/web/backends/s1?why=a%0aforged", Some(json!({})));
+    assert!((400..500).contains(&answer.status), "{}", answer.body);
+    assert!(api.asked.try_recv().is_err());
 }
 
 #[test]

@@ -111,8 +111,11 @@ impl Bind {
                     && (own.ip() == ip || stands_for && ip.is_loopback())
             }
             (Self::Socket(own), Err(_)) => {
-                let port = address.strip_prefix("localhost:").and_then(|port| port.parse().ok());
-                port == Some(own.port()) && (own.ip().is_loopback() || own.ip().is_unspecified())
+                let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+                let host = host.strip_suffix('.').unwrap_or(host);
+                host.eq_ignore_ascii_case("localhost")
+                    && port.parse() == Ok(own.port())
+                    && (own.ip().is_loopback() || own.ip().is_unspecified())
             }
             (Self::Name { .. }, _) => self.to_string() == address,
         }

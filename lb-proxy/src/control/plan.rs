@@ -112,6 +112,10 @@ impl Planner<'_> {
             Wish::Remove { cluster, backend, drain } => self.remove(cluster, backend, *drain),
             Wish::Strategy { cluster, strategy } => {
                 self.seen(cluster)?;
+                if strategy.get("secret").is_some() {
+                    let detail = "a secret belongs into the file: what is set here is shown";
+                    return Err(invalid("strategy.secret", detail.to_owned()));
+                }
                 read_strategy(strategy).map_err(|detail| invalid("strategy", detail))?;
                 self.set(Subject::of_cluster(cluster), Field::Strategy, Some(strategy.clone()));
                 Ok(())

@@ -148,6 +148,9 @@ pub(crate) fn new_backend(said: &NewBackend) -> Result<Backend, (&'static str, S
         backend = backend.with_max_in_flight(most);
     }
     if let Some(zone) = said.zone.as_ref().filter(|zone| !zone.is_empty()) {
+        if zone.chars().any(char::is_control) {
+            return Err(("zone", "must be one line of text".to_owned()));
+        }
         backend = backend.in_zone(zone);
     }
     Ok(backend)

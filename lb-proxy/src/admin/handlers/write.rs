@@ -72,6 +72,9 @@ pub(crate) async fn ask(
             Problem::invalid("`why` is too long").hint(format!("{LONGEST_WHY} bytes at most"))
         );
     }
+    if how.why.as_ref().is_some_and(|why| why.chars().any(char::is_control)) {
+        return Err(Problem::invalid("`why` is one line of text"));
+    }
     let (named, backend) = subjects(&wishes);
     let dry_run = how.dry_run;
     let ask = Ask {
@@ -82,6 +85,14 @@ pub(crate) async fn ask(
         force: how.force,
     };
     let done = match by.if_match {
+        Some(_) if named.is_empty() => {
+            return Err(Problem::new(
+                StatusCode::PRECONDITION_FAILED,
+                "no-etag",
+                "Nothing to compare",
+            )
+            .detail("`If-Match` is for changes that name a cluster"));
+        }
         Some(wanted) => {
             // Nobody else comes in between by the API.
             let _turn = api.turns.write().await;

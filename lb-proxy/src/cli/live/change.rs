@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     admin::dto::{Backend, Bulk, Changed, Cluster, Operation},
-    cli::print,
+    cli::{exit::Exit, print},
 };
 
 /// How a change is made.
@@ -55,10 +55,17 @@ pub(super) async fn make(
     let path = format!("/api/v1/changes{query}");
     let answer = client.send(Method::POST, &path, &Bulk { changes: operations }).await?;
     let changed: Changed = answer.read()?;
-    if !changed.effective && !changed.dry_run {
-        print::diagnostic("warning: not every worker goes by it yet; it will in a moment\n");
-    }
     Ok((answer, changed))
+}
+
+/// Whether all workers go by it. Where one does not, whoever stops the backend next has
+/// to know.
+pub(super) fn exit_of(changed: &Changed) -> Exit {
+    if changed.effective || changed.dry_run {
+        return Exit::Done;
+    }
+    print::diagnostic("warning: not every worker goes by it yet; it will in a moment\n");
+    Exit::TimedOut
 }
 
 /// What is true now, of these and of whatever was changed, and how to undo it.

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     Connect,
-    change::{How, make, told},
+    change::{How, exit_of, make, told},
     pattern::{Target, resolve},
     say, with,
     words::read_limit,
@@ -63,7 +63,7 @@ pub(in crate::cli) fn add(args: &AddArgs) -> Exit {
         let operation = Operation::Add { cluster: args.cluster.clone(), backend };
         let (answer, changed) = make(client, vec![operation], &how.query(false)).await?;
         say(connect, &answer, || told(&changed, &[]))?;
-        Ok(Exit::Done)
+        Ok(exit_of(&changed))
     })
 }
 
@@ -101,6 +101,6 @@ pub(in crate::cli) fn remove(args: &RemoveArgs) -> Exit {
         let operations = targets.iter().map(operation).collect();
         let (answer, changed) = make(client, operations, &how.query(*force)).await?;
         say(connect, &answer, || told(&changed, &targets))?;
-        Ok(Exit::Done)
+        Ok(exit_of(&changed))
     })
 }

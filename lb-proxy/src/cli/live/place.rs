@@ -40,6 +40,12 @@ impl Place {
         }
         let bare = text.strip_prefix("http://").unwrap_or(text);
         let bare = bare.strip_suffix('/').unwrap_or(bare);
+        // Where `lb run` is said to listen everywhere, it is here as well.
+        let bare = match bare.rsplit_once(':') {
+            Some(("" | "*" | "0.0.0.0", port)) => format!("127.0.0.1:{port}"),
+            Some(("[::]", port)) => format!("[::1]:{port}"),
+            _ => bare.to_owned(),
+        };
         let authority = bare.parse::<Authority>().ok();
         match authority.filter(|one| one.port_u16().is_some() && !bare.contains('@')) {
             Some(authority) => Ok(Self::Address(authority)),

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{
     Connect,
-    change::{How, make, told},
+    change::{How, exit_of, make, told},
     client::Client,
     drain::until_over,
     failure::Failure,
@@ -124,7 +124,7 @@ async fn switch(
     } else if wait.is_none() {
         print::result(&format!("{}\n", answer.as_text()))?;
     }
-    let Some(limit) = wait else { return Ok(Exit::Done) };
+    let Some(limit) = wait else { return Ok(exit_of(&changed)) };
     let waited = until_over(client, &targets, limit, is_limited).await;
     if connect.json {
         // What is true when the waiting is over, whatever came of it.

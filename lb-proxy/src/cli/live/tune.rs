@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Connect,
-    change::{How, make, told},
+    change::{How, exit_of, make, told},
     client::encoded,
     pattern::{Target, resolve},
     say, with,
@@ -66,7 +66,7 @@ pub(in crate::cli) fn set_weight(args: &WeightArgs) -> Exit {
         let operations = targets.iter().map(operation).collect();
         let (answer, changed) = make(client, operations, &how.query(*force)).await?;
         say(connect, &answer, || told(&changed, &targets))?;
-        Ok(Exit::Done)
+        Ok(exit_of(&changed))
     })
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     Connect,
-    change::{How, told},
+    change::{How, exit_of, told},
     client::Client,
     failure::Failure,
     history::all_changes,
@@ -41,13 +41,17 @@ pub(in crate::cli) fn undo(args: &UndoArgs) -> Exit {
             [] => vec![last_of_mine(client).await?],
             changes => changes.to_vec(),
         };
+        let mut exit = Exit::Done;
         for change in changes {
             let path = format!("/api/v1/changes/{change}/undo{}", how.query(*force));
             let answer = client.post(&path).await?;
             let changed: Changed = answer.read()?;
             say(connect, &answer, || told(&changed, &[]))?;
+            if exit_of(&changed) != Exit::Done {
+                exit = Exit::TimedOut;
+            }
         }
-        Ok(Exit::Done)
+        Ok(exit)
     })
 }
 
@@ -64,11 +68,11 @@ async fn last_of_mine(client: &Client) -> Result<u64, Failure> {
 }
 
 /// The last one that came in by this door and was not undone; without a door, by any that
-/// is no socket. An undo is none: to undo twice is to go back further.
+/// is a person's and no socket. An undo is none: to undo twice is to go back further.
 fn last_standing(changes: &[Change], door: Option<&str>) -> Option<u64> {
     let is_mine = |change: &&Change| match door {
         Some(door) => change.door == door,
-        None => !change.door.starts_with("socket"),
+        None => change.door != "itself" && !change.door.starts_with("socket"),
     };
     let is_undone = |change: &&Change| changes.iter().any(|one| one.undoes == Some(change.id));
     let stands = |change: &&Change| change.undoes.is_none() && !is_undone(change);

@@ -27,7 +27,7 @@ use self::{
     route::ROUTE,
     sticky::{SECRET, STICKY},
 };
-pub(in crate::config) use self::{strategy::STRATEGY, top::TOP};
+pub(in crate::config) use self::{health::HEALTH_HEADERS, strategy::STRATEGY, top::TOP};
 
 /// A table of the file.
 #[derive(Debug)]

@@ -105,6 +105,7 @@ impl App {
             let _ = answer.send(Err(refused));
             return;
         }
+        self.join_at_once(&plan);
         self.follow_drains(&plan, &progress.versions);
         self.publish();
         for one in &written {

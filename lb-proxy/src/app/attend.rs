@@ -31,6 +31,16 @@ impl App {
 
     /// Has somebody look until those that are to have no requests have none.
     pub(super) fn follow_drains(&self, plan: &Plan, versions: &BTreeMap<Box<str>, Version>) {
+        for edit in plan.edits.iter().filter(|edit| edit.field.is_presence()) {
+            let (name, Some(backend)) = (edit.subject.cluster(), edit.subject.backend()) else {
+                continue;
+            };
+            // What was drained to be gone stays, or is gone at once.
+            if !plan.removes_later(name, backend) {
+                self.desk.drains().forget(name, backend);
+                self.resume_drain(name, backend);
+            }
+        }
         for edit in plan.edits.iter().filter(|edit| edit.field == Field::State) {
             let (name, Some(backend)) = (edit.subject.cluster(), edit.subject.backend()) else {
                 continue;
@@ -76,11 +86,38 @@ impl App {
     /// Follows the drains that were asked for before the start.
     pub(super) fn resume_drains(&self) {
         for one in self.ledger.overrides.values().filter(|one| one.field == Field::State) {
-            let is_out = read_state(&one.value).is_some_and(|state| state != AdminState::Enabled);
-            if let Some(backend) = one.subject.backend().filter(|_| is_out) {
-                self.follow_drain(one.subject.cluster(), backend, None, || ());
+            if let Some(backend) = one.subject.backend() {
+                self.resume_drain(one.subject.cluster(), backend);
             }
         }
+    }
+
+    /// Follows the drain that was asked for of a backend, if one was.
+    fn resume_drain(&self, name: &str, backend: &str) {
+        let of = (Subject::of_backend(name, backend), Field::State);
+        let state = self.ledger.overrides.get(&of).and_then(|one| read_state(&one.value));
+        if state.is_some_and(|state| state != AdminState::Enabled) {
+            self.follow_drain(name, backend, None, || ());
+        }
+    }
+
+    /// Follows no drain any more of whom nothing is set, or whose cluster is gone.
+    pub(super) fn forget_drains(&self, dropped: &[Dropped]) {
+        let seen = self.farm.seen();
+        for Dropped { of, .. } in dropped {
+            let (name, Some(backend)) = (of.subject.cluster(), of.subject.backend()) else {
+                continue;
+            };
+            // It may be drained to be gone.
+            let leaves = seen.iter().any(|seen| {
+                let mut leaving = seen.passing.leaving.iter();
+                seen.cluster.name() == name && leaving.any(|(one, _)| one.name() == backend)
+            });
+            if of.field == Field::State && !leaves {
+                self.desk.drains().forget(name, backend);
+            }
+        }
+        self.desk.drains().keep(|name| self.farm.cluster(name).is_some());
     }
 
     /// Does what follows from what happened in the clusters.
@@ -145,6 +182,7 @@ impl App {
 
     fn expire(&mut self, dropped: &[Dropped]) {
         self.ledger.forget(dropped);
+        self.forget_drains(dropped);
         for one in dropped {
             let name = one.of.subject.cluster();
             let decided = Some(Decided::of(name, self.ledger.overrides.values()));

@@ -421,6 +421,10 @@ fn a_backend_that_is_added_while_it_leaves_takes_requests_and_leaves_by_a_later_
     }
     let mut events = served.listen();
     let short = Duration::from_millis(300);
+    let removed = served.ask(vec![remove("d2", Some(PATIENCE))]).unwrap();
+    let undone = served.ask(vec![undo(&removed)]).unwrap();
+    assert!(undone.impact.says.contains("share 50 % → d2"), "{}", undone.impact.says);
+    assert_eq!(served.desk.drain("web", "d2"), None);
     served.ask(vec![remove("d2", Some(short))]).unwrap();
     served.ask(vec![add(&two[1])]).unwrap();
     served.wait_for(&mut events, |event| event.why.contains("its first check passed"));

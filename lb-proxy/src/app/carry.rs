@@ -105,6 +105,7 @@ impl App {
             let _ = answer.send(Err(refused));
             return;
         }
+        self.join_at_once(&plan);
         self.follow_drains(&plan, &progress.versions);
         self.publish();
         for one in &written {
@@ -273,12 +274,8 @@ fn leaves(plan: &Plan, name: &str) -> Vec<(Backend, AdminState)> {
 
 /// Those that are not drained before they are gone any more: it was decided anew.
 fn stay(plan: &Plan, name: &str) -> Vec<Arc<str>> {
-    let presence = plan.edits.iter().filter(|edit| {
-        edit.subject.cluster() == name && matches!(edit.field, Field::Added | Field::Removed)
-    });
+    let presence =
+        plan.edits.iter().filter(|edit| edit.subject.cluster() == name && edit.field.is_presence());
     let backends = presence.filter_map(|edit| edit.subject.backend());
-    let leaves = |backend: &str| {
-        plan.leaves.iter().any(|(cluster, one, _)| **cluster == *name && one.name() == backend)
-    };
-    backends.filter(|backend| !leaves(backend)).map(Arc::from).collect()
+    backends.filter(|backend| !plan.removes_later(name, backend)).map(Arc::from).collect()
 }

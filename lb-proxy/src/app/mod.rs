@@ -252,6 +252,7 @@ impl App {
             tracing::warn!("the number of workers changes with the next start only");
         }
         self.file = config;
+        self.forget_drains(&settled.dropped);
         self.publish();
         self.tell_dropped(settled.dropped).await;
         let routes = if same { "as before" } else { "changed" };

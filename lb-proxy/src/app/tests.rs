@@ -407,6 +407,34 @@ fn a_backend_that_is_removed_finishes_what_it_has_first() {
 }
 
 #[test]
+fn a_backend_that_is_added_while_it_leaves_takes_requests_and_leaves_by_a_later_limit() {
+    let two = backends(&["d1", "d2"]);
+    let checks = "health = { path = \"/load\", interval = \"50ms\" }\n\
+                  sticky = { cookie = \"LB\" }\n";
+    let served = Served::start(&file(&two, checks), &Remembered::in_mind().unwrap());
+    let is_up = || {
+        let conditions = served.desk.overview().clusters[0].cluster.conditions();
+        conditions.iter().filter(|one| one.health == lb_core::Health::Up).count() == 2
+    };
+    while !is_up() {
+        thread::yield_now();
+    }
+    let mut events = served.listen();
+    let short = Duration::from_millis(300);
+    let removed = served.ask(vec![remove("d2", Some(PATIENCE))]).unwrap();
+    let undone = served.ask(vec![undo(&removed)]).unwrap();
+    assert!(undone.impact.says.contains("share 50 % → d2"), "{}", undone.impact.says);
+    assert_eq!(served.desk.drain("web", "d2"), None);
+    served.ask(vec![remove("d2", Some(short))]).unwrap();
+    served.ask(vec![add(&two[1])]).unwrap();
+    served.wait_for(&mut events, |event| event.why.contains("its first check passed"));
+    assert_eq!(served.standings()[1].1, Standing::In);
+    served.ask(vec![remove("d2", Some(PATIENCE))]).unwrap();
+    thread::sleep(2 * short);
+    assert_eq!(served.desk.overview().clusters[0].leaving.len(), 1);
+}
+
+#[test]
 fn a_drain_of_bound_clients_ends_with_its_limit_and_a_person_goes_before_the_file() {
     let two = backends(&["d1", "d2"]);
     let text = file(&two, "sticky = { cookie = \"LB\" }\n");

@@ -25,7 +25,7 @@ pub(super) enum Happened {
     /// A check of a backend that waited for one has passed.
     Joined { cluster: Arc<str>, backend: Arc<str> },
     /// A backend that is to be gone was drained, or its time is over.
-    Left { cluster: Arc<str>, backend: Arc<str> },
+    Left { cluster: Arc<str>, backend: Arc<str>, at_limit: bool },
     /// It is time to look who has been gone for long.
     TimePassed,
     /// What was set of those does not hold any more.

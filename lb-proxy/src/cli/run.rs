@@ -1,6 +1,7 @@
 //! `lb run`
 
 use std::{
+    fs,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
@@ -28,7 +29,7 @@ use crate::{
     admin::{self, RunningConfig},
     app::{App, Ending, Reread, Signals, counted},
     control::{Ledger, Remembered, now},
-    state::{Because, Place, Store, Surroundings, place},
+    state::{Because, OpenError, Place, Problem, Store, Surroundings, place},
 };
 
 #[derive(Debug, Clone, Args)]
@@ -352,7 +353,7 @@ fn ledger(args: &RunArgs) -> anyhow::Result<Ledger> {
                 return Ok(Ledger::forgetful()?);
             }
         };
-    let store = Store::open(&file, now())?;
+    let Some(store) = open(&file, said.is_some())? else { return Ok(Ledger::forgetful()?) };
     let memory = Remembered::in_file(store);
     if args.ignore_state {
         let count = memory.overrides().map_err(anyhow::Error::msg)?.len();
@@ -360,6 +361,25 @@ fn ledger(args: &RunArgs) -> anyhow::Result<Ledger> {
         tracing::warn!("started without {} of `{kept}`", counted(count, "change"));
     }
     Ledger::open(memory, !args.ignore_state).map_err(anyhow::Error::msg)
+}
+
+/// `None` where the file is not one that somebody named, cannot be written, and has
+/// nothing to be remembered: that is no reason not to serve.
+fn open(file: &Path, is_named: bool) -> anyhow::Result<Option<Store>> {
+    match Store::open(file, now()) {
+        Ok(store) => Ok(Some(store)),
+        Err(OpenError { problem: Problem::NotWritable(why), .. })
+            if !is_named && fs::metadata(file).map_or(true, |found| found.len() == 0) =>
+        {
+            let file = file.display();
+            tracing::warn!(
+                "what is changed while running is not kept: cannot write `{file}`: {why}; \
+                 see --state"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The file of the configuration, if that is one.
@@ -386,6 +406,13 @@ mod tests {
     use lb_core::strategy::StrategyKind;
 
     use super::*;
+
+    #[test]
+    fn only_a_state_file_that_was_named_has_to_be_written() {
+        let nowhere = Path::new("/proc/none/lb.db");
+        assert!(open(nowhere, false).unwrap().is_none());
+        assert!(open(nowhere, true).is_err());
+    }
 
     #[test]
     fn the_help_names_every_strategy_that_needs_no_file() {

@@ -140,7 +140,9 @@ impl Decided {
     pub(crate) fn of_set(&self, set: &Membership, passing: &Passing) -> BTreeMap<Arc<str>, Laid> {
         let laid = |backend: &Arc<Backend>| {
             let decision = self.get(backend.name());
-            let leaving = passing.leaving.iter().find(|(one, _)| one.name() == backend.name());
+            // Another life of it is not on its way out.
+            let mut leaving = passing.leaving.iter();
+            let leaving = leaving.find(|(one, _)| one.is_same_incarnation_as(backend));
             let state = match leaving {
                 Some((_, state)) => *state,
                 None => decision.and_then(|decision| decision.state).unwrap_or_default(),

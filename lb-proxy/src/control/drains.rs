@@ -97,6 +97,11 @@ impl Drains {
         self.lock().remove(&(cluster.to_owned(), backend.to_owned()));
     }
 
+    /// Stops following in all clusters but these.
+    pub(crate) fn keep(&self, is_there: impl Fn(&str) -> bool) {
+        self.lock().retain(|(cluster, _), _| is_there(cluster));
+    }
+
     /// How far a drain has come; `None` where nobody follows one.
     pub(crate) fn progress(&self, cluster: &str, backend: &str) -> Option<DrainProgress> {
         let drains = self.lock();
@@ -109,7 +114,11 @@ impl Drains {
             busy: slot.map_or(0, |slot| view.in_flight(slot)),
             held: slot.map_or(0, |slot| view.held(slot)),
             admits_bound: drain.has_bound && standing == Some(Standing::Draining),
-            is_finished: drain.is_finished,
+            // What was true once may not be any more: somebody may have said it anew.
+            is_finished: slot.is_none_or(|slot| {
+                let is_open = drain.has_bound && standing == Some(Standing::Draining);
+                drain.is_finished && view.held(slot) == 0 && !is_open
+            }),
         })
     }
 
@@ -118,11 +127,11 @@ impl Drains {
     }
 }
 
-/// Whether nobody is there, and nobody can come.
+/// Whether nobody is there, and nobody can come. One that is absent may come again.
 async fn is_over(cluster: &Cluster, backend: &str, has_bound: bool) -> bool {
     let snapshot = cluster.snapshot();
     let view = snapshot.view();
-    let Some(slot) = snapshot.find(backend) else { return true };
+    let Some(slot) = snapshot.find(backend) else { return false };
     let is_closed = match view.standing(slot) {
         Standing::Drained | Standing::Disabled => true,
         Standing::Draining => !has_bound,

@@ -50,7 +50,7 @@ impl Prospect {
                 matches!(view.standing(slot), Standing::Panic | Standing::HalfOpen)
             });
             let health = condition.map_or(Health::Unknown, |condition| condition.health);
-            let leaves = passing.leaving.iter().any(|(one, _)| one.name() == backend.name());
+            let leaves = passing.leaving.iter().any(|(one, _)| one.is_same_incarnation_as(backend));
             let out = if passing.joining.contains(backend.shared_name()) {
                 Some("waits for its first check".to_owned())
             } else if leaves {

@@ -75,6 +75,13 @@ pub(crate) struct Plan {
     pub(crate) impact: Impact,
 }
 
+impl Plan {
+    /// Whether a backend is drained before it is gone.
+    pub(crate) fn removes_later(&self, cluster: &str, backend: &str) -> bool {
+        self.leaves.iter().any(|(name, one, _)| **name == *cluster && one.name() == backend)
+    }
+}
+
 struct Planner<'s> {
     sight: &'s Sight<'s>,
     overrides: Overrides,
@@ -368,6 +375,14 @@ impl Planner<'_> {
             let leaves = self.plan.leaves.iter().filter(|(cluster, ..)| **cluster == *name);
             let leaves = leaves
                 .map(|(_, backend, _)| (backend.clone(), AdminState::Draining { until: None }));
+            // It was decided anew whether those are there.
+            passing.leaving.retain(|(one, _)| {
+                !self.plan.edits.iter().any(|edit| {
+                    edit.field.is_presence()
+                        && edit.subject.cluster() == name
+                        && edit.subject.backend() == Some(one.name())
+                })
+            });
             passing.leaving.extend(leaves);
             let after = prospect(&self.decided(name), &passing);
             if after.usable_count() == 0 && before.usable_count() > 0 && !force {

@@ -19,12 +19,9 @@ mod tests;
 mod undo;
 
 #[cfg(test)]
+pub(crate) use self::precedence::{DropCause, ITSELF};
 pub(crate) use self::{
-    error::Problem,
-    precedence::{DropCause, ITSELF},
-};
-pub(crate) use self::{
-    error::{OpenError, StoreError},
+    error::{OpenError, Problem, StoreError},
     model::{Change, ChangeId, Field, NewChange, Override, Setting, Subject, UnixMillis},
     path::{Because, Place, Surroundings, place},
     precedence::{Dropped, settle},

@@ -141,6 +141,11 @@ impl Field {
     pub(crate) const ALL: &[Self] =
         &[Self::State, Self::Weight, Self::MaxInFlight, Self::Strategy, Self::Added, Self::Removed];
 
+    /// Whether it says if a backend is there at all.
+    pub(crate) const fn is_presence(self) -> bool {
+        matches!(self, Self::Added | Self::Removed)
+    }
+
     /// As it is written in files and answers.
     pub(crate) const fn name(self) -> &'static str {
         match self {

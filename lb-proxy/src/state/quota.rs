@@ -43,7 +43,10 @@ impl Quota {
         )?;
         let page = number("SELECT page_size FROM pragma_page_size")?;
         if used.zip(page).is_some_and(|(used, page)| used * page > self.bytes) {
-            let oldest = number("SELECT min(id) FROM change")?.unwrap_or(0);
+            // Of those that may go: one that stays forever would keep the step from them.
+            let oldest =
+                number("SELECT min(id) FROM change WHERE id NOT IN (SELECT change FROM override)")?;
+            let oldest = oldest.unwrap_or(0);
             // In steps, so that not every change pays for it.
             most = most.max(oldest + (newest - oldest) / 8);
         }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use lb_core::{
-    AdminState, Cause, Change, Cluster,
+    AdminState, Cause, Change, Cluster, Health,
     cluster::{Effective, Version},
 };
 use lb_proxy::{
@@ -46,6 +46,21 @@ impl Farm {
     pub(in crate::app) fn cluster(&self, name: &str) -> Option<(&Cluster, bool)> {
         let member = self.members.get(name)?;
         Some((&member.cluster, member.settings.sticky.is_some()))
+    }
+
+    /// Whether the backend is known to work, in the life that its cluster was told of last.
+    pub(in crate::app) fn is_up(&self, name: &str, backend: &str) -> bool {
+        let Some(member) = self.members.get(name) else { return false };
+        let (set, snapshot) = (member.stage.set(), member.cluster.snapshot());
+        let (told, slot) = (set.iter().find(|one| one.name() == backend), snapshot.find(backend));
+        told.zip(slot).is_some_and(|(told, slot)| {
+            let view = snapshot.view();
+            let incarnation = view.incarnation(slot);
+            view.backend(slot).is_same_incarnation_as(told)
+                && member.cluster.conditions().iter().any(|condition| {
+                    condition.incarnation == incarnation && condition.health == Health::Up
+                })
+        })
     }
 
     /// Has a cluster choose by another strategy. Says whether the proxy has to know more

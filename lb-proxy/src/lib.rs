@@ -55,7 +55,7 @@ pub use self::{
     observe::{
         AccessLog, AccessLogSettings, ClusterCounters, Counters, HealthCounters, LogFormat,
         LogTarget, ProbeCounters, ReloadCounters, RetryCounters, StickyCounters, Template,
-        TemplateError,
+        TemplateError, rfc3339,
     },
     probe::{CheckKind, HealthCheck, HttpCheck, Prober, Watched},
     runtime::{

@@ -1,8 +1,12 @@
 //! The `lb` binary: parse, dispatch, exit code. Everything else is in the library
 //! or in [`app`], which puts the parts together.
 
+mod admin;
 mod app;
 mod cli;
+mod control;
+mod explain;
+mod state;
 
 use std::process::ExitCode;
 

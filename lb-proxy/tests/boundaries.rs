@@ -32,7 +32,8 @@ const CORE_MAY_USE: &[&str] = &[
 /// What serves requests, and what it must not know: where its settings come from
 /// and who changes them.
 const REQUEST_PATH: &[&str] = &["http", "listen", "observe", "probe", "runtime", "upstream"];
-const NOT_FOR_THE_REQUEST_PATH: &[&str] = &["app", "cli", "config", "demo", "lb_discovery"];
+const NOT_FOR_THE_REQUEST_PATH: &[&str] =
+    &["admin", "app", "cli", "config", "control", "demo", "lb_discovery", "state"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

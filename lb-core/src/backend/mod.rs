@@ -159,6 +159,12 @@ impl Backend {
         &self.address
     }
 
+    /// Which life of it this is, if its source says so.
+    #[must_use]
+    pub fn source_instance(&self) -> Option<&str> {
+        self.instance.as_deref()
+    }
+
     /// Its configured weight.
     #[must_use]
     pub fn weight(&self) -> Weight {

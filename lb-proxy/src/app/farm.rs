@@ -6,6 +6,8 @@
 //! asked, and the clusters that stay would take what they are to be told. Planting it
 //! says that to them, and lets go of those that are gone.
 
+mod live;
+
 use std::{
     collections::BTreeMap,
     fmt,
@@ -16,22 +18,25 @@ use std::{
 
 use anyhow::Context as _;
 use lb_core::{
-    Cause, Change, Cluster, Health, Membership,
-    cluster::{CauseKind, Panic},
-    health::Transition,
+    Cause, Change, Cluster,
+    cluster::{CauseKind, ChangeError},
     sticky::Ring,
 };
 use lb_discovery::{Feed, FeedStatus};
 use lb_proxy::{
     ClusterSettings, ListenerSettings, Prober, Watched,
     config::{self, Config},
+    now,
 };
 use tokio::{runtime::Handle, task::JoinHandle};
 
 use super::{
-    feed::{apply, feed, follow, tell},
+    feed::{feed, follow, tell},
+    stage::{News, Stage},
+    told::Told,
     watchdog::survive,
 };
+use crate::control::{Decided, Overrides, listed};
 
 /// All clusters, with what tells them who is there and how they are.
 #[derive(Debug)]
@@ -39,13 +44,16 @@ pub(super) struct Farm {
     members: BTreeMap<Box<str>, Member>,
     prober: Arc<Prober>,
     control: Handle,
+    told: Told,
 }
 
 #[derive(Debug)]
 struct Member {
+    /// Those that hold: the file's, with what people have set of them.
     settings: config::Cluster,
     cluster: Cluster,
     sources: FeedStatus,
+    stage: Stage,
     following: JoinHandle<()>,
 }
 
@@ -57,9 +65,10 @@ pub(super) struct Draft(Vec<Drafted>);
 struct Drafted {
     settings: config::Cluster,
     cluster: Cluster,
+    stage: Stage,
     is_new: bool,
     /// What is to be said to it, if it is there already.
-    said: Vec<Change>,
+    news: News,
     /// Where its sources are others than before: those.
     feed: Option<Feed>,
 }
@@ -85,7 +94,7 @@ impl fmt::Display for Changes {
 
 impl Farm {
     /// Nobody yet. Sources are followed and checks made on `control`.
-    pub(super) fn new(control: Handle) -> Self {
+    pub(super) fn new(control: Handle, told: Told) -> Self {
         let prober = Arc::new(Prober::new());
         let probing = Arc::clone(&prober);
         control.spawn(async move {
@@ -93,7 +102,7 @@ impl Farm {
                 survive("the checks of all backends", probing.run()).await;
             }
         });
-        Self { members: BTreeMap::new(), prober, control }
+        Self { members: BTreeMap::new(), prober, control, told }
     }
 
     /// How many backends each cluster has.
@@ -102,14 +111,18 @@ impl Farm {
         self.members.iter().map(|(name, member)| (&**name, count(member))).collect()
     }
 
-    /// Prepares for a configuration. Nothing that runs is changed.
+    /// Prepares for a configuration, and for what people have set beside it. Nothing that
+    /// runs is changed.
     pub(super) async fn draft(
         &self,
         config: &Config,
         origin: &str,
         listeners: &[ListenerSettings],
+        overrides: &Overrides,
     ) -> anyhow::Result<Draft> {
-        let own: Vec<SocketAddr> = listeners.iter().map(|listener| listener.bind).collect();
+        let mut own: Vec<SocketAddr> = listeners.iter().map(|listener| listener.bind).collect();
+        // No source leads requests to where the balancer is changed.
+        own.extend(config.admin.address());
         let mut drafted = Vec::new();
         for settings in &config.clusters {
             let known = self.members.get(&settings.name);
@@ -143,21 +156,40 @@ impl Farm {
             let (feed, first) = news.unzip();
             let set = first.as_ref().and_then(|first| first.membership.clone());
             let is_new = known.is_none();
-            let (cluster, said) = match known {
-                Some(cluster) => {
-                    let mut said: Vec<Change> = set.map(Change::Membership).into_iter().collect();
-                    if let Some(member) = self.members.get(&settings.name) {
-                        said.extend(differences(&member.settings, &settings));
-                    }
-                    (cluster, said)
+            let decided = Decided::of(&settings.name, overrides.values());
+            let listed = listed(config, &settings.name);
+            let member = self.members.get(&settings.name);
+            let (cluster, stage, news) = match known.zip(member) {
+                Some((cluster, member)) => {
+                    let stage = member.stage.clone();
+                    let news = |reported| News {
+                        reported,
+                        listed: Some(listed.clone()),
+                        decided: Some(decided.clone()),
+                        // Without checks there is nothing to wait for.
+                        joined: match settings.health {
+                            Some(_) => Vec::new(),
+                            None => stage.passing().joining.into_iter().collect(),
+                        },
+                        besides: differences(&member.settings, &settings),
+                        ..News::default()
+                    };
+                    let checked = stage.check(&cluster, news(set.clone()));
+                    checked.with_context(|| format!("cluster `{}`", settings.name))?;
+                    let news = news(set);
+                    (cluster, stage, news)
                 }
-                None => (build(&settings, set.unwrap_or_default()), Vec::new()),
+                None => {
+                    let stage = Stage::new(set.unwrap_or_default(), listed, decided);
+                    let cluster = build(&settings, &stage, &self.told)
+                        .with_context(|| format!("cluster `{}`", settings.name))?;
+                    (cluster, stage, News::default())
+                }
             };
-            cluster.check(&said).with_context(|| format!("cluster `{}`", settings.name))?;
             if let Some(first) = &first {
                 tell(first, &cluster);
             }
-            draft.push(Drafted { settings, cluster, is_new, said, feed });
+            draft.push(Drafted { settings, cluster, stage, is_new, news, feed });
         }
         Ok(Draft(draft))
     }
@@ -167,7 +199,7 @@ impl Farm {
         self.stop_following(&draft).await;
         let mut before = std::mem::take(&mut self.members);
         let mut changes = Changes::default();
-        for Drafted { mut settings, cluster, is_new, said, feed } in draft.0 {
+        for Drafted { mut settings, cluster, stage, is_new, news, feed } in draft.0 {
             let known = before.remove(&settings.name);
             if is_new {
                 changes.added.push(settings.name.clone());
@@ -175,7 +207,7 @@ impl Farm {
                 changes.changed.push(settings.name.clone());
             }
             let cause = Cause::new(CauseKind::File, format!("reload of {origin}"));
-            let is_said = apply(&cluster, said, cause);
+            let is_said = is_new || tell_all(&cluster, &stage, news, cause);
             let (sources, following) = match (feed, known) {
                 (None, Some(known)) => {
                     // A source has said something since that goes together with the old
@@ -188,10 +220,12 @@ impl Farm {
                 }
                 (feed, _) => {
                     let feed = feed.unwrap_or_else(|| Feed::new(0));
-                    (feed.status(), self.control.spawn(follow(feed, cluster.clone())))
+                    let status = feed.status();
+                    let following = follow(feed, cluster.clone(), stage.clone(), &self.told);
+                    (status, self.control.spawn(following))
                 }
             };
-            let member = Member { settings, cluster, sources, following };
+            let member = Member { settings, cluster, sources, stage, following };
             self.members.insert(member.settings.name.clone(), member);
         }
         changes.removed = before.into_keys().collect();
@@ -218,17 +252,30 @@ impl Farm {
 impl Draft {
     /// The clusters as the proxy wants them, in the order of the configuration.
     pub(super) fn clusters(&self) -> Vec<ClusterSettings> {
-        let settings = |Drafted { settings, cluster, .. }: &Drafted| ClusterSettings {
-            timeouts: settings.timeouts.clone(),
-            retry: settings.retry.clone(),
-            sticky: settings.sticky.clone(),
-            key: settings.strategy.key.clone(),
-            reports: settings.strategy.reports.clone(),
-            probes: settings.strategy.probes.clone(),
-            ..ClusterSettings::new(cluster.clone())
-        };
-        self.0.iter().map(settings).collect()
+        self.0.iter().map(|one| cluster_settings(&one.settings, &one.cluster)).collect()
     }
+}
+
+fn cluster_settings(settings: &config::Cluster, cluster: &Cluster) -> ClusterSettings {
+    ClusterSettings {
+        timeouts: settings.timeouts.clone(),
+        retry: settings.retry.clone(),
+        sticky: settings.sticky.clone(),
+        key: settings.strategy.key.clone(),
+        reports: settings.strategy.reports.clone(),
+        probes: settings.strategy.probes.clone(),
+        ..ClusterSettings::new(cluster.clone())
+    }
+}
+
+/// Tells a cluster what cannot be refused, short of a collision of sticky routes. Says
+/// whether it was not.
+fn tell_all(cluster: &Cluster, stage: &Stage, news: News, cause: Cause) -> bool {
+    let told = stage.tell(cluster, news, cause);
+    if let Err(error) = &told {
+        tracing::error!(cluster = cluster.name(), %error, "the backends are as before");
+    }
+    told.is_ok()
 }
 
 fn has_same_sources(one: &config::Cluster, other: &config::Cluster) -> bool {
@@ -261,10 +308,11 @@ fn watched(member: &Member) -> Option<Watched> {
     Some(Watched { cluster: member.cluster.clone(), check })
 }
 
-fn build(settings: &config::Cluster, first: Membership) -> Cluster {
+/// A cluster that is from its first request on what file and people say.
+fn build(settings: &config::Cluster, stage: &Stage, told: &Told) -> Result<Cluster, ChangeError> {
     let mut builder = Cluster::builder(&*settings.name)
         .boxed_strategy(settings.strategy.kind.build_with(&settings.strategy.options))
-        .membership(first)
+        .membership(stage.set())
         .policy(settings.policy.clone())
         // Several balancers in front of the same backends must not begin with the same one.
         .entropy(RandomState::new().build_hasher().finish());
@@ -272,32 +320,12 @@ fn build(settings: &config::Cluster, first: Membership) -> Cluster {
         builder = builder.ring(ring);
     }
     let cluster = builder.build();
-    let name = Arc::<str>::from(cluster.name());
-    cluster.on_transition(Arc::new(move |transition| tell_transition(&name, transition)));
-    let name = Arc::<str>::from(cluster.name());
-    cluster.on_panic(Arc::new(move |panic| tell_panic(&name, panic)));
-    cluster
-}
-
-/// One line per change of mind, not per check or request.
-fn tell_transition(cluster: &str, transition: &Transition) {
-    let Transition { backend, from, to, reason, .. } = transition;
-    match to {
-        Health::Down | Health::Ejected => {
-            tracing::warn!(cluster, %backend, %from, %to, %reason, "health changed");
-        }
-        _ => tracing::info!(cluster, %backend, %from, %to, %reason, "health changed"),
-    }
-}
-
-fn tell_panic(cluster: &str, panic: Option<Panic>) {
-    match panic {
-        Some(panic) => {
-            let tier = panic.tier;
-            tracing::warn!(cluster, tier, reason = %panic, "failing backends are used");
-        }
-        None => tracing::info!(cluster, "no failing backends are used any more"),
-    }
+    let decided = stage.first();
+    cluster.apply_all(decided, Cause::new(CauseKind::Person, "what was set before the start"))?;
+    // Nobody else drives it yet. It makes no difference where nothing was decided.
+    cluster.drive(&now);
+    told.listen(&cluster, stage);
+    Ok(cluster)
 }
 
 #[cfg(test)]
@@ -320,13 +348,17 @@ mod tests {
 
     async fn plant(farm: &mut Farm, address: &str) {
         let config = Config::to_backends(vec![Backend::new(address)]);
-        let draft = farm.draft(&config, "test", &[]).await.expect("good sources");
+        let nothing = Overrides::new();
+        let draft = farm.draft(&config, "test", &[], &nothing);
+        let draft = draft.await.expect("good sources");
         farm.plant(draft, "test").await;
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn other_sources_are_followed_when_the_old_ones_have_ended() {
-        let mut farm = Farm::new(Handle::current());
+        let (owner, _happened) = tokio::sync::mpsc::unbounded_channel();
+        let told = Told { events: crate::control::Events::new(), owner };
+        let mut farm = Farm::new(Handle::current(), told);
         plant(&mut farm, "127.0.0.1:1").await;
         let (slow, has_ended) = mpsc::channel();
         let (begun, has_begun) = mpsc::channel();

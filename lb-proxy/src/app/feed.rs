@@ -6,11 +6,16 @@ use std::{
     sync::Arc,
 };
 
-use lb_core::{Cause, Change, Cluster, Membership, Weight, cluster::CauseKind, membership::Diff};
+use lb_core::{Cause, Cluster, Membership, Weight, cluster::CauseKind, membership::Diff};
 use lb_discovery::{Allow, Env, Feed, File, Fixed, Supervision, Update};
 use lb_proxy::config::{self, DiscoverFrom};
 
-use super::watchdog::survive;
+use super::{
+    stage::{News, Stage},
+    told::Told,
+    watchdog::survive,
+};
+use crate::control::{Event, EventKind, Events};
 
 /// The sources of a cluster: what the file lists, then those it names.
 pub(super) fn feed(
@@ -45,30 +50,46 @@ pub(super) fn feed(
 }
 
 /// Passes on every set, and tells what a person should know.
-pub(super) async fn follow(mut feed: Feed, cluster: Cluster) {
-    let what = format!("the sources of `{}`", cluster.name());
-    loop {
-        survive(&what, pass_on(&mut feed, &cluster)).await;
+pub(super) fn follow(
+    mut feed: Feed,
+    cluster: Cluster,
+    stage: Stage,
+    told: &Told,
+) -> impl Future<Output = ()> + Send + use<> {
+    let events = told.events.clone();
+    async move {
+        let what = format!("the sources of `{}`", cluster.name());
+        loop {
+            survive(&what, pass_on(&mut feed, &cluster, &stage, &events)).await;
+        }
     }
 }
 
-async fn pass_on(feed: &mut Feed, cluster: &Cluster) {
+async fn pass_on(feed: &mut Feed, cluster: &Cluster, stage: &Stage, events: &Events) {
     let update = feed.next().await;
     tell(&update, cluster);
-    if let Some(set) = update.membership {
-        tell_of(&set, &update.cause, cluster);
-        let cause = Cause::new(CauseKind::Source, &*update.cause);
-        apply(cluster, [Change::Membership(set)], cause);
+    let Some(set) = update.membership else { return };
+    let diff = Diff::between(&stage.reported(), &set);
+    tell_of(&set, &diff, &update.cause, cluster);
+    let cause = Cause::new(CauseKind::Source, &*update.cause);
+    let news = News { reported: Some(set), ..News::default() };
+    match stage.tell(cluster, news, cause) {
+        Ok(_) => events.push(Event {
+            kind: EventKind::Members,
+            cluster: Some(cluster.name().to_owned()),
+            to: Some(brief(&diff)),
+            why: update.cause.to_string(),
+            ..Event::default()
+        }),
+        Err(error) => {
+            tracing::error!(cluster = cluster.name(), %error, "the backends are as before");
+        }
     }
 }
 
 /// One line for a set, however many have come or gone.
-fn tell_of(set: &Membership, cause: &str, cluster: &Cluster) {
-    let snapshot = cluster.snapshot();
-    let view = snapshot.view();
-    let before = Membership::new(view.slots().map(|slot| view.backend(slot).clone()));
-    let diff = Diff::between(&before.unwrap_or_default(), set);
-    let (cluster, count, diff) = (cluster.name(), set.len(), told(&diff));
+fn tell_of(set: &Membership, diff: &Diff, cause: &str, cluster: &Cluster) {
+    let (cluster, count, diff) = (cluster.name(), set.len(), brief(diff));
     if set.is_empty() {
         tracing::warn!(cluster, count, cause, "no backends are left: {diff}");
     } else {
@@ -77,7 +98,7 @@ fn tell_of(set: &Membership, cause: &str, cluster: &Cluster) {
 }
 
 /// `joined a, b; left c`, of many only the first.
-fn told(diff: &Diff) -> String {
+fn brief(diff: &Diff) -> String {
     const SHOWN: usize = 8;
     let part = |(what, names): (&str, &[Arc<str>])| {
         let shown: Vec<&str> = names.iter().take(SHOWN).map(|name| &**name).collect();
@@ -93,20 +114,6 @@ fn told(diff: &Diff) -> String {
     ];
     let parts: Vec<String> = parts.into_iter().filter_map(part).collect();
     if parts.is_empty() { "in another order".to_owned() } else { parts.join("; ") }
-}
-
-/// Applies what cannot be refused, short of a collision of sticky routes. Says whether
-/// it was not.
-pub(super) fn apply(
-    cluster: &Cluster,
-    changes: impl IntoIterator<Item = Change>,
-    cause: Cause,
-) -> bool {
-    let applied = cluster.apply_all(changes, cause);
-    if let Err(error) = &applied {
-        tracing::error!(cluster = cluster.name(), %error, "the backends are as before");
-    }
-    applied.is_ok()
 }
 
 /// Says what a source has to complain about, once.
@@ -126,12 +133,12 @@ mod tests {
     fn a_change_is_told_by_name_and_a_crowd_by_number() {
         let set = |names: &[&str]| Membership::new(names.iter().map(Backend::new)).expect("names");
         let diff = Diff::between(&set(&["a", "b"]), &set(&["b", "c"]));
-        assert_eq!(told(&diff), "joined c; left a");
+        assert_eq!(brief(&diff), "joined c; left a");
         let many: Vec<String> = (0..20).map(|number| format!("n{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        let diff = told(&Diff::between(&set(&[]), &set(&many)));
+        let diff = brief(&Diff::between(&set(&[]), &set(&many)));
         assert_eq!(diff, "joined n0, n1, n2, n3, n4, n5, n6, n7 and 12 more");
         let turned = Diff::between(&set(&["a", "b"]), &set(&["b", "a"]));
-        assert_eq!(told(&turned), "in another order");
+        assert_eq!(brief(&turned), "in another order");
     }
 }

@@ -6,13 +6,18 @@
 //! and what differs is said to the parts that run. Sources, checks and signals have
 //! a runtime of their own: whatever they do delays no request.
 
+mod attend;
+mod carry;
 mod farm;
 mod feed;
 mod serve;
+mod show;
 mod signals;
+mod stage;
+mod told;
 mod watchdog;
 
-use std::{fmt::Write as _, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread};
+use std::{fmt::Write as _, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread, time::Duration};
 
 use anyhow::Context as _;
 use lb_proxy::{
@@ -20,16 +25,28 @@ use lb_proxy::{
     Service,
     config::{self, Config},
 };
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, sync::mpsc};
 
 use self::{
+    carry::with_strategies,
     farm::{Draft, Farm},
     serve::Applied,
+    told::{Happened, Told},
 };
 pub(crate) use self::{
     serve::{Ending, Reread},
     signals::Signals,
 };
+use crate::{
+    control::{
+        ChangeRecord, Desk, Event, EventKind, Events, Inbox, Ledger, Overrides, Overview, in_file,
+        now, unix_millis,
+    },
+    state::{ChangeId, Dropped, settle},
+};
+
+/// How often is looked whether what people have set is about somebody who is gone.
+const EXPIRY: Duration = Duration::from_mins(30);
 
 /// A balancer that runs.
 #[derive(Debug)]
@@ -39,6 +56,21 @@ pub(crate) struct App {
     log: Option<Log>,
     /// Those that are served.
     routes: Vec<Route>,
+    listeners: Vec<ListenerSettings>,
+    /// What is served, as the file has it: without what people have set beside it.
+    file: Config,
+    origin: String,
+    /// Counts what was served.
+    generation: u64,
+    /// In milliseconds since 1970.
+    started: u64,
+    /// What people have set.
+    ledger: Ledger,
+    desk: Desk,
+    inbox: Inbox,
+    /// Told to `happened` by whoever follows something in a cluster.
+    happening: mpsc::UnboundedSender<Happened>,
+    happened: mpsc::UnboundedReceiver<Happened>,
     control: Runtime,
 }
 
@@ -52,17 +84,28 @@ struct Log {
 /// A configuration that only has to be taken up.
 #[derive(Debug)]
 struct Prepared {
+    /// As the file has it.
     config: Config,
     origin: String,
+    listeners: Vec<ListenerSettings>,
     service: Service,
     draft: Draft,
     log: Option<Log>,
+    settled: Settled,
+}
+
+/// What people have set, and what of it does not hold with another file.
+#[derive(Debug)]
+struct Settled {
+    kept: Overrides,
+    dropped: Vec<Dropped>,
 }
 
 impl App {
     /// Binds and starts all that a configuration asks for. Sources have a second to
-    /// say who is there, so that the first request finds somebody.
-    pub(crate) fn start(config: &Config, origin: &str) -> anyhow::Result<Self> {
+    /// say who is there, so that the first request finds somebody. What people have set,
+    /// as `ledger` has it, holds from the first request on.
+    pub(crate) fn start(config: &Config, origin: &str, mut ledger: Ledger) -> anyhow::Result<Self> {
         // One thread, which runs by itself whatever this one does.
         let control = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -70,18 +113,89 @@ impl App {
             .enable_all()
             .build()
             .context("cannot start a thread")?;
-        let mut farm = Farm::new(control.handle().clone());
+        ledger.write_beside(control.handle().clone());
+        let events = Events::new();
+        let (happening, happened) = mpsc::unbounded_channel();
+        let told = Told { events: events.clone(), owner: happening.clone() };
+        let mut farm = Farm::new(control.handle().clone(), told);
         let listeners = listeners(config)?;
-        let draft = control.block_on(farm.draft(config, origin, &listeners))?;
+        let Settled { kept, dropped } = settle_with(&ledger.overrides, config);
+        ledger.overrides = kept;
+        let effective = with_strategies(config, &ledger.overrides);
+        let draft = farm.draft(&effective, origin, &listeners, &ledger.overrides);
+        let draft = control.block_on(draft)?;
         let log = open_log(config.log.access.as_ref(), None)?;
-        let service = service(config, listeners, &draft, log.as_ref());
+        let service = service(config, listeners.clone(), &draft, log.as_ref());
         let workers = config
             .workers
             .or_else(|| thread::available_parallelism().ok())
             .unwrap_or(NonZeroUsize::MIN);
         let running = Proxy::start(service, workers)?;
         control.block_on(farm.plant(draft, origin));
-        Ok(Self { running, farm, log, routes: config.routes.clone(), control })
+        let memory = ledger.memory();
+        let journal = Arc::new(move |since, limit| {
+            let changes = memory.changes(ChangeId::new(since), limit)?;
+            Ok(changes.iter().map(ChangeRecord::from).collect())
+        });
+        let (desk, inbox) = Desk::new(Overview::of_nothing(config.clone()), events, journal);
+        let (file, origin, started) = (config.clone(), origin.to_owned(), unix_millis());
+        let app = Self {
+            running,
+            farm,
+            log,
+            routes: config.routes.clone(),
+            listeners,
+            file,
+            origin,
+            generation: 1,
+            started,
+            ledger,
+            desk,
+            inbox,
+            happening,
+            happened,
+            control,
+        };
+        app.control.block_on(app.tell_dropped(dropped));
+        app.resume_drains();
+        app.publish();
+        let owner = app.happening.clone();
+        app.control.spawn(async move {
+            let mut hours = tokio::time::interval(EXPIRY);
+            loop {
+                hours.tick().await;
+                if owner.send(Happened::TimePassed).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(app)
+    }
+
+    /// Where people's wishes are taken.
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// Writes down and tells what does not hold any more, because the file has changed.
+    async fn tell_dropped(&self, dropped: Vec<Dropped>) {
+        let news = dropped.iter().map(|one| one.to_change(now())).collect();
+        let written = match self.ledger.record_all(news).await {
+            Ok(written) => written,
+            // The next start comes to the same result.
+            Err(refused) => return tracing::error!("{}", refused.detail()),
+        };
+        for one in &written {
+            let change = ChangeRecord::from(&one.change);
+            tracing::warn!(
+                subject = change.subject(),
+                field = change.field,
+                "what was set does not hold any more: {}",
+                change.why.as_deref().unwrap_or_default()
+            );
+            let event = show::change_event(&change);
+            self.desk.events().push(Event { kind: EventKind::Dropped, ..event });
+        }
     }
 
     /// Reads the configuration again, and does all that can fail or take long. Nothing
@@ -94,11 +208,13 @@ impl App {
             Ok(Some((config, origin, listeners)))
         });
         let Some((config, origin, listeners)) = read.await? else { return Ok(None) };
-        let draft = self.farm.draft(&config, &origin, &listeners).await?;
+        let settled = settle_with(&self.ledger.overrides, &config);
+        let effective = with_strategies(&config, &settled.kept);
+        let draft = self.farm.draft(&effective, &origin, &listeners, &settled.kept).await?;
         let (wanted, open) = (config.log.access.clone(), self.log.clone());
         let log = self.aside(move || open_log(wanted.as_ref(), open.as_ref())).await?;
-        let service = service(&config, listeners, &draft, log.as_ref());
-        Ok(Some(Prepared { config, origin, service, draft, log }))
+        let service = service(&config, listeners.clone(), &draft, log.as_ref());
+        Ok(Some(Prepared { config, origin, listeners, service, draft, log, settled }))
     }
 
     /// Does what may hang, like a look-up of a name, in a thread that nobody waits for at
@@ -119,7 +235,7 @@ impl App {
         prepared: Prepared,
         applied: &Applied<'_>,
     ) -> anyhow::Result<String> {
-        let Prepared { config, origin, service, draft, log } = prepared;
+        let Prepared { config, origin, listeners, service, draft, log, settled } = prepared;
         let reloaded = self.running.reload(service)?;
         let ListenerChanges { opened, closed, .. } = reloaded.listeners();
         let listening = format!("listeners: {} opened, {} closed", opened.len(), closed.len());
@@ -129,9 +245,16 @@ impl App {
         let same = self.routes == config.routes;
         self.routes.clone_from(&config.routes);
         applied(&config);
+        (self.listeners, self.origin) = (listeners, origin);
+        self.ledger.overrides = settled.kept;
+        self.generation += 1;
         if config.workers.is_some_and(|workers| workers != self.running.workers()) {
             tracing::warn!("the number of workers changes with the next start only");
         }
+        self.file = config;
+        self.forget_drains(&settled.dropped);
+        self.publish();
+        self.tell_dropped(settled.dropped).await;
         let routes = if same { "as before" } else { "changed" };
         Ok(format!("{changes}; routes: {routes}; {listening}"))
     }
@@ -171,6 +294,15 @@ impl App {
         // A look-up of a name may be under way; nobody waits for what it finds.
         self.control.shutdown_background();
     }
+}
+
+/// What of the overrides holds with this file.
+fn settle_with(overrides: &Overrides, config: &Config) -> Settled {
+    let all = overrides.values().cloned();
+    let settled = settle(all, |subject, field| in_file(config, subject, field));
+    let by_key = |one: crate::state::Override| ((one.subject.clone(), one.field), one);
+    let kept = settled.kept.into_iter().map(by_key).collect();
+    Settled { kept, dropped: settled.dropped }
 }
 
 /// `1 backend`, `2 backends`.
@@ -223,3 +355,6 @@ fn open_log(wanted: Option<&AccessLogSettings>, open: Option<&Log>) -> anyhow::R
     })?;
     Ok(Some(Log { settings: settings.clone(), log }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,14 @@
 
 use std::{future::pending, pin::pin, sync::Arc};
 
-use lb_proxy::config::Config;
+use lb_proxy::{Running, config::Config};
 
 use super::{
     App, Signals,
     signals::{ServiceSignals, Taken},
+    told::Happened,
 };
+use crate::control::{self, Asked, Author, Event, EventKind, Refused};
 
 /// How serving ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,14 @@ pub(crate) type Reread = Arc<dyn Fn() -> Option<(Config, String)> + Send + Sync>
 
 /// Told of a configuration that is served from now on.
 pub(crate) type Applied<'a> = dyn Fn(&Config) + 'a;
+
+/// What is to be done next.
+#[derive(Debug)]
+enum Turn {
+    Signal(Wish),
+    Asked(Box<Asked>),
+    Happened(Happened),
+}
 
 /// What the next signal wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,14 +64,26 @@ impl App {
         let ending = runtime.block_on(async {
             let mut next = None;
             let limited = loop {
-                let wish = match next.take() {
-                    Some(wish) => wish,
-                    None => taken.wish(&self).await,
+                let turn = match next.take() {
+                    Some(wish) => Turn::Signal(wish),
+                    None => self.turn(&mut taken).await,
+                };
+                let wish = match turn {
+                    Turn::Signal(wish) => wish,
+                    Turn::Asked(asked) => {
+                        next = self.serve_person(*asked, reread, applied, &mut taken).await;
+                        continue;
+                    }
+                    Turn::Happened(happened) => {
+                        self.attend(happened);
+                        continue;
+                    }
                 };
                 match wish {
                     Wish::Drain { limited } => break limited,
                     Wish::Reload => {
-                        next = self.reload_if_good(reread, applied, &mut taken).await;
+                        let by = Author::of_signal();
+                        (next, _) = self.reload_if_good(&by, reread, applied, &mut taken).await;
                     }
                     Wish::Reopen => self.reopen_log(),
                     Wish::Upgrade => refuse_upgrade(),
@@ -71,6 +93,9 @@ impl App {
                     }
                 }
             };
+            // Whoever still waits is told that nobody is there any more.
+            self.inbox.close();
+            while self.inbox.try_recv().is_ok() {}
             self.drain(&mut taken, limited).await
         });
         self.running.stop_now();
@@ -78,29 +103,90 @@ impl App {
         ending
     }
 
-    /// Returns what was wished meanwhile and is still to be done.
-    async fn reload_if_good(
+    async fn turn(&mut self, taken: &mut Taken) -> Turn {
+        tokio::select! {
+            wish = taken.wish(&self.running) => Turn::Signal(wish),
+            Some(asked) = self.inbox.recv() => Turn::Asked(Box::new(asked)),
+            Some(happened) = self.happened.recv() => Turn::Happened(happened),
+        }
+    }
+
+    /// Does what somebody wants. Returns what a signal wanted meanwhile and is still to be
+    /// done.
+    async fn serve_person(
         &mut self,
+        asked: Asked,
         reread: &Reread,
         applied: &Applied<'_>,
         taken: &mut Taken,
     ) -> Option<Wish> {
+        let Asked { ask, answer } = asked;
         let mut next = None;
-        let prepared = {
-            let mut preparing = pin!(self.prepare(reread));
-            loop {
-                let wish = tokio::select! {
-                    prepared = &mut preparing => break prepared,
-                    wish = taken.wish(self) => wish,
-                };
-                match wish {
-                    Wish::Drain { .. } | Wish::Died => return Some(wish),
-                    // What is being read may be older than what it is about.
-                    Wish::Reload => next = Some(wish),
-                    Wish::Reopen => self.reopen_log(),
-                    Wish::Upgrade => refuse_upgrade(),
+        if matches!(&*ask.wishes, [control::Wish::Reload]) {
+            let reloaded = if ask.dry_run {
+                match self.meanwhile(self.prepare(reread), taken, &mut next).await {
+                    Ok(Ok(Some(_))) => Some(Ok("it can be served".to_owned())),
+                    Ok(Ok(None)) => Some(Err(self.has_mistakes())),
+                    Ok(Err(error)) => {
+                        Some(Err(Refused::BadConfig { detail: format!("{error:#}") }))
+                    }
+                    Err(ends) => return Some(ends),
                 }
+            } else {
+                let (wish, reloaded) =
+                    self.reload_if_good(&ask.author, reread, applied, taken).await;
+                next = wish;
+                reloaded
+            };
+            self.answer_reload(reloaded.unwrap_or(Err(Refused::Busy)), answer);
+            return next;
+        }
+        match self.meanwhile(self.make_ready(ask), taken, &mut next).await {
+            Ok(Ok(ready)) => self.carry_out(ready, answer).await,
+            // He may have gone away.
+            Ok(Err(refused)) => drop(answer.send(Err(refused))),
+            Err(ends) => return Some(ends),
+        }
+        next
+    }
+
+    /// Waits for something that may take long, and hears signals: those that end us end
+    /// the waiting, a reload is kept in `next`.
+    async fn meanwhile<T>(
+        &self,
+        work: impl Future<Output = T>,
+        taken: &mut Taken,
+        next: &mut Option<Wish>,
+    ) -> Result<T, Wish> {
+        let mut work = pin!(work);
+        loop {
+            let wish = tokio::select! {
+                done = &mut work => return Ok(done),
+                wish = taken.wish(&self.running) => wish,
+            };
+            match wish {
+                Wish::Drain { .. } | Wish::Died => return Err(wish),
+                Wish::Reload => *next = Some(wish),
+                Wish::Reopen => self.reopen_log(),
+                Wish::Upgrade => refuse_upgrade(),
             }
+        }
+    }
+
+    /// Returns what was wished meanwhile and is still to be done, and what has changed, or
+    /// why nothing has; `None` where the end came first.
+    async fn reload_if_good(
+        &mut self,
+        by: &Author,
+        reread: &Reread,
+        applied: &Applied<'_>,
+        taken: &mut Taken,
+    ) -> (Option<Wish>, Option<Result<String, Refused>>) {
+        // What is being read may be older than what another signal is about.
+        let mut next = None;
+        let prepared = match self.meanwhile(self.prepare(reread), taken, &mut next).await {
+            Ok(prepared) => prepared,
+            Err(ends) => return (Some(ends), None),
         };
         let taken_up = match prepared {
             Ok(Some(prepared)) => self.take_up(prepared, applied).await.map(Some),
@@ -112,18 +198,35 @@ impl App {
         let why = match taken_up {
             Ok(Some(changes)) => {
                 tracing::info!("reloaded: {changes}");
-                return next;
+                self.tell_of_reload(EventKind::Reload, by, changes.clone());
+                return (next, Some(Ok(changes)));
             }
             // Its author has been told.
-            Ok(None) => String::new(),
-            Err(error) => format!(": {error:#}"),
+            Ok(None) => None,
+            Err(error) => Some(format!("{error:#}")),
         };
         let rejected_so_far = self.running.counters().config_reloads_total.rejected;
         tracing::error!(
             rejected_so_far,
-            "not reloaded{why}; the configuration before is still served"
+            "not reloaded{}; the configuration before is still served",
+            why.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
         );
-        next
+        let refused = why.map(|detail| Refused::BadConfig { detail });
+        let refused = refused.unwrap_or_else(|| self.has_mistakes());
+        self.tell_of_reload(EventKind::Rejected, by, refused.detail());
+        (next, Some(Err(refused)))
+    }
+
+    fn has_mistakes(&self) -> Refused {
+        let origin = &self.origin;
+        let detail =
+            format!("`{origin}` has mistakes, which `lb check` shows; nothing was changed");
+        Refused::BadConfig { detail }
+    }
+
+    fn tell_of_reload(&self, kind: EventKind, by: &Author, why: String) {
+        let (to, author) = (Some(self.generation.to_string()), Some(by.to_string()));
+        self.desk().events().push(Event { kind, to, author, why, ..Event::default() });
     }
 
     fn reopen_log(&self) {
@@ -164,7 +267,7 @@ fn refuse_upgrade() {
 }
 
 impl Taken {
-    async fn wish(&mut self, app: &App) -> Wish {
+    async fn wish(&mut self, running: &Running) -> Wish {
         let service = async {
             match &mut self.service {
                 Some(service) => service.wish().await,
@@ -176,7 +279,7 @@ impl Taken {
             _ = self.interrupt.recv() => Wish::Drain { limited: true },
             _ = self.quit.recv() => Wish::Drain { limited: false },
             wish = service => wish,
-            () = app.running.ended() => Wish::Died,
+            () = running.ended() => Wish::Died,
         }
     }
 }
@@ -214,7 +317,8 @@ mod tests {
     fn no_end_waits_for_a_file_that_cannot_be_read() {
         let text = "listen = \"127.0.0.1:0\"\nto = []\n";
         let (config, _) = Config::parse("test", text, &Pretended::default());
-        let app = App::start(&config.unwrap(), "test").unwrap();
+        let app =
+            App::start(&config.unwrap(), "test", control::Ledger::forgetful().unwrap()).unwrap();
         let signals = Signals::of_a_service().unwrap();
         let (begin, has_begun) = mpsc::channel();
         let (_end, ends) = mpsc::channel::<()>();

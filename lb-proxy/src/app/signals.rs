@@ -44,6 +44,16 @@ impl Signals {
         Self::listen(true)
     }
 
+    /// For a test, which shares its process with others: one signal, which ends it.
+    #[cfg(test)]
+    pub(crate) fn of_a_test(kind: SignalKind) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let inside = runtime.enter();
+        let (terminate, interrupt, quit) = (signal(kind)?, signal(kind)?, signal(kind)?);
+        drop(inside);
+        Ok(Self { runtime, taken: Taken { terminate, interrupt, quit, service: None } })
+    }
+
     fn listen(is_service: bool) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let inside = runtime.enter();

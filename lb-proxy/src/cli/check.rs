@@ -208,7 +208,8 @@ fn report(config: Option<&Config>, diagnostics: &Diagnostics) -> Value {
     report
 }
 
-fn finding(found: &Diagnostic, diagnostics: &Diagnostics) -> Value {
+/// A finding in JSON.
+pub(crate) fn finding(found: &Diagnostic, diagnostics: &Diagnostics) -> Value {
     let mut finding = json!({
         "severity": found.severity().word(),
         "message": found.message(),

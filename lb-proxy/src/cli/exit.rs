@@ -12,7 +12,17 @@ pub(super) enum Exit {
     Failed,
     /// What was asked for makes no sense; nothing was started or changed.
     Usage,
-    /// A second signal came while requests were in flight.
+    /// No running `lb` was reached.
+    NotRunning,
+    /// There is no cluster, backend or change of this name.
+    NoTarget,
+    /// It would do harm, or contradicts something: it needs `--force`, or another try.
+    Refused,
+    /// Whoever was asked does not let us.
+    NotAuthorised,
+    /// It was not over in time.
+    TimedOut,
+    /// A signal came before it was over.
     Interrupted,
 }
 
@@ -32,6 +42,11 @@ impl From<Exit> for ExitCode {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
+            Exit::NotRunning => 3,
+            Exit::NoTarget => 4,
+            Exit::Refused => 5,
+            Exit::NotAuthorised => 6,
+            Exit::TimedOut => 7,
             Exit::Interrupted => 130,
         })
     }

@@ -2,15 +2,18 @@
 //!
 //! Results go to stdout, everything else to stderr. One file per command.
 
+mod admin_place;
 mod check;
 mod config;
 mod demo;
 mod exit;
 mod explain;
+mod live;
 mod log;
 mod print;
 mod queue;
 mod run;
+mod shell;
 mod source;
 mod target;
 mod variable;
@@ -18,8 +21,9 @@ mod version;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
+pub(crate) use self::check::finding;
 use self::exit::Exit;
 
 const SHORT_HELP: &str = "\
@@ -28,6 +32,7 @@ lb: a load balancer and reverse proxy
   lb demo                                  see it balance over four backends of its own
   lb run --to ADDR --to ADDR               balance over your backends, on 127.0.0.1:8080
   lb check FILE                            say what is wrong with a configuration file
+  lb status                                see what a running one does, and why
 
 More: lb --help
 ";
@@ -35,15 +40,23 @@ More: lb --help
 const AFTER_HELP: &str = "\
 Exit codes:
   0    done
-  1    failed: an address is taken, a check did not hold
+  1    failed: an address is taken, a check did not hold, a cluster is degraded (--check)
   2    usage or configuration error; nothing was started or changed
-  130  interrupted: a second signal cut off the requests that were still in flight
+  3    no running lb is reachable
+  4    no such cluster, backend or change
+  5    refused: it would do harm or contradicts something; `--force`, or try again
+  6    not authorised
+  7    timed out; what was begun goes on
+  130  interrupted; of `lb run`, a second signal cut off the requests in flight
 
 Environment:
   LB_LOG     what to log to stderr, as a tracing filter: `warn`, `info,lb_proxy=debug`
              (default: info for `lb run`, warn for `lb demo`)
   NO_COLOR   no colours; there are none either when the output is not a terminal
-  LB_CONFIG, LB_TO, LB_LISTEN, LB_STRATEGY, LB_KEY, LB_STICKY, LB_WORKERS   the flags of `lb run`
+  LB_CONFIG, LB_TO, LB_LISTEN, LB_STATE, LB_STRATEGY, LB_KEY, LB_STICKY, LB_WORKERS   the flags of `lb run`
+  LB_ADMIN   where `lb run` serves its API, and where the other commands look for it:
+             `unix:PATH`, `http://HOST:PORT` or `off`
+  LB_TOKEN, LB_TOKEN_FILE   the token for an API at an address; a socket needs none
   An empty variable counts as unset.
 ";
 
@@ -68,6 +81,40 @@ enum Command {
     Config(config::ConfigArgs),
     /// Balance over four backends of its own, to see how it works.
     Demo(demo::DemoArgs),
+    /// Say how the running lb and its backends are, and why.
+    #[command(visible_alias = "ls")]
+    Status(live::StatusArgs),
+    /// Let no new clients come to a backend, and wait until it can be stopped.
+    Drain(live::DrainArgs),
+    /// Use a backend again.
+    Enable(live::EnableArgs),
+    /// Let nobody come to a backend, bound or not.
+    Disable(live::DisableArgs),
+    /// Give a backend another share.
+    SetWeight(live::WeightArgs),
+    /// Choose backends of a cluster in another way.
+    SetStrategy(live::StrategyArgs),
+    /// Add a backend; where there are checks, it takes requests once one has passed.
+    Add(live::AddArgs),
+    /// Remove a backend, also one that the file or a source has.
+    #[command(visible_alias = "rm")]
+    Remove(live::RemoveArgs),
+    /// Take a change back.
+    Undo(live::UndoArgs),
+    /// Tell what happened, and with -f what happens.
+    Events(live::EventsArgs),
+    /// List what people changed while it ran.
+    Changes(live::ChangesArgs),
+    /// List where backends come from, and how that is going.
+    Sources(live::SourcesArgs),
+    /// List the last states of clusters, and what caused them.
+    Generations(live::GenerationsArgs),
+    /// Have the running lb read its configuration again.
+    Reload(live::ReloadArgs),
+    /// Print what a shell needs to complete commands.
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page, or write one for each command.
+    Man(shell::ManArgs),
     /// Print the version.
     Version(version::VersionArgs),
 }
@@ -98,6 +145,22 @@ pub(crate) fn main() -> ExitCode {
         Command::Explain(args) => explain::explain(&args),
         Command::Config(args) => config::config(&args),
         Command::Demo(args) => demo::demo(&args),
+        Command::Status(args) => live::status(&args),
+        Command::Drain(args) => live::drain(&args),
+        Command::Enable(args) => live::enable(&args),
+        Command::Disable(args) => live::disable(&args),
+        Command::SetWeight(args) => live::set_weight(&args),
+        Command::SetStrategy(args) => live::set_strategy(&args),
+        Command::Add(args) => live::add(&args),
+        Command::Remove(args) => live::remove(&args),
+        Command::Undo(args) => live::undo(&args),
+        Command::Events(args) => live::events(&args),
+        Command::Changes(args) => live::changes(&args),
+        Command::Sources(args) => live::sources(&args),
+        Command::Generations(args) => live::generations(&args),
+        Command::Reload(args) => live::reload(&args),
+        Command::Completions(args) => shell::completions(&args, Cli::command()),
+        Command::Man(args) => shell::man(&args, Cli::command()),
         Command::Version(args) => version::version(&args),
     };
     queue::flush();

@@ -1,6 +1,7 @@
 //! `lb run`
 
 use std::{
+    fs,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
@@ -16,6 +17,7 @@ use lb_proxy::{
 };
 
 use super::{
+    admin_place::{AdminPlace, read_admin},
     exit::Exit,
     log::{self, Level},
     print,
@@ -23,7 +25,12 @@ use super::{
     target::read_targets,
     variable::{variable, warn_unknown},
 };
-use crate::app::{App, Ending, Reread, Signals};
+use crate::{
+    admin::{self, RunningConfig},
+    app::{App, Ending, Reread, Signals, counted},
+    control::{Ledger, Remembered, now},
+    state::{Because, OpenError, Place, Problem, Store, Surroundings, place},
+};
 
 #[derive(Debug, Clone, Args)]
 #[command(after_help = AFTER_HELP)]
@@ -59,9 +66,24 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "COOKIE", value_parser = read_cookie)]
     sticky: Option<StickySettings>,
 
+    /// Where the API is served: an address, the path of a Unix socket, or `off`. Unless it
+    /// is said: 127.0.0.1:9900, and a socket.
+    #[arg(long, value_name = "ADDR|off", value_parser = read_admin)]
+    admin: Option<AdminPlace>,
+
     /// How many worker threads; one per core unless said otherwise.
     #[arg(long, short, value_name = "N", value_parser = read_workers)]
     workers: Option<NonZeroUsize>,
+
+    /// Where to remember what is changed while it runs, or `off`. Without it: a file of
+    /// this configuration in $XDG_STATE_HOME/lb, or in /var/lib/lb for root; with `--to` none.
+    #[arg(long, value_name = "FILE|off")]
+    state: Option<PathBuf>,
+
+    /// Start as the configuration says, without what was changed while it ran before.
+    /// That is kept, and holds again with the next start.
+    #[arg(long)]
+    ignore_state: bool,
 }
 
 const AFTER_HELP: &str = "\
@@ -76,7 +98,7 @@ Signals:
   USR2             nothing: this version does not hand over to another
 
 Environment:
-  LB_CONFIG, LB_KEY, LB_LISTEN,
+  LB_ADMIN, LB_CONFIG, LB_KEY, LB_LISTEN, LB_STATE,
   LB_STICKY, LB_STRATEGY, LB_WORKERS   the flags of these names
   LB_TO                                `--to`, several separated by spaces
   LB_LOG                               what to log to stderr (default: info)
@@ -85,7 +107,8 @@ Environment:
 /// Runs until a signal ends it.
 pub(super) fn run(args: &RunArgs) -> Exit {
     warn_unknown();
-    let (config, origin) = match prepare(args, "nothing was started") {
+    let kept = RunningConfig::default();
+    let (config, origin) = match prepare(args, "nothing was started", &kept) {
         Ok(prepared) => prepared,
         Err(exit) => return exit,
     };
@@ -96,7 +119,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
             return Exit::Usage;
         }
     };
-    match serve(args, &config, &origin, &level) {
+    match serve(args, &config, &origin, &level, &kept) {
         Ok(ending) => ending.into(),
         Err(error) => {
             print::error(&error);
@@ -111,8 +134,12 @@ fn level_of(config: &Config) -> &str {
 
 /// What is to run: the file or the backends, and what flags and variables say on
 /// top. If it is wrong, that is printed, with what follows from it.
-fn prepare(args: &RunArgs, consequence: &str) -> Result<(Config, String), Exit> {
-    let (mut config, origin) = configuration(args, consequence)?;
+fn prepare(
+    args: &RunArgs,
+    consequence: &str,
+    kept: &RunningConfig,
+) -> Result<(Config, String), Exit> {
+    let (mut config, origin) = configuration(args, consequence, kept)?;
     overlay(args, &mut config).map_err(usage)?;
     let loops = config.loops();
     if loops.is_empty() { Ok((config, origin)) } else { Err(usage(loops)) }
@@ -120,9 +147,13 @@ fn prepare(args: &RunArgs, consequence: &str) -> Result<(Config, String), Exit> 
 
 /// Where the configuration comes from: what was typed, else what a variable says,
 /// else the first file of the search path.
-fn configuration(args: &RunArgs, consequence: &str) -> Result<(Config, String), Exit> {
+fn configuration(
+    args: &RunArgs,
+    consequence: &str,
+    kept: &RunningConfig,
+) -> Result<(Config, String), Exit> {
     if let Some(file) = &args.config {
-        return from_file(file, consequence);
+        return from_file(file, consequence, kept);
     }
     if !args.to.is_empty() {
         return from_targets("--to", &args.to);
@@ -136,7 +167,7 @@ fn configuration(args: &RunArgs, consequence: &str) -> Result<(Config, String), 
         return from_targets("LB_TO", &[to]);
     }
     match source::search() {
-        Some(file) => from_file(&file, consequence),
+        Some(file) => from_file(&file, consequence, kept),
         None => {
             print::diagnostic(&source::nothing_found());
             Err(Exit::Usage)
@@ -158,14 +189,20 @@ fn read_strategy(name: &str) -> Result<Strategy, String> {
     }
 }
 
-fn from_file(path: &Path, consequence: &str) -> Result<(Config, String), Exit> {
+fn from_file(
+    path: &Path,
+    consequence: &str,
+    kept: &RunningConfig,
+) -> Result<(Config, String), Exit> {
     let source = Source::read(path).map_err(|error| {
         print::error(&error);
         Exit::Usage
     })?;
     let (config, diagnostics) = Config::parse(&source.name, &source.text, &Machine);
     print::diagnostics(&diagnostics, consequence);
-    Ok((config.ok_or(Exit::Usage)?, source.name))
+    let config = config.ok_or(Exit::Usage)?;
+    kept.read(Config::settings(&source.name, &source.text, &Machine));
+    Ok((config, source.name))
 }
 
 fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
@@ -175,7 +212,9 @@ fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
     let key = args.key.clone().map_or_else(|| variable("LB_KEY", read_key_rule), said);
     let workers = args.workers.map_or_else(|| variable("LB_WORKERS", read_workers), said);
     let listen = args.listen.clone().map_or_else(|| variable("LB_LISTEN", Bind::parse), said);
+    let admin = args.admin.clone().map_or_else(|| variable("LB_ADMIN", read_admin), said);
     let mut mistakes = Vec::new();
+    let admin = admin.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
     let strategy = strategy.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
     let sticky = sticky.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
     let key = key.unwrap_or_else(|mistake| none_but(&mut mistakes, mistake));
@@ -216,7 +255,13 @@ fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
         }
     }
     config.workers = workers.or(config.workers);
-    Ok(())
+    if let Some(admin) = admin {
+        admin.put_into(&mut config.admin);
+    }
+    match config.admin.problem() {
+        Some((problem, help)) => Err(vec![format!("{problem}\n  = help: {help}")]),
+        None => Ok(()),
+    }
 }
 
 /// Makes every cluster pick by this key that picks by one; an error if none does.
@@ -268,22 +313,92 @@ fn usage(mistakes: impl IntoIterator<Item = String>) -> Exit {
     Exit::Usage
 }
 
-fn serve(args: &RunArgs, config: &Config, origin: &str, level: &Level) -> anyhow::Result<Ending> {
+fn serve(
+    args: &RunArgs,
+    config: &Config,
+    origin: &str,
+    level: &Level,
+    kept: &RunningConfig,
+) -> anyhow::Result<Ending> {
     let signals = Signals::of_a_service()?;
-    let app = App::start(config, origin)?;
-    print::result(&format!("{}\n", app.start_line(config, origin)))?;
-    let args = args.clone();
-    let again: Reread = Arc::new(move || reread(&args));
-    Ok(app.serve(signals, &again, &|config| level.set(level_of(config))))
+    let bound = admin::bind(config)?;
+    let app = App::start(config, origin, ledger(args)?)?;
+    kept.served();
+    let line = bound.line(&config.admin);
+    let admin = bound.serve(&config.admin, app.desk().clone(), kept.clone())?;
+    let lines = [Some(app.start_line(config, origin)), line].into_iter().flatten();
+    print::result(&lines.map(|line| format!("{line}\n")).collect::<String>())?;
+    let (args, reading) = (args.clone(), kept.clone());
+    let again: Reread = Arc::new(move || reread(&args, &reading));
+    Ok(app.serve(signals, &again, &|config| {
+        level.set(level_of(config));
+        admin.set(&config.admin);
+        kept.served();
+    }))
+}
+
+/// What people have set while it ran before.
+fn ledger(args: &RunArgs) -> anyhow::Result<Ledger> {
+    let said = variable("LB_STATE", |text| Ok(PathBuf::from(text))).map_err(anyhow::Error::msg)?;
+    let said = args.state.clone().or(said);
+    let file =
+        match place(said.as_deref(), file_of(args).as_deref(), &Surroundings::of_this_process()) {
+            Place::File(file) => file,
+            Place::Nowhere(because) => {
+                if because == Because::NoFolder {
+                    tracing::warn!(
+                        "what is changed while running is not kept: no folder; see --state"
+                    );
+                }
+                return Ok(Ledger::forgetful()?);
+            }
+        };
+    let Some(store) = open(&file, said.is_some())? else { return Ok(Ledger::forgetful()?) };
+    let memory = Remembered::in_file(store);
+    if args.ignore_state {
+        let count = memory.overrides().map_err(anyhow::Error::msg)?.len();
+        let kept = file.display();
+        tracing::warn!("started without {} of `{kept}`", counted(count, "change"));
+    }
+    Ledger::open(memory, !args.ignore_state).map_err(anyhow::Error::msg)
+}
+
+/// `None` where the file is not one that somebody named, cannot be written, and has
+/// nothing to be remembered: that is no reason not to serve.
+fn open(file: &Path, is_named: bool) -> anyhow::Result<Option<Store>> {
+    match Store::open(file, now()) {
+        Ok(store) => Ok(Some(store)),
+        Err(OpenError { problem: Problem::NotWritable(why), .. })
+            if !is_named && fs::metadata(file).map_or(true, |found| found.len() == 0) =>
+        {
+            let file = file.display();
+            tracing::warn!(
+                "what is changed while running is not kept: cannot write `{file}`: {why}; \
+                 see --state"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The file of the configuration, if that is one.
+fn file_of(args: &RunArgs) -> Option<PathBuf> {
+    let has_targets = !args.to.is_empty() || matches!(variable("LB_TO", |_| Ok(())), Ok(Some(())));
+    match &args.config {
+        Some(file) => Some(file.clone()),
+        None if has_targets => None,
+        None => source::search(),
+    }
 }
 
 /// The configuration as it is now, unless it is wrong or cannot be read again.
-fn reread(args: &RunArgs) -> Option<(Config, String)> {
+fn reread(args: &RunArgs, kept: &RunningConfig) -> Option<(Config, String)> {
     if args.config.as_deref() == Some(Path::new("-")) {
         print::diagnostic("error: what was read from the standard input cannot be read again\n");
         return None;
     }
-    prepare(args, "nothing was changed").ok()
+    prepare(args, "nothing was changed", kept).ok()
 }
 
 #[cfg(test)]
@@ -291,6 +406,13 @@ mod tests {
     use lb_core::strategy::StrategyKind;
 
     use super::*;
+
+    #[test]
+    fn only_a_state_file_that_was_named_has_to_be_written() {
+        let nowhere = Path::new("/proc/none/lb.db");
+        assert!(open(nowhere, false).unwrap().is_none());
+        assert!(open(nowhere, true).is_err());
+    }
 
     #[test]
     fn the_help_names_every_strategy_that_needs_no_file() {

@@ -11,14 +11,19 @@ use lb_proxy::config::did_you_mean;
 use super::print;
 
 /// Those that are read.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 13] = [
+    "LB_ADMIN",
+    "LB_ADMIN_TOKEN",
     "LB_CONFIG",
     "LB_KEY",
     "LB_LISTEN",
     "LB_LOG",
+    "LB_STATE",
     "LB_STICKY",
     "LB_STRATEGY",
     "LB_TO",
+    "LB_TOKEN",
+    "LB_TOKEN_FILE",
     "LB_WORKERS",
 ];
 

@@ -63,6 +63,20 @@ fn add(
                 .help("requests would go round in circles"),
         );
     }
+    let admin = cx.admin.listen.as_ref().filter(|own| own.is_reached_by(backend.address()));
+    if let Some(admin) = admin {
+        cx.out.push(
+            Diagnostic::error(format!(
+                "backend `{}` is where this balancer is changed",
+                backend.address()
+            ))
+            .at(span.clone(), format!("the API listens on `{admin}`"))
+            .key(key)
+            .help(
+                "no request may come there; `[admin] listen` can be another address, or `\"off\"`",
+            ),
+        );
+    }
     match repeated(&placed, seen, cluster) {
         None => seen.add(placed),
         Some(found) => cx.out.push(found.key(key)),

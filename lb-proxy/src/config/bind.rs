@@ -26,6 +26,9 @@ impl Bind {
     /// Where `lb` listens when nothing else is said: reachable from this machine only.
     pub const DEFAULT: Self = Self::Socket(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080));
 
+    /// The same for the API.
+    pub const ADMIN: Self = Self::Socket(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9900));
+
     /// Reads `host:port`; without a host, all IPv4 interfaces are meant.
     ///
     /// # Errors
@@ -75,6 +78,12 @@ impl Bind {
         }
     }
 
+    /// Whether it is reached from this machine only. What a name stands for is known later.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        matches!(self, Self::Socket(address) if address.ip().is_loopback())
+    }
+
     /// Whether both cannot be open at the same time: the same port, and the same
     /// address or one that stands for all of its family.
     #[must_use]
@@ -102,8 +111,11 @@ impl Bind {
                     && (own.ip() == ip || stands_for && ip.is_loopback())
             }
             (Self::Socket(own), Err(_)) => {
-                let port = address.strip_prefix("localhost:").and_then(|port| port.parse().ok());
-                port == Some(own.port()) && (own.ip().is_loopback() || own.ip().is_unspecified())
+                let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+                let host = host.strip_suffix('.').unwrap_or(host);
+                host.eq_ignore_ascii_case("localhost")
+                    && port.parse() == Ok(own.port())
+                    && (own.ip().is_loopback() || own.ip().is_unspecified())
             }
             (Self::Name { .. }, _) => self.to_string() == address,
         }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use lb_core::{Backend, cluster::Policy, strategy::StrategyKind};
 
 use super::{
+    admin::Admin,
     backend::read_backends,
     diagnostic::Diagnostic,
     diagnostics::Diagnostics,
@@ -76,6 +77,7 @@ pub(super) struct ClusterContext<'c> {
     /// What it says of failed requests.
     pub(super) fails: Fails,
     pub(super) listeners: &'c [Listener],
+    pub(super) admin: &'c Admin,
     pub(super) loader: &'c dyn Loader,
     pub(super) out: &'c Diagnostics,
 }

@@ -10,6 +10,7 @@
 //! into the plain values that workers are given.
 
 mod address;
+mod admin;
 mod backend;
 mod bind;
 mod cluster;
@@ -55,6 +56,7 @@ use toml::{
 
 pub use self::{
     address::address_help,
+    admin::{Admin, AdminSocket, Token},
     bind::Bind,
     cluster::{Cluster, DEFAULT_CLUSTER},
     diagnostic::{Diagnostic, Severity},
@@ -70,6 +72,7 @@ pub use self::{
     strategy::{Strategy, find_strategy, read_key_rule},
 };
 use self::{
+    admin::read_admin,
     cluster::{ClusterContext, read_clusters, read_defaults},
     effective::correct_defaults,
     expand::{Hole, expand_document},
@@ -101,6 +104,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// The clusters routes point to, by position.
     pub clusters: Vec<Cluster>,
+    /// Where the API is served.
+    pub admin: Admin,
     /// What is logged.
     pub log: Log,
 }
@@ -114,6 +119,7 @@ impl Config {
             listeners: vec![Listener::new(Bind::DEFAULT)],
             routes: vec![Route::everything(0)],
             clusters: vec![Cluster::new(DEFAULT_CLUSTER, backends)],
+            admin: Admin::default(),
             log: Log::default(),
         }
     }
@@ -130,6 +136,14 @@ impl Config {
     pub fn loops(&self) -> Vec<String> {
         let backends = self.clusters.iter().flat_map(|cluster| &cluster.backends);
         let looped = backends.filter_map(|backend| {
+            let admin = self.admin.listen.as_ref();
+            if let Some(admin) = admin.filter(|own| own.is_reached_by(backend.address())) {
+                return Some(format!(
+                    "backend `{}` is where this balancer is changed: the API listens on `{admin}`; \
+                     no request may come there",
+                    backend.address()
+                ));
+            }
             let reached = |own: &&Listener| own.bind.is_reached_by(backend.address());
             let listener = self.listeners.iter().find(reached)?;
             Some(format!(
@@ -185,9 +199,17 @@ impl Config {
         }
         let workers = read_workers(&mut file, out);
         let listeners = read_listeners(&mut file, out);
+        let admin = read_admin(file.take_table("admin"), &listeners, loader, out);
         let defaults_table = file.take_table("defaults");
         let (defaults, fails) = read_defaults(defaults_table.clone(), loader, out);
-        let cx = ClusterContext { defaults: &defaults, fails, listeners: &listeners, loader, out };
+        let cx = ClusterContext {
+            defaults: &defaults,
+            fails,
+            listeners: &listeners,
+            admin: &admin,
+            loader,
+            out,
+        };
         let short = read_short(&mut file, &cx);
         let listed = read_routes(&mut file, out);
         let (mut clusters, names) = read_clusters(&mut file, defaults_table.as_ref(), &cx);
@@ -208,7 +230,7 @@ impl Config {
         warn_shared_cookies(&clusters, &names, out);
         let log = read_log(file.take_table("log"), loader, out);
         file.finish();
-        Self { workers, listeners, routes, clusters, log }
+        Self { workers, listeners, routes, clusters, admin, log }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keys: `{ file = "…" }`, `{ env = "…" }`, or the text itself, in base64.
+//! Keys and tokens: `{ file = "…" }`, `{ env = "…" }`, or the text itself.
 //!
 //! A secret is never part of a diagnostic, a description or the effective
 //! configuration.
@@ -20,7 +20,7 @@ pub(super) fn read_key(
     loader: &dyn Loader,
     out: &Diagnostics,
 ) -> Option<[u8; 16]> {
-    let text = read_text(value.clone(), loader, out)?;
+    let text = read_secret(value.clone(), "key", loader, out)?;
     let bytes = STANDARD.decode(text.trim());
     let key = bytes.as_deref().ok().and_then(|bytes| bytes.try_into().ok());
     if key.is_none() {
@@ -33,7 +33,13 @@ pub(super) fn read_key(
     key
 }
 
-fn read_text(value: Value<'_>, loader: &dyn Loader, out: &Diagnostics) -> Option<String> {
+/// Reads a secret; `what` says of which kind.
+pub(super) fn read_secret(
+    value: Value<'_>,
+    what: &str,
+    loader: &dyn Loader,
+    out: &Diagnostics,
+) -> Option<String> {
     if value.is_text() {
         let place = value.clone();
         let text = value.text()?;
@@ -51,7 +57,7 @@ fn read_text(value: Value<'_>, loader: &dyn Loader, out: &Diagnostics) -> Option
     if !value.is_table() {
         out.push(
             value
-                .error("must be a key or say where it is", "this does neither")
+                .error(&format!("must be a {what} or say where it is"), "this does neither")
                 .help("write `{ file = \"…\" }` or `{ env = \"…\" }`"),
         );
         return None;
@@ -65,7 +71,7 @@ fn read_text(value: Value<'_>, loader: &dyn Loader, out: &Diagnostics) -> Option
             let path = out.beside(&file.span(), file.as_str());
             let text = loader.read(&path);
             if let Err(error) = &text {
-                let message = format!("cannot read the key `{}`", path.display());
+                let message = format!("cannot read the {what} `{}`", path.display());
                 out.push(file.error(message, error.to_string()));
             }
             text.ok()

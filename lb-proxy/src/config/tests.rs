@@ -74,8 +74,11 @@ fn world() -> Pretended {
         ("DYNAMIC_APP_1", "10.0.0.3:3000"),
         ("DYNAMIC_APP_2", "10.0.0.4:3000"),
         ("SESSION_KEY", key),
+        ("ADMIN_TOKEN", "0123456789abcdef-admin"),
     ];
-    let files = [("web.key", key), ("conf.d/extra.toml", ""), ("nodes/n1", "")];
+    let viewer = "0123456789abcdef-viewer\n";
+    let files =
+        [("web.key", key), ("viewer.token", viewer), ("conf.d/extra.toml", ""), ("nodes/n1", "")];
     Pretended {
         variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         files: files.map(|(name, text)| (name.into(), text.to_owned())).into(),

@@ -31,4 +31,5 @@ pub use counters::{
     StickyCounters,
 };
 pub use settings::{AccessLogSettings, LogFormat, LogTarget};
+pub use stamp::rfc3339;
 pub use template::{Template, TemplateError};

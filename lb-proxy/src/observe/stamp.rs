@@ -11,6 +11,14 @@ const MONTHS: [&[u8; 3]; 12] = [
 
 const DAY: u64 = 24 * 60 * 60;
 
+/// `2000-10-10T13:55:36.123Z`, so long after the first second of 1970.
+pub fn rfc3339(since_epoch: Duration) -> String {
+    let mut text = Vec::with_capacity(24);
+    Stamp::new(since_epoch).rfc3339(&mut text);
+    // It is all ASCII.
+    String::from_utf8(text).unwrap_or_default()
+}
+
 /// A point in time, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {

@@ -105,6 +105,20 @@ fn secrets_are_used_and_never_shown() {
 }
 
 #[test]
+fn what_a_check_is_let_in_by_is_not_shown() {
+    let here = folder();
+    let toml = "to = []\n[defaults]\n\
+                health = { path = \"/\", headers = { authorization = \"Bearer ${TOKEN}\" } }\n";
+    fs::write(here.join("lb.toml"), toml).expect("a file");
+    for args in [&["check", "--print-effective"][..], &["config", "show", "--json"]] {
+        let output = finish(lb(args).current_dir(&*here).env("TOKEN", "s3cr3t"));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let shown = text(&output.stdout);
+        assert!(shown.contains("headers.authorization") && !shown.contains("s3cr3t"), "{shown}");
+    }
+}
+
+#[test]
 fn a_secret_in_the_file_is_not_in_what_is_said_about_it() {
     let output = finish_with_input(
         &mut lb(&["check", "-"]),

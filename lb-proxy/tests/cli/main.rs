@@ -3,11 +3,14 @@
 //! Nothing sleeps to wait for something; what takes time is polled until a
 //! deadline. Every listener has port 0, and the start line says what it became.
 
+mod admin;
 mod check;
 mod client;
 mod config;
 mod demo;
 mod explain;
+mod live;
+mod live_places;
 mod process;
 mod reload;
 mod run;

@@ -25,6 +25,10 @@ pub(crate) fn lb(args: &[&str]) -> Command {
     let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli-empty");
     fs::create_dir_all(&nowhere).expect("a folder for the test");
     command.args(args).env_clear().env("HOME", &nowhere).current_dir(&nowhere);
+    // Tests run side by side: whoever wants the API says where.
+    command.env("LB_ADMIN", "off");
+    // What one test changes is nothing to another.
+    command.env("LB_STATE", "off");
     command
 }
 
@@ -142,6 +146,8 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 pub(crate) struct Lb {
     child: Child,
     pub(crate) start_line: String,
+    /// What it prints below.
+    lines: mpsc::Receiver<String>,
     stderr: Option<JoinHandle<Vec<u8>>>,
 }
 
@@ -168,19 +174,25 @@ impl Lb {
         let (send, receive) = mpsc::channel();
         thread::spawn(move || {
             let mut reader = BufReader::new(stdout);
-            let mut line = String::new();
-            let _ = reader.read_line(&mut line);
-            let _ = send.send(line);
+            let mut line = Vec::new();
             // Somebody has to read on, or the process would stop at a full pipe.
-            let _ = reader.read_to_end(&mut Vec::new());
+            while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+                let _ = send.send(text(&line));
+                line.clear();
+            }
         });
-        let mut lb = Self { child, start_line: String::new(), stderr };
-        lb.start_line = receive.recv_timeout(PATIENCE).unwrap_or_default();
+        let mut lb = Self { child, start_line: String::new(), lines: receive, stderr };
+        lb.start_line = lb.next_line();
         if lb.start_line.is_empty() {
             let error = lb.stderr.is_some().then(|| lb.stderr());
             panic!("lb did not start: {error:?}");
         }
         lb
+    }
+
+    /// The next line of what it prints; empty if there is none.
+    pub(crate) fn next_line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).unwrap_or_default()
     }
 
     /// The address it listens on, from the start line.

@@ -363,3 +363,16 @@ fn a_flag_binds_clients_by_a_cookie_in_every_cluster() {
     stream.read_to_string(&mut answer).expect("an answer");
     assert!(answer.to_lowercase().contains("set-cookie: routeid="), "{answer}");
 }
+
+#[test]
+fn what_is_changed_while_running_is_kept_in_a_file_of_one_process() {
+    let here = folder();
+    let state = here.join("state.db");
+    let state = state.to_str().expect("a path of text");
+    let args = ["run", "--to", "127.0.0.1:1", "--listen", "127.0.0.1:0", "--state", state];
+    let _running = Lb::start(&args);
+    let second = finish(&mut lb(&args));
+    let complaint = text(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{complaint}");
+    assert!(complaint.contains("another process uses it"), "{complaint}");
+}

@@ -12,7 +12,10 @@ use lb_proxy::{
     demo::{DemoBackend, DemoOptions},
 };
 
-use crate::app::{App, Ending, Reread, Signals};
+use crate::{
+    app::{App, Ending, Reread, Signals},
+    control::Ledger,
+};
 
 /// Two clusters, as a person would write them down.
 const FILE: &str = r#"listen = "{listen}"
@@ -72,7 +75,7 @@ impl Farm {
         }
         let (config, found) = Config::parse("lb demo", &file, &Pretended::default());
         let config = config.with_context(|| found.render(false))?;
-        let app = App::start(&config, "demo")?;
+        let app = App::start(&config, "demo", Ledger::forgetful()?)?;
         Ok(Self { config, file, app, members })
     }
 

@@ -37,5 +37,5 @@ pub(super) static HEALTH: Section = Section {
     )
 };
 
-pub(super) static HEALTH_HEADERS: Section =
+pub(in crate::config) static HEALTH_HEADERS: Section =
     Section { any_key: Some(Shape::Text), ..Section::new("headers", "Headers by name.", &[]) };

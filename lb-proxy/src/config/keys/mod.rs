@@ -6,6 +6,7 @@
 //! apart. Deriving all of it from structs was the alternative; it would have read
 //! the file with serde, which stops at the first value of a wrong type.
 
+mod admin;
 mod cluster;
 mod health;
 mod listener;
@@ -17,6 +18,7 @@ mod strategy;
 mod top;
 
 use self::{
+    admin::ADMIN,
     cluster::{CLUSTER, DEFAULTS},
     health::HEALTH,
     listener::{LIMITS, LISTENER, LISTENER_TIMEOUT},
@@ -25,7 +27,7 @@ use self::{
     route::ROUTE,
     sticky::{SECRET, STICKY},
 };
-pub(in crate::config) use self::{strategy::STRATEGY, top::TOP};
+pub(in crate::config) use self::{health::HEALTH_HEADERS, strategy::STRATEGY, top::TOP};
 
 /// A table of the file.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The file itself.
 
 use super::{
-    CLUSTER, DEFAULTS, Key, LIMITS, LISTENER, LISTENER_TIMEOUT, LOG, ROUTE, Section, Shape,
+    ADMIN, CLUSTER, DEFAULTS, Key, LIMITS, LISTENER, LISTENER_TIMEOUT, LOG, ROUTE, Section, Shape,
     TEXT_OR_TEXTS, cluster::BACKENDS,
 };
 
@@ -10,7 +10,7 @@ pub(in crate::config) static TOP: Section = Section {
         &["strategy", "backends", "sticky", "health", "retry", "discover"],
         "is a matter of clusters: set it in `[cluster.NAME]`, or for all of them in `[defaults]`",
     )],
-    later: &["admin", "metrics", "discovery", "tls", "http", "drain"],
+    later: &["metrics", "discovery", "tls", "http", "drain"],
     ..Section::new(
         "file",
         "The configuration of lb.",
@@ -35,6 +35,8 @@ pub(in crate::config) static TOP: Section = Section {
             Key::new("route", Shape::List(&Shape::Table(&ROUTE)), "which requests go where"),
             Key::new("cluster", Shape::Table(&CLUSTERS), "sets of backends, by name"),
             Key::new("defaults", Shape::Table(&DEFAULTS), "what every cluster starts from")
+                .or("{}"),
+            Key::new("admin", Shape::Table(&ADMIN), "where people see and change what runs")
                 .or("{}"),
             Key::new("log", Shape::Table(&LOG), "logs").or("{}"),
         ],

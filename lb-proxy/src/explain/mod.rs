@@ -1,22 +1,17 @@
-//! `lb explain`: where a request would go, by the code that would send it there.
+//! Where a request would go, by the code that would send it there.
 //!
-//! Offline: it reads the file and asks nobody. All backends count as up, and what
-//! depends on load or turns is said to, rather than guessed.
+//! It is asked of a configuration and of nobody else: all backends of it count as up, and
+//! what depends on load or turns is said to, rather than guessed.
 
 mod among;
 mod cluster;
 
-use std::{
-    fmt::Write as _,
-    net::{IpAddr, Ipv4Addr},
-    path::PathBuf,
-};
+use std::{fmt::Write as _, net::IpAddr};
 
-use clap::Args;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, request};
 use lb_proxy::{
     Arrival, Explained, Refusal, Unrouted, Verdict,
-    config::{Config, Listener, Machine},
+    config::{Config, Listener},
 };
 use serde_json::{Value, json};
 
@@ -24,78 +19,33 @@ use self::{
     among::Among,
     cluster::{Asked, ClusterLines},
 };
-use super::{exit::Exit, print, source};
 
-#[derive(Debug, Args)]
-pub(super) struct ExplainArgs {
-    /// `GET`
-    #[arg(value_name = "METHOD")]
-    method: Method,
-
-    /// `/api/x?y=z`, or `http://www.example.org/api/x` as clients send it to proxies.
-    #[arg(value_name = "TARGET")]
-    target: Uri,
-
-    /// A header of the request, `'Host: www.example.org'`; may be given several times.
-    #[arg(long, short = 'H', value_name = "HEADER", value_parser = read_header)]
-    header: Vec<(HeaderName, HeaderValue)>,
-
-    /// Whose connection the request comes on; a trusted proxy is believed about where
-    /// it came from before.
-    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
-    client: IpAddr,
-
-    /// Configuration file; `-` reads the standard input. Without it, the one that
-    /// `lb run` would read.
-    #[arg(long, short, value_name = "FILE")]
-    config: Option<PathBuf>,
-
-    /// Print one JSON object.
-    #[arg(long)]
-    json: bool,
+/// The request it is about.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    pub(crate) method: Method,
+    pub(crate) target: Uri,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whose connection it comes on.
+    pub(crate) client: IpAddr,
 }
 
-impl ExplainArgs {
+impl Question {
     /// The head of the request.
     fn head(&self) -> request::Parts {
         let (mut head, ()) = Request::new(()).into_parts();
         head.method = self.method.clone();
         head.uri = self.target.clone();
         // As they are given: a second `Host` is a second one.
-        for (name, value) in &self.header {
+        for (name, value) in &self.headers {
             head.headers.append(name, value.clone());
         }
         head
     }
 }
 
-/// Explains a request; fails when no backend would get it.
-pub(super) fn explain(args: &ExplainArgs) -> Exit {
-    let source = match source::given_or_found(args.config.as_deref()) {
-        Ok(source) => source,
-        Err(exit) => return exit,
-    };
-    let (config, diagnostics) = Config::parse(&source.name, &source.text, &Machine);
-    let Some(config) = config else {
-        print::diagnostics(&diagnostics, "nothing to explain");
-        return Exit::Usage;
-    };
-    let explanation = Explanation::new(&config, args);
-    let text = match args.json {
-        true => format!("{}\n", explanation.json(args)),
-        false => explanation.text(args),
-    };
-    match print::result(&text) {
-        Ok(()) if explanation.refusal.is_none() => Exit::Done,
-        Ok(()) => Exit::Failed,
-        Err(error) => {
-            print::error(&error);
-            Exit::Failed
-        }
-    }
-}
-
-fn read_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+/// Reads `Name: value`.
+pub(crate) fn read_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("write it like `Name: value`")?;
     let name = name.trim().parse().map_err(|error| format!("`{name}`: {error}"))?;
     let value = value.trim().parse().map_err(|error| format!("`{value}`: {error}"))?;
@@ -105,14 +55,14 @@ fn read_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 const HOST_HINT: &str = "; a request has one header `Host`: `-H 'Host: www.example.org'`";
 
 /// Where a request goes.
-struct Explanation {
+pub(crate) struct Explanation {
     /// The one it is taken to come to, where that matters.
     listener: Option<String>,
     /// Where it comes from, as far as trusted proxies tell it.
     client: IpAddr,
     routes: Vec<RouteLine>,
     /// Why it goes nowhere.
-    refusal: Option<String>,
+    pub(crate) refusal: Option<String>,
     cluster: Option<ClusterLines>,
 }
 
@@ -125,10 +75,10 @@ struct RouteLine {
 }
 
 impl Explanation {
-    fn new(config: &Config, args: &ExplainArgs) -> Self {
+    pub(crate) fn new(config: &Config, asked: &Question) -> Self {
         let refused = |refusal| Self {
             listener: None,
-            client: args.client,
+            client: asked.client,
             routes: Vec::new(),
             refusal: Some(refusal),
             cluster: None,
@@ -136,8 +86,9 @@ impl Explanation {
         let Some(listener) = config.listeners.first() else {
             return refused("nobody listens".to_owned());
         };
-        let head = args.head();
-        let arrival = Arrival::new(&head, args.client, &listener.limits, &listener.trusted_proxies);
+        let head = asked.head();
+        let arrival =
+            Arrival::new(&head, asked.client, &listener.limits, &listener.trusted_proxies);
         let arrival = match arrival {
             Ok(arrival) => arrival,
             Err(Refusal { status, reason }) => {
@@ -172,20 +123,19 @@ impl Explanation {
                 .or_else(|| nobody.map(|one| format!("503: `{}` has no backends", one.name))),
             cluster: taken.zip(cluster).map(|(route, cluster)| {
                 let target = route.forwarded_target(target, &facts);
-                let asked = Asked { head: &head, facts: &facts };
-                ClusterLines::new(cluster, target, &asked)
+                ClusterLines::new(cluster, target, &Asked { head: &head, facts: &facts })
             }),
         }
     }
 
-    fn text(&self, args: &ExplainArgs) -> String {
+    pub(crate) fn text(&self, asked: &Question) -> String {
         let mut text = String::new();
         let width = |of: fn(&RouteLine) -> &str| {
             self.routes.iter().map(|route| of(route).chars().count()).max().unwrap_or(0)
         };
         let (patterns, names) = (width(|route| &route.pattern), width(|route| &route.to));
         // Writing to a string cannot fail.
-        let _ = write!(text, "{} {} from {}", args.method, args.target, self.client);
+        let _ = write!(text, "{} {} from {}", asked.method, asked.target, self.client);
         let _ = match &self.listener {
             Some(listener) => writeln!(text, ", to the listener {listener}"),
             None => writeln!(text),
@@ -219,7 +169,7 @@ impl Explanation {
         text
     }
 
-    fn json(&self, args: &ExplainArgs) -> Value {
+    pub(crate) fn json(&self, asked: &Question) -> Value {
         let routes: Vec<Value> = self
             .routes
             .iter()
@@ -240,8 +190,8 @@ impl Explanation {
             cluster.keys.iter().map(|key| json!({ "part": key.rule, "value": key.value })).collect()
         };
         json!({
-            "method": args.method.as_str(),
-            "target": args.target.to_string(),
+            "method": asked.method.as_str(),
+            "target": asked.target.to_string(),
             "client": self.client,
             "listener": self.listener,
             "routes": routes,

@@ -1,0 +1,12 @@
+//! One file per resource. They read the overview, or pass a wish on to the desk.
+
+pub(super) mod backends;
+pub(super) mod changes;
+pub(super) mod clusters;
+pub(super) mod config;
+pub(super) mod events;
+pub(super) mod explain;
+pub(super) mod generations;
+pub(super) mod sources;
+pub(super) mod status;
+mod write;

@@ -1,0 +1,281 @@
+//! Carrying out what people want, one after the other.
+//!
+//! In three steps. What is wanted is understood, which may refuse it; it is written
+//! down, which may take as long as a disk does, so that signals are heard meanwhile;
+//! then it is done, which takes no time and cannot be refused any more, short of
+//! something that a source said just then. In that case all of it is taken back, and
+//! that is written down as well. Whoever asked is answered once every worker goes by
+//! it, while the next one is already served.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use lb_core::{
+    AdminState, Backend, Cause,
+    cluster::{CauseKind, Version},
+};
+use lb_proxy::{
+    Service,
+    config::{Config, Strategy},
+    now,
+};
+use tokio::sync::oneshot;
+
+use super::{
+    App,
+    show::{cause, change_event, would_be},
+    stage::News,
+};
+use crate::{
+    control::{
+        Ask, ChangeRecord, Decided, Done, Impact, Overrides, Plan, Refused, Sight, Wish, Written,
+        plan, read_strategy, undoing,
+    },
+    state::Field,
+};
+
+/// How long whoever asked waits for workers at most.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) type Answer = oneshot::Sender<Result<Done, Refused>>;
+
+/// What only has to be done.
+#[derive(Debug)]
+pub(super) struct Ready {
+    ask: Ask,
+    plan: Plan,
+    written: Vec<Written>,
+}
+
+/// Something that will be true at all workers.
+type Soon = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What was done so far of what is wanted.
+#[derive(Default)]
+struct Progress {
+    soon: Vec<Soon>,
+    versions: BTreeMap<Box<str>, Version>,
+}
+
+impl App {
+    /// Understands and writes down. Nothing that runs is changed.
+    pub(super) async fn make_ready(&self, ask: Ask) -> Result<Ready, Refused> {
+        let undone: Vec<u64> = ask
+            .wishes
+            .iter()
+            .filter_map(|wish| match wish {
+                Wish::Undo { change } => Some(*change),
+                _ => None,
+            })
+            .collect();
+        let undone = self.ledger.undoable(undone).await?;
+        let sight = Sight {
+            config: &self.file,
+            clusters: self.farm.seen(),
+            overrides: &self.ledger.overrides,
+            undone: &undone,
+        };
+        let plan = plan(&ask.wishes, ask.force, &sight)?;
+        let written = match ask.dry_run {
+            true => Vec::new(),
+            false => self.ledger.record(&plan.edits, &ask.author, ask.why.as_deref()).await?,
+        };
+        Ok(Ready { ask, plan, written })
+    }
+
+    /// Does what was written down, and has the answer sent when it is true everywhere.
+    pub(super) async fn carry_out(&mut self, ready: Ready, answer: Answer) {
+        let Ready { ask, plan, written } = ready;
+        if ask.dry_run {
+            let changes = plan.edits.iter().map(|edit| would_be(&ask, edit)).collect();
+            let done = Done { changes, impact: plan.impact, effective: false };
+            // He may have gone away, here and below: it is done all the same.
+            let _ = answer.send(Ok(done));
+            return;
+        }
+        let before = self.ledger.overrides.clone();
+        self.ledger.take(&written);
+        let mut progress = Progress::default();
+        if let Err(error) = self.tell_all(&ask, &plan, &mut progress) {
+            let refused = self.take_back(before, &plan, &written, &progress, &error).await;
+            let _ = answer.send(Err(refused));
+            return;
+        }
+        self.join_at_once(&plan);
+        self.follow_drains(&plan, &progress.versions);
+        self.publish();
+        for one in &written {
+            self.desk.events().push(change_event(&ChangeRecord::from(&one.change)));
+        }
+        let changes = written.iter().map(|one| ChangeRecord::from(&one.change)).collect();
+        let impact = plan.impact;
+        let soon = progress.soon;
+        self.control.spawn(async move {
+            let effective = are_all(soon).await;
+            let _ = answer.send(Ok(Done { changes, impact, effective }));
+        });
+    }
+
+    /// Answers for a reload, when every worker goes by it.
+    pub(super) fn answer_reload(&self, reloaded: Result<String, Refused>, answer: Answer) {
+        let says = match reloaded {
+            Ok(says) => says,
+            Err(refused) => return drop(answer.send(Err(refused))),
+        };
+        let seen = self.farm.seen().into_iter();
+        // What was said last: nothing comes after it by saying nothing.
+        let nothing = || Cause::new(CauseKind::File, "reload");
+        let soon = seen.filter_map(|seen| {
+            let version = seen.cluster.apply_all([], nothing()).ok()?;
+            Some(Box::pin(seen.cluster.effective(version)) as Soon)
+        });
+        let soon: Vec<Soon> = soon.collect();
+        self.control.spawn(async move {
+            let effective = are_all(soon).await;
+            let impact = Impact { says, ..Impact::default() };
+            let _ = answer.send(Ok(Done { changes: Vec::new(), impact, effective }));
+        });
+    }
+
+    fn tell_all(&mut self, ask: &Ask, plan: &Plan, progress: &mut Progress) -> anyhow::Result<()> {
+        let mut names: BTreeSet<&str> = plan.touched.iter().map(|name| &**name).collect();
+        names.extend(plan.leaves.iter().map(|(cluster, ..)| &**cluster));
+        for name in names {
+            let news = News {
+                decided: Some(Decided::of(name, self.ledger.overrides.values())),
+                joins: in_cluster(&plan.joins, name),
+                leaves: leaves(plan, name),
+                left: stay(plan, name),
+                ..News::default()
+            };
+            let version = self.farm.tell(name, news, cause(ask, plan, name))?;
+            progress.versions.insert(name.into(), version);
+            progress.soon.extend(self.soon(name, version));
+        }
+        let chosen = plan.edits.iter().filter(|edit| edit.field == Field::Strategy);
+        let mut asks_more = false;
+        for edit in chosen {
+            let name = edit.subject.cluster();
+            let strategy = self.strategy_of(name, &self.ledger.overrides)?;
+            let (version, asks) =
+                self.farm.set_strategy(name, &strategy, cause(ask, plan, name))?;
+            asks_more |= asks;
+            progress.soon.extend(self.soon(name, version));
+        }
+        if asks_more {
+            let reloaded = self.running.reload(self.service())?;
+            progress.soon.push(Box::pin(async { drop(reloaded.await) }));
+        }
+        Ok(())
+    }
+
+    fn soon(&self, name: &str, version: Version) -> Option<Soon> {
+        Some(Box::pin(self.farm.effective(name, version)?))
+    }
+
+    /// Makes everything as it was before something of it could not be done.
+    async fn take_back(
+        &mut self,
+        before: Overrides,
+        plan: &Plan,
+        written: &[Written],
+        progress: &Progress,
+        error: &anyhow::Error,
+    ) -> Refused {
+        self.ledger.overrides = before;
+        let cause = Cause::new(CauseKind::Person, "taken back, as it could not be done");
+        for name in progress.versions.keys() {
+            let leaves = leaves(plan, name).into_iter();
+            let news = News {
+                decided: Some(Decided::of(name, self.ledger.overrides.values())),
+                left: leaves.map(|(backend, _)| Arc::clone(backend.shared_name())).collect(),
+                joined: in_cluster(&plan.joins, name),
+                ..News::default()
+            };
+            if let Err(error) = self.farm.tell(name, news, cause.clone()) {
+                tracing::error!(cluster = &**name, %error, "a change could not be taken back");
+            }
+        }
+        for edit in plan.edits.iter().filter(|edit| edit.field == Field::Strategy) {
+            let name = edit.subject.cluster();
+            let back = self.strategy_of(name, &self.ledger.overrides);
+            let back = back.and_then(|one| self.farm.set_strategy(name, &one, cause.clone()));
+            if let Err(error) = back {
+                tracing::error!(cluster = name, %error, "a strategy could not be taken back");
+            }
+        }
+        let why = format!("it could not be done: {error:#}");
+        let undone = written.iter().rev().map(|one| undoing(one, &why)).collect();
+        if let Err(refused) = self.ledger.record_all(undone).await {
+            tracing::error!("{}; the state file is not what runs", refused.detail());
+        }
+        Refused::Conflict { detail: why }
+    }
+
+    /// What a cluster chooses by: as people have set it, or else the file.
+    fn strategy_of(&self, name: &str, overrides: &Overrides) -> anyhow::Result<Strategy> {
+        let config = with_strategies(&self.file, overrides);
+        let found = config.clusters.into_iter().find(|cluster| *cluster.name == *name);
+        found.map(|cluster| cluster.strategy).ok_or_else(|| anyhow::anyhow!("no cluster `{name}`"))
+    }
+
+    fn service(&self) -> Service {
+        Service {
+            listeners: self.listeners.clone(),
+            routes: Arc::new(self.file.route_table()),
+            clusters: self.farm.settings(&self.file),
+            access_log: self.log.as_ref().map(|log| log.log.clone()),
+        }
+    }
+}
+
+/// Waits for all, for a while.
+async fn are_all(soon: Vec<Soon>) -> bool {
+    let all = async {
+        for one in soon {
+            one.await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, all).await.is_ok()
+}
+
+/// A configuration with the strategies that people have set.
+pub(super) fn with_strategies(file: &Config, overrides: &Overrides) -> Config {
+    let mut config = file.clone();
+    for one in overrides.values().filter(|one| one.field == Field::Strategy) {
+        let name = one.subject.cluster();
+        let Some(cluster) = config.clusters.iter_mut().find(|cluster| *cluster.name == *name)
+        else {
+            continue;
+        };
+        match read_strategy(&one.value) {
+            Ok(strategy) => cluster.strategy = strategy,
+            Err(why) => {
+                tracing::error!(cluster = name, "the strategy that was set is not one: {why}");
+            }
+        }
+    }
+    config
+}
+
+fn in_cluster(all: &[(Box<str>, Arc<str>)], name: &str) -> Vec<Arc<str>> {
+    all.iter().filter(|(one, _)| **one == *name).map(|(_, backend)| Arc::clone(backend)).collect()
+}
+
+fn leaves(plan: &Plan, name: &str) -> Vec<(Backend, AdminState)> {
+    let leaves = plan.leaves.iter().filter(|(cluster, ..)| **cluster == *name);
+    let until = |limit: &Duration| AdminState::Draining { until: Some(now() + *limit) };
+    leaves.map(|(_, backend, limit)| (backend.clone(), until(limit))).collect()
+}
+
+/// Those that are not drained before they are gone any more: it was decided anew.
+fn stay(plan: &Plan, name: &str) -> Vec<Arc<str>> {
+    let presence =
+        plan.edits.iter().filter(|edit| edit.subject.cluster() == name && edit.field.is_presence());
+    let backends = presence.filter_map(|edit| edit.subject.backend());
+    backends.filter(|backend| !plan.removes_later(name, backend)).map(Arc::from).collect()
+}

@@ -1,0 +1,96 @@
+//! `lb explain`: where a request would go, by what runs or by a file.
+//!
+//! A running `lb` knows more than its file: who is up, and what people have changed. So it
+//! is asked if there is one, unless a file is named.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
+
+use clap::Args;
+use http::{HeaderName, HeaderValue, Method, Uri};
+use lb_proxy::config::{Config, Machine};
+
+use super::{
+    exit::Exit,
+    live::{Place, ask_running},
+    print, source,
+};
+use crate::explain::{Explanation, Question, read_header};
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// `GET`
+    #[arg(value_name = "METHOD")]
+    method: Method,
+
+    /// `/api/x?y=z`, or `http://www.example.org/api/x` as clients send it to proxies.
+    #[arg(value_name = "TARGET")]
+    target: Uri,
+
+    /// A header of the request, `'Host: www.example.org'`; may be given several times.
+    #[arg(long, short = 'H', value_name = "HEADER", value_parser = read_header)]
+    header: Vec<(HeaderName, HeaderValue)>,
+
+    /// Whose connection the request comes on; a trusted proxy is believed about where
+    /// it came from before.
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    client: IpAddr,
+
+    /// Ask this configuration file; `-` reads the standard input. Without it, the running
+    /// lb is asked, and if there is none, the file that `lb run` would read.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "admin")]
+    config: Option<PathBuf>,
+
+    /// Where the running lb is: `unix:PATH` or `http://HOST:PORT`; as for `lb status`.
+    #[arg(long, value_name = "PLACE", value_parser = Place::parse)]
+    admin: Option<Place>,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl ExplainArgs {
+    fn question(&self) -> Question {
+        Question {
+            method: self.method.clone(),
+            target: self.target.clone(),
+            headers: self.header.clone(),
+            client: self.client,
+        }
+    }
+}
+
+/// Explains a request; fails when no backend would get it.
+pub(super) fn explain(args: &ExplainArgs) -> Exit {
+    let question = args.question();
+    if args.config.is_none()
+        && let Some(exit) = ask_running(args.admin.as_ref(), &question, args.json)
+    {
+        return exit;
+    }
+    let source = match source::given_or_found(args.config.as_deref()) {
+        Ok(source) => source,
+        Err(exit) => return exit,
+    };
+    let (config, diagnostics) = Config::parse(&source.name, &source.text, &Machine);
+    let Some(config) = config else {
+        print::diagnostics(&diagnostics, "nothing to explain");
+        return Exit::Usage;
+    };
+    let explanation = Explanation::new(&config, &question);
+    let text = match args.json {
+        true => format!("{}\n", explanation.json(&question)),
+        false => explanation.text(&question),
+    };
+    match print::result(&text) {
+        Ok(()) if explanation.refusal.is_none() => Exit::Done,
+        Ok(()) => Exit::Failed,
+        Err(error) => {
+            print::error(&error);
+            Exit::Failed
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! `lb events`: what happened, and what happens.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{
+    Connect,
+    client::Client,
+    failure::Failure,
+    with,
+    words::{moment, present, read_duration},
+};
+use crate::{
+    admin::dto::Event,
+    cli::{exit::Exit, print},
+};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct EventsArgs {
+    /// Go on with what happens, until a signal ends it.
+    #[arg(long, short)]
+    follow: bool,
+
+    /// Those of the last `10m`, instead of the last fifty.
+    #[arg(long, value_name = "DURATION", value_parser = read_duration)]
+    since: Option<Duration>,
+
+    #[command(flatten)]
+    connect: Connect,
+}
+
+const LAST: usize = 50;
+
+pub(in crate::cli) fn events(args: &EventsArgs) -> Exit {
+    let EventsArgs { follow, since, connect } = args;
+    with(connect, async |client| {
+        let all: Vec<Event> = client.get("/api/v1/events").await?.read()?;
+        let seen = all.last().map_or(0, |event| event.seq);
+        let shown: Vec<Event> = match since {
+            Some(since) => {
+                let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+                let oldest = present().saturating_sub(since);
+                all.into_iter().filter(|event| event.at >= oldest).collect()
+            }
+            None => {
+                let last = all.len().saturating_sub(LAST);
+                all.into_iter().skip(last).collect()
+            }
+        };
+        let is_list = connect.json && !follow;
+        let text = match is_list {
+            true => json(&shown),
+            false => shown.iter().map(|event| line(event, connect.json)).collect(),
+        };
+        print::result(&text)?;
+        if *follow {
+            go_on(client, seen, connect.json).await?;
+        }
+        Ok(Exit::Done)
+    })
+}
+
+/// Prints what comes after `seen`, for ever.
+async fn go_on(client: &Client, seen: u64, is_json: bool) -> Result<(), Failure> {
+    let mut lines = client.follow(&format!("/api/v1/events?since={seen}")).await?;
+    let mut is_gap = false;
+    while let Some(text) = lines.next().await {
+        if let Some(kind) = text.strip_prefix("event: ") {
+            is_gap = kind == "gap";
+        }
+        let Some(data) = text.strip_prefix("data: ") else { continue };
+        if is_gap {
+            print::diagnostic(&format!("warning: some events were missed: {data}\n"));
+        } else if let Ok(event) = serde_json::from_str::<Event>(data) {
+            print::result(&line(&event, is_json))?;
+        }
+    }
+    let text = format!("the lb at {} has ended the stream", client.place());
+    Err(Failure::new(Exit::NotRunning, text).help("`lb status` says whether it runs"))
+}
+
+fn line(event: &Event, is_json: bool) -> String {
+    if is_json {
+        return json(event);
+    }
+    let Event { at, kind, cluster, backend, field, from, to, why, author, change, .. } = event;
+    let mut text = format!("{}  {kind:8}", moment(*at));
+    match (cluster, backend) {
+        (Some(cluster), Some(backend)) => text += &format!("  {cluster}/{backend}"),
+        (Some(name), None) | (None, Some(name)) => text += &format!("  {name}"),
+        (None, None) => {}
+    }
+    let field = field.as_ref().map_or_else(String::new, |field| format!("{field} "));
+    match (from, to) {
+        (Some(from), Some(to)) => text += &format!("  {field}{from} → {to}"),
+        (None, Some(only)) | (Some(only), None) => text += &format!("  {field}{only}"),
+        (None, None) => {}
+    }
+    if !why.is_empty() {
+        text += &format!("  why: {why}");
+    }
+    if let Some(author) = author {
+        text += &format!("  by {author}");
+    }
+    if let Some(change) = change {
+        text += &format!("  undo: lb undo {change}");
+    }
+    text.trim_end().to_owned() + "\n"
+}
+
+fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    // It is all texts and numbers: that cannot fail.
+    serde_json::to_string(value).unwrap_or_default() + "\n"
+}

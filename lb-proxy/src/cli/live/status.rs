@@ -1,0 +1,151 @@
+//! `lb status`
+
+use clap::Args;
+
+use super::{
+    Connect,
+    client::{Client, encoded},
+    failure::Failure,
+    say,
+    table::{Column, Table},
+    with,
+    words::{Said, lasted, percent},
+};
+use crate::{
+    admin::dto::{Backend, Cluster, Override, Status},
+    cli::{exit::Exit, print},
+};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct StatusArgs {
+    /// This cluster only.
+    #[arg(value_name = "CLUSTER")]
+    cluster: Option<String>,
+
+    /// End with 1 if a cluster is degraded: nobody takes its requests, or somebody who
+    /// should does not.
+    #[arg(long)]
+    check: bool,
+
+    #[command(flatten)]
+    connect: Connect,
+}
+
+pub(in crate::cli) fn status(args: &StatusArgs) -> Exit {
+    with(&args.connect, async |client| {
+        let is_degraded = match &args.cluster {
+            Some(name) => one(client, args, name).await?,
+            None => all(client, args).await?,
+        };
+        Ok(if args.check && is_degraded { Exit::Failed } else { Exit::Done })
+    })
+}
+
+async fn one(client: &Client, args: &StatusArgs, name: &str) -> Result<bool, Failure> {
+    let answer = client.get(&format!("/api/v1/clusters/{}", encoded(name))).await?;
+    let cluster: Cluster = answer.read()?;
+    say(&args.connect, &answer, || table_of(&cluster))?;
+    Ok(cluster.degraded)
+}
+
+async fn all(client: &Client, args: &StatusArgs) -> Result<bool, Failure> {
+    let (status, clusters) =
+        (client.get("/api/v1/status").await?, client.get("/api/v1/clusters").await?);
+    let (read, list): (Status, Vec<Cluster>) = (status.read()?, clusters.read()?);
+    let text = match args.connect.json {
+        true => {
+            let (status, clusters) = (status.as_text(), clusters.as_text());
+            format!("{{\"status\":{status},\"clusters\":{clusters}}}\n")
+        }
+        false => {
+            let parts = list.iter().map(|cluster| format!("\n{}", table_of(cluster)));
+            format!("{}{}", headline(&read), parts.collect::<String>())
+        }
+    };
+    print::result(&text)?;
+    Ok(read.degraded)
+}
+
+fn headline(status: &Status) -> String {
+    let Status { version, pid, uptime, origin, config_generation, listeners, .. } = status;
+    // Parts of a second are of no interest.
+    let up = lasted(*uptime as u64);
+    let state = if status.degraded { "degraded" } else { "serving" };
+    let on = listeners.join(", ");
+    format!(
+        "lb {version} {state} on {on}; {origin}, configuration {config_generation}; \
+         up {up}, pid {pid}\n"
+    )
+}
+
+fn table_of(cluster: &Cluster) -> String {
+    const COLUMNS: [Column; 7] = [
+        Column::text("backend"),
+        Column::text("state"),
+        Column::number("weight").dropped(1),
+        Column::number("share").dropped(2),
+        Column::number("in flight").dropped(3),
+        Column::number("tier").dropped(5),
+        Column::text("address").dropped(4),
+    ];
+    let mut text = cluster_line(cluster);
+    let mut table = Table::new(&COLUMNS);
+    for backend in &cluster.backends {
+        let cells = vec![
+            format!("{}/{}", cluster.name, backend.name),
+            backend.state.clone(),
+            backend.weight.to_string(),
+            percent(backend.share),
+            backend.in_flight.to_string(),
+            backend.tier.to_string(),
+            backend.address.clone(),
+        ];
+        table.row(cells, below(backend));
+    }
+    if !table.is_empty() {
+        text += &table.render();
+    }
+    text
+}
+
+fn cluster_line(cluster: &Cluster) -> String {
+    let Cluster { name, strategy, usable, backends, degraded, .. } = cluster;
+    let mut text = format!("{name}: {strategy}");
+    if let Some(cookie) = &cluster.sticky {
+        text += &format!(", sticky by {cookie}");
+    }
+    text += &format!(", {usable} of {} take requests", backends.len());
+    if *degraded {
+        text += ", degraded";
+    }
+    text += "\n";
+    if let Some(panic) = &cluster.panic {
+        text += &format!("  why: {panic}\n");
+    }
+    text.extend(cluster.overrides.iter().map(|one| format!("  {}\n", changed(one))));
+    text
+}
+
+/// Why it stands where it stands, and what of it people have set.
+fn below(backend: &Backend) -> Vec<String> {
+    let why = backend.why.iter().map(|why| match &*backend.state {
+        "starting" => format!("why: {why}; it is {:.1} now", backend.weight_now),
+        _ => format!("why: {why}"),
+    });
+    why.chain(backend.overrides.iter().map(changed)).collect()
+}
+
+fn changed(one: &Override) -> String {
+    let Override { backend, field, value, file, change, absent, .. } = one;
+    let of = backend.as_ref().filter(|_| *absent).map(|name| format!("{name}, not there now: "));
+    let of = of.unwrap_or_default();
+    let what = match &**field {
+        "added" => "added".to_owned(),
+        "removed" => {
+            let name = backend.as_deref().unwrap_or_default();
+            format!("removed {name}").trim_end().to_owned()
+        }
+        field => format!("{field} is {}, the file says {}", Said(value), Said(file)),
+    };
+    format!("set: {of}{what} (lb undo {change})")
+}

@@ -1,0 +1,37 @@
+//! What a person may want of a balancer that runs, and how he hears of it.
+//!
+//! Whoever asks holds a [`Desk`]. It carries an [`Ask`] to the owner of the clusters,
+//! who does one after the other, and reads the [`Overview`] and the [`Events`] that
+//! the owner publishes. So nothing is changed from outside, an answer is the truth at
+//! every worker, and reading takes no lock that a request could wait for.
+
+mod ask;
+mod decided;
+mod desk;
+mod done;
+mod drains;
+mod event;
+mod impact;
+mod ledger;
+mod overview;
+mod plan;
+mod refused;
+mod remembered;
+mod values;
+
+#[cfg(test)]
+pub(crate) use self::ledger::Memory;
+pub(crate) use self::{
+    ask::{Ask, Author, BackendPatch, Door, NewBackend, WantedState, Wish},
+    decided::{Decided, Laid, Passing},
+    desk::{Asked, Desk, Inbox},
+    done::{ChangeRecord, Done, Impact},
+    drains::DrainProgress,
+    event::{Event, EventKind, Events, unix_millis},
+    ledger::{Ledger, Written, now, undoing},
+    overview::{ClusterOverview, Drift, Leaving, Overview},
+    plan::{Edit, Overrides, Plan, Seen, Sight, listed, plan},
+    refused::Refused,
+    remembered::Remembered,
+    values::{in_file, read_state, read_strategy, said_by_file, unix_of},
+};

@@ -1,0 +1,118 @@
+use serde_json::json;
+
+use super::*;
+
+fn config(text: &str) -> Config {
+    let (config, found) = Config::parse("test", text, &lb_proxy::config::Pretended::default());
+    config.unwrap_or_else(|| panic!("{}", found.render(false)))
+}
+
+fn web() -> Config {
+    config(
+        "to = []\n[[route]]\nto = \"web\"\npath = \"/web\"\n[cluster.web]\n\
+         backends = [{ address = \"127.0.0.1:1\", name = \"w1\" }, \
+         { address = \"127.0.0.1:2\", name = \"w2\", weight = 3 }]\n",
+    )
+}
+
+fn seen(config: &Config, name: &str) -> Seen {
+    let found = config.clusters.iter().find(|cluster| *cluster.name == *name).unwrap();
+    let reported = Membership::new(found.backends.iter().cloned()).unwrap();
+    let cluster = Cluster::builder(name).membership(reported.clone()).build();
+    Seen { cluster, reported, passing: Passing::default(), has_checks: found.health.is_some() }
+}
+
+fn planned(wishes: &[Wish], force: bool, overrides: &Overrides) -> Result<Plan, Refused> {
+    let config = web();
+    let sight = Sight {
+        config: &config,
+        clusters: vec![seen(&config, "web")],
+        overrides,
+        undone: &BTreeMap::new(),
+    };
+    plan(wishes, force, &sight)
+}
+
+fn patch(backend: &str, patch: BackendPatch) -> Wish {
+    Wish::Patch { cluster: "web".to_owned(), backend: backend.to_owned(), patch }
+}
+
+fn state(backend: &str, state: WantedState) -> Wish {
+    patch(backend, BackendPatch { state: Some(state), ..BackendPatch::default() })
+}
+
+fn edits(plan: &Plan) -> Vec<(String, Field, Value)> {
+    let edit = |edit: &Edit| (edit.subject.to_string(), edit.field, edit.after.value().clone());
+    plan.edits.iter().map(edit).collect()
+}
+
+fn no_overrides() -> Overrides {
+    Overrides::new()
+}
+
+#[test]
+fn a_drain_says_which_share_moves_where() {
+    let plan =
+        planned(&[state("w2", WantedState::Draining { limit: None })], false, &no_overrides());
+    let plan = plan.unwrap();
+    assert_eq!(edits(&plan), [("web/w2".to_owned(), Field::State, json!("draining"))]);
+    assert_eq!(plan.impact.says, "web: 0 requests in flight, share 75 % → w1; 1 usable left");
+    assert!((plan.impact.share_moving - 0.75).abs() < 1e-9);
+}
+
+#[test]
+fn the_last_usable_backend_is_not_taken_out_unless_forced() {
+    let both = [state("w1", WantedState::Disabled), state("w2", WantedState::Disabled)];
+    let refused = planned(&both, false, &no_overrides()).unwrap_err();
+    assert!(matches!(refused, Refused::WouldEmpty { .. }), "{refused:?}");
+    let forced = planned(&both, true, &no_overrides()).unwrap();
+    assert_eq!((forced.edits.len(), forced.impact.usable_left), (2, 0));
+}
+
+#[test]
+fn names_that_are_not_there_are_refused_with_the_nearest() {
+    let wrong = planned(&[state("w3", WantedState::Enabled)], false, &no_overrides());
+    let near = Some("w1".to_owned());
+    let (cluster, name) = ("web".to_owned(), "w3".to_owned());
+    assert_eq!(wrong.unwrap_err(), Refused::NoSuchBackend { cluster, name, near });
+    let strategy = Wish::Strategy { cluster: "wep".to_owned(), strategy: "p2c".into() };
+    let wrong = planned(&[strategy], false, &no_overrides()).unwrap_err();
+    assert_eq!(wrong.hint().unwrap(), "did you mean `web`?");
+}
+
+#[test]
+fn what_is_true_already_makes_no_change() {
+    let weight = BackendPatch { weight: Some(None), ..BackendPatch::default() };
+    let same = BackendPatch { weight: Some(Some(3)), ..BackendPatch::default() };
+    let wishes = [state("w1", WantedState::Enabled), patch("w1", weight), patch("w2", same)];
+    assert_eq!(planned(&wishes, false, &no_overrides()).unwrap().edits, []);
+}
+
+#[test]
+fn a_weight_or_a_ceiling_of_nothing_is_refused_with_what_is_meant() {
+    let weight = BackendPatch { weight: Some(Some(0)), ..BackendPatch::default() };
+    let refused = planned(&[patch("w1", weight)], false, &no_overrides()).unwrap_err();
+    assert!(refused.detail().contains("draining"), "{}", refused.detail());
+    let most = BackendPatch { max_in_flight: Some(Some(0)), ..BackendPatch::default() };
+    assert!(planned(&[patch("w1", most)], false, &no_overrides()).is_err());
+}
+
+#[test]
+fn wishes_build_on_each_other() {
+    let cluster = "web".to_owned();
+    let backend = NewBackend {
+        address: "127.0.0.1:3".to_owned(),
+        name: Some("w3".to_owned()),
+        ..NewBackend::default()
+    };
+    let add = Wish::Add { cluster: cluster.clone(), backend };
+    let weight = BackendPatch { weight: Some(Some(9)), ..BackendPatch::default() };
+    let remove = Wish::Remove { cluster, backend: "w1".to_owned(), drain: None };
+    let plan = planned(&[add.clone(), patch("w3", weight), remove], false, &no_overrides());
+    let plan = plan.unwrap();
+    let fields: Vec<Field> = plan.edits.iter().map(|edit| edit.field).collect();
+    assert_eq!(fields, [Field::Added, Field::Weight, Field::Removed]);
+    assert_eq!(plan.impact.usable_left, 2);
+    let twice = planned(&[add.clone(), add], false, &no_overrides()).unwrap_err();
+    assert!(matches!(twice, Refused::Conflict { .. }));
+}

@@ -10,6 +10,7 @@ mod exit;
 mod explain;
 mod live;
 mod log;
+mod memory;
 mod print;
 mod queue;
 mod run;

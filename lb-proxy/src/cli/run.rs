@@ -1,7 +1,6 @@
 //! `lb run`
 
 use std::{
-    fs,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
@@ -20,7 +19,7 @@ use super::{
     admin_place::{AdminPlace, read_admin},
     exit::Exit,
     log::{self, Level},
-    print,
+    memory, print,
     source::{self, Source},
     target::read_targets,
     variable::{variable, warn_unknown},
@@ -28,8 +27,7 @@ use super::{
 use crate::{
     admin::{self, RunningConfig},
     app::{App, Ending, Reread, Signals, counted},
-    control::{Ledger, Remembered, now},
-    state::{Because, OpenError, Place, Problem, Store, Surroundings, place},
+    control::{Ledger, Remembered},
 };
 
 #[derive(Debug, Clone, Args)]
@@ -341,19 +339,9 @@ fn serve(
 fn ledger(args: &RunArgs) -> anyhow::Result<Ledger> {
     let said = variable("LB_STATE", |text| Ok(PathBuf::from(text))).map_err(anyhow::Error::msg)?;
     let said = args.state.clone().or(said);
-    let file =
-        match place(said.as_deref(), file_of(args).as_deref(), &Surroundings::of_this_process()) {
-            Place::File(file) => file,
-            Place::Nowhere(because) => {
-                if because == Because::NoFolder {
-                    tracing::warn!(
-                        "what is changed while running is not kept: no folder; see --state"
-                    );
-                }
-                return Ok(Ledger::forgetful()?);
-            }
-        };
-    let Some(store) = open(&file, said.is_some())? else { return Ok(Ledger::forgetful()?) };
+    let Some((file, store)) = memory::open(said.as_deref(), file_of(args).as_deref())? else {
+        return Ok(Ledger::forgetful()?);
+    };
     let memory = Remembered::in_file(store);
     if args.ignore_state {
         let count = memory.overrides().map_err(anyhow::Error::msg)?.len();
@@ -361,25 +349,6 @@ fn ledger(args: &RunArgs) -> anyhow::Result<Ledger> {
         tracing::warn!("started without {} of `{kept}`", counted(count, "change"));
     }
     Ledger::open(memory, !args.ignore_state).map_err(anyhow::Error::msg)
-}
-
-/// `None` where the file is not one that somebody named, cannot be written, and has
-/// nothing to be remembered: that is no reason not to serve.
-fn open(file: &Path, is_named: bool) -> anyhow::Result<Option<Store>> {
-    match Store::open(file, now()) {
-        Ok(store) => Ok(Some(store)),
-        Err(OpenError { problem: Problem::NotWritable(why), .. })
-            if !is_named && fs::metadata(file).map_or(true, |found| found.len() == 0) =>
-        {
-            let file = file.display();
-            tracing::warn!(
-                "what is changed while running is not kept: cannot write `{file}`: {why}; \
-                 see --state"
-            );
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// The file of the configuration, if that is one.
@@ -406,13 +375,6 @@ mod tests {
     use lb_core::strategy::StrategyKind;
 
     use super::*;
-
-    #[test]
-    fn only_a_state_file_that_was_named_has_to_be_written() {
-        let nowhere = Path::new("/proc/none/lb.db");
-        assert!(open(nowhere, false).unwrap().is_none());
-        assert!(open(nowhere, true).is_err());
-    }
 
     #[test]
     fn the_help_names_every_strategy_that_needs_no_file() {

@@ -117,6 +117,8 @@ impl Subject {
         let entropy = Entropy::new(thread as u64);
         move |iterations| {
             let mut without = 0;
+            // Where in an `Arc` of something unknown that begins would be computed each time.
+            let picker = &*picker;
             for pick in 0..iterations {
                 let key = entropy.address(pick);
                 let cx = PickCx::new(Entropy::NOW, entropy.of(pick));

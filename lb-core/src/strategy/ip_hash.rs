@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    BuildCx, Needs, PickCx, Picker, RoundRobin, Strategy,
+    BuildCx, Choice, Needs, PickCx, Picker, Reason, RoundRobin, Strategy,
     keyed::{ByKey, Hosts, Table},
 };
-use crate::cluster::View;
+use crate::cluster::{Slot, View};
 
 /// By the client's address, exactly as nginx's `ip_hash`.
 ///
@@ -46,6 +46,18 @@ const NO_ADDRESS: &[u8] = &[0; 3];
 #[derive(Debug)]
 struct Values(Option<Box<[u16; VALUES as usize]>>);
 
+/// What most picks are, an IPv4 address whose first backend takes it, in one look-up; and
+/// all others.
+#[derive(Debug)]
+struct Direct {
+    /// The slot of each value, where it takes anybody; or else [`NOT_DIRECT`].
+    slots: Box<[u16; VALUES as usize]>,
+    others: ByKey<Values>,
+}
+
+/// Not a slot that fits.
+const NOT_DIRECT: u16 = u16::MAX;
+
 impl Strategy for IpHash {
     fn name(&self) -> &'static str {
         "ip-hash"
@@ -65,7 +77,34 @@ impl Strategy for IpHash {
         let units: Vec<u16> = units.take(VALUES as usize).collect();
         let values = units.iter().copied().cycle().take(VALUES as usize);
         let owners = values.collect::<Box<[u16]>>().try_into().ok();
-        Box::new(ByKey::theirs(Arc::new(Values(owners)), &hosts.slots, turns, view))
+        let values = Arc::new(Values(owners));
+        let others = ByKey::theirs(Arc::clone(&values), &hosts.slots, turns, view);
+        let slot = |value| {
+            let slot = values.owner(value).and_then(|position| others.takes_all(position));
+            slot.and_then(|slot| u16::try_from(slot.index()).ok()).unwrap_or(NOT_DIRECT)
+        };
+        let slots = Box::new(std::array::from_fn(slot));
+        Box::new(Direct { slots, others })
+    }
+}
+
+impl Picker for Direct {
+    fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
+        if let Some([a, b, c, _]) = cx.first_key()
+            && let slot = self.slots[hashed_three(START, [*a, *b, *c]) as usize]
+            && slot != NOT_DIRECT
+        {
+            return Some(Choice::new(Slot::from_number(slot.into()), Reason::Key));
+        }
+        self.otherwise(view, cx)
+    }
+}
+
+impl Direct {
+    // On its own, so that the others do not save registers for it.
+    #[inline(never)]
+    fn otherwise(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
+        self.others.pick(view, cx)
     }
 }
 
@@ -90,23 +129,20 @@ impl Table for Values {
     fn next(&self, walk: &mut Walk<'_>) -> Option<usize> {
         walk.left = walk.left.checked_sub(1)?;
         walk.hash = hashed(walk.hash, walk.octets);
-        self.owner(walk.hash)
+        self.owner(walk.hash as usize)
     }
 
     #[inline]
-    fn first(&self, walk: &mut Walk<'_>) -> Option<usize> {
-        let octets = <[u8; 3]>::try_from(walk.octets).ok()?;
-        walk.left = walk.left.checked_sub(1)?;
-        walk.hash = hashed_three(walk.hash, octets);
-        self.owner(walk.hash)
+    fn home(&self, key: &[u8]) -> Option<usize> {
+        self.owner(hashed(START, network(Some(key))) as usize)
     }
 }
 
 impl Values {
     #[inline]
-    fn owner(&self, value: u32) -> Option<usize> {
+    fn owner(&self, value: usize) -> Option<usize> {
         let owners = self.0.as_ref()?;
-        owners.get(value as usize).copied().map(usize::from)
+        owners.get(value).copied().map(usize::from)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Keys to numbered buckets without a table.
 
 use super::{
-    BoundedLoad, BuildCx, Needs, PickCx, Picker, Strategy,
-    keyed::{Bound, ByKey, Cache, Hosts, Marks, Rehash, Table},
+    BuildCx, Needs, PickCx, Picker, Strategy,
+    keyed::{Hosts, Recipe, Rehash, Table},
 };
 use crate::{cluster::View, hash::Secret, sample};
 
@@ -23,34 +23,22 @@ use crate::{cluster::View, hash::Secret, sample};
 ///
 /// O(log of the sum of weights) per pick; no memory but the list. With a bound, and where
 /// the backend is not idle, what is in flight is counted as for `Maglev`.
-#[derive(Debug)]
-pub struct Jump {
-    secret: Option<Secret>,
-    bound: Option<Bound>,
-    tables: Cache<Buckets>,
-}
+#[derive(Debug, Default)]
+pub struct Jump(Recipe<Buckets>);
 
 impl Jump {
     /// With the usual bound, and this secret instead of the one derived from the
     /// cluster's name.
     #[must_use]
     pub fn new(secret: Secret) -> Self {
-        Self { secret: Some(secret), ..Self::default() }
+        Self(Recipe::new(secret))
     }
 
     /// Lets a backend have at most this times its share, by weight, of what is in
     /// flight, rounded up; `None`: any. Less than 1 is taken for 1.
     #[must_use]
-    pub fn bounded(mut self, factor: Option<f64>) -> Self {
-        self.bound = factor.map(Bound::new);
-        self
-    }
-}
-
-impl Default for Jump {
-    fn default() -> Self {
-        let bound = Some(Bound::new(BoundedLoad::USUAL));
-        Self { secret: None, bound, tables: Cache::default() }
+    pub fn bounded(self, factor: Option<f64>) -> Self {
+        Self(self.0.bounded(factor))
     }
 }
 
@@ -64,12 +52,9 @@ impl Strategy for Jump {
     }
 
     fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
-        let secret = self.secret.unwrap_or(cx.secret);
-        let hosts = Hosts::in_order(view);
-        let marks = Marks::new(&hosts.list, secret);
-        let build = || Buckets::new(marks.weights(), secret);
-        let buckets = self.tables.table(cx.group(), &hosts.list, secret, build);
-        Box::new(ByKey::ours(buckets, &hosts.slots, marks, view).bounded(self.bound, view))
+        self.0.picker(&Hosts::in_order(view), view, cx, |marks, secret| {
+            Buckets::new(marks.weights(), secret)
+        })
     }
 }
 
@@ -103,7 +88,6 @@ impl Table for Buckets {
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "there are fewer positions than buckets")]
     fn next(&self, walk: &mut Rehash) -> Option<usize> {
         if self.count == 0 {
             return None;
@@ -112,9 +96,22 @@ impl Table for Buckets {
             0 => jump(walk.next()?, self.count),
             _ => drawn(walk.next()?, self.count),
         };
+        Some(self.holder(bucket))
+    }
+
+    #[inline]
+    fn home(&self, key: &[u8]) -> Option<usize> {
+        (self.count > 0).then(|| self.holder(jump(self.secret.spread(key), self.count)))
+    }
+}
+
+impl Buckets {
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "there are fewer positions than buckets")]
+    fn holder(&self, bucket: u64) -> usize {
         match &*self.ends {
-            [] => Some(bucket as usize),
-            ends => Some(ends.partition_point(|end| *end <= bucket)),
+            [] => bucket as usize,
+            ends => ends.partition_point(|end| *end <= bucket),
         }
     }
 }

@@ -112,6 +112,12 @@ impl Table for Parts {
         walk.hash = walk.hash.wrapping_add(bits);
         self.sum.remainder(u64::from(walk.hash)).map(|unit| self.units.holder(unit))
     }
+
+    #[inline]
+    fn home(&self, key: &[u8]) -> Option<usize> {
+        let hash = if key.is_empty() { return None } else { counting(crc32(key)) };
+        self.sum.remainder(u64::from(hash)).map(|unit| self.units.holder(unit))
+    }
 }
 
 /// What of the checksum of an attempt counts, of a key with this checksum.

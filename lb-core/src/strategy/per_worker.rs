@@ -10,14 +10,14 @@
 
 use super::PickCx;
 
-/// One `T` for each worker, on cache lines of its own.
+/// One `T` for each worker, on two cache lines of its own: processors fetch them in pairs.
 #[derive(Debug)]
 pub(super) struct PerWorker<T> {
     cells: Box<[Cell<T>; CELLS]>,
 }
 
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(align(128))]
 struct Cell<T>(T);
 
 impl<T: Default> PerWorker<T> {
@@ -53,6 +53,6 @@ mod tests {
         assert!((0..CELLS).all(|worker| cell(worker).load(Ordering::Relaxed) == worker as u64));
         assert_eq!(cell(CELLS + 3).load(Ordering::Relaxed), 3);
         assert_eq!(cells.of(&PickCx::new(Tick::ZERO, 0)).load(Ordering::Relaxed), 0);
-        assert_eq!(size_of::<Cell<AtomicU64>>(), 64);
+        assert_eq!(size_of::<Cell<AtomicU64>>(), 128);
     }
 }

@@ -12,7 +12,8 @@ pub struct PickCx<'a> {
     worker: usize,
     key: Option<&'a [u8]>,
     binding: Option<Binding<'a>>,
-    tried: &'a Tried,
+    /// `None` where it is nothing, so that to ask is one comparison.
+    tried: Option<&'a Tried>,
     probes: Option<&'a ProbePool>,
 }
 
@@ -22,15 +23,7 @@ impl<'a> PickCx<'a> {
     #[inline]
     #[must_use]
     pub fn new(now: Tick, entropy: u64) -> Self {
-        Self {
-            now,
-            entropy,
-            worker: 0,
-            key: None,
-            binding: None,
-            tried: Tried::NOTHING,
-            probes: None,
-        }
+        Self { now, entropy, worker: 0, key: None, binding: None, tried: None, probes: None }
     }
 
     /// Says which of the workers picks: numbers from 0, each used by one thread. What
@@ -68,7 +61,7 @@ impl<'a> PickCx<'a> {
     /// Excludes what the request has tried.
     #[must_use]
     pub fn avoiding(mut self, tried: &'a Tried) -> Self {
-        self.tried = tried;
+        self.tried = if tried.is_empty() { None } else { Some(tried) };
         self
     }
 
@@ -123,7 +116,19 @@ impl<'a> PickCx<'a> {
     #[inline]
     #[must_use]
     pub fn tried(&self) -> &'a Tried {
-        self.tried
+        self.tried.unwrap_or(Tried::NOTHING)
+    }
+
+    /// Whether nothing is to be left out.
+    #[inline]
+    pub(crate) fn is_first(&self) -> bool {
+        self.tried.is_none()
+    }
+
+    /// Its key, where it has one and nothing is to be left out.
+    #[inline]
+    pub(super) fn first_key(&self) -> Option<&'a [u8]> {
+        if self.is_first() { self.key } else { None }
     }
 
     /// The same pick once more, with other random bits and more to leave out.
@@ -131,6 +136,6 @@ impl<'a> PickCx<'a> {
     where
         'a: 'b,
     {
-        PickCx { entropy: sample::mix(self.entropy ^ attempt), tried, ..*self }
+        PickCx { entropy: sample::mix(self.entropy ^ attempt), tried: Some(tried), ..*self }
     }
 }

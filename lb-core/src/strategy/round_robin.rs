@@ -107,7 +107,7 @@ impl Strategy for RoundRobin {
 
 impl Picker for Turns {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
-        if !cx.tried().is_empty() {
+        if !cx.is_first() {
             return self.another(view, cx);
         }
         let slot = match &self.counter {

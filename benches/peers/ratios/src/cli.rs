@@ -15,6 +15,9 @@ pub(crate) struct Options {
     /// Which tables
     #[arg(long, value_enum, default_value_t)]
     pub(crate) table: Tables,
+    /// Only those in whose name this is
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) only: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -26,4 +29,6 @@ pub(crate) enum Tables {
     Readme,
     /// Two threads against one: what each thread still gets done
     Threads,
+    /// Nine of ten backends down
+    Down,
 }

@@ -1,7 +1,7 @@
 //! Ours.
 
 use lb_benches::Subject;
-use lb_core::strategy::{Maglev, RoundRobin, StrategyKind, Tickets};
+use lb_core::strategy::{Maglev, RoundRobin, Strategy, StrategyKind, Tickets};
 
 use crate::contender::Contender;
 
@@ -27,12 +27,21 @@ pub(crate) fn in_blocks(size: usize) -> Vec<Contender> {
 
 /// Maglev without a bound on loads: what peers without one do.
 pub(crate) fn unbounded(size: usize) -> Vec<Contender> {
-    let strategy = || Box::new(Maglev::default().bounded(None));
-    let name = "maglev without bound";
+    let (strategy, name) = unbounded_maglev();
     vec![
         pick_of(name, Subject::tapping(strategy(), size)),
         lease_of(name, Subject::of(strategy(), size)),
     ]
+}
+
+/// The same with nine of ten backends down.
+pub(crate) fn unbounded_mostly_down(size: usize) -> Vec<Contender> {
+    let (strategy, name) = unbounded_maglev();
+    vec![pick_of(name, Subject::tapping(strategy(), size).mostly_down())]
+}
+
+fn unbounded_maglev() -> (fn() -> Box<dyn Strategy>, &'static str) {
+    (|| Box::new(Maglev::default().bounded(None)), "maglev without bound")
 }
 
 pub(crate) fn pick_mostly_down(strategy: StrategyKind, size: usize) -> Contender {

@@ -61,13 +61,14 @@ fn main() -> Result<()> {
     match options.table {
         Tables::All => print_all(&options),
         Tables::Readme => {
-            let measured = measure_all(&options, &SIZES, 1, everybody);
+            let measured = measure_all(&options, &SIZES, 1, paired);
             println!("{}", Ratios::new(&measured, PAIRS));
         }
         Tables::Threads => {
             let of = |threads| measure_all(&options, &SIZES, threads, concurrent);
             println!("{}", Threads::new(&of(1), &of(2)));
         }
+        Tables::Down => print_mostly_down(&options),
     }
     Ok(())
 }
@@ -77,6 +78,10 @@ fn print_all(options: &Options) {
         let measured = measure_all(options, &SIZES, threads, everybody);
         println!("**{note}**, ns per pick\n\n{}", Table::new(&measured, PAIRS));
     }
+    print_mostly_down(options);
+}
+
+fn print_mostly_down(options: &Options) {
     // Of four backends there are no nine tenths.
     let measured = measure_all(options, &SIZES[1..], 1, mostly_down);
     println!(
@@ -93,7 +98,9 @@ fn measure_all(
 ) -> Vec<(usize, Vec<Measured>)> {
     let of_size = |&size| {
         eprintln!("{size} backends, {threads} threads");
-        (size, measure::in_turn(contenders(options, size, threads), threads, options.rounds))
+        let mut contenders = contenders(options, size, threads);
+        contenders.retain(|one| one.name.contains(&options.only));
+        (size, measure::in_turn(contenders, threads, options.rounds))
     };
     sizes.iter().map(of_size).collect()
 }
@@ -113,6 +120,13 @@ fn everybody(options: &Options, size: usize, threads: usize) -> Vec<Contender> {
     all
 }
 
+/// Those of whom there is a ratio.
+fn paired(options: &Options, size: usize, threads: usize) -> Vec<Contender> {
+    let mut all = everybody(options, size, threads);
+    all.retain(|one| PAIRS.iter().any(|pair| pair.is_of(&one.name)));
+    all
+}
+
 /// Those that several threads can use at once.
 fn concurrent(options: &Options, size: usize, _: usize) -> Vec<Contender> {
     everybody(options, size, 2)
@@ -122,6 +136,7 @@ fn mostly_down(options: &Options, size: usize, _: usize) -> Vec<Contender> {
     let mut all = Vec::new();
     all.extend(StrategyKind::ALL.iter().map(|strategy| lb::pick_mostly_down(*strategy, size)));
     all.extend(StrategyKind::ALL.iter().map(|strategy| lb::lease_mostly_down(*strategy, size)));
+    all.extend(lb::unbounded_mostly_down(size));
     all.extend(pingora::all_mostly_down(size, options.max_iterations));
     all
 }

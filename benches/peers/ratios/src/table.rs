@@ -15,6 +15,11 @@ impl Pair {
     pub(crate) const fn new(peer: &'static str, ours: &'static str) -> Self {
         Self { peer, ours }
     }
+
+    /// Whether it is of the one called so.
+    pub(crate) fn is_of(&self, name: &str) -> bool {
+        [self.peer, self.ours].contains(&name)
+    }
 }
 
 /// One table of times and one of ratios, a column per size.

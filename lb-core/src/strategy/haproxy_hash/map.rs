@@ -9,12 +9,15 @@
 
 use std::sync::Arc;
 
-use super::{Hashing, MISSES, functions::avalanche};
-use crate::strategy::{
-    PickCx,
-    keyed::{Owners, Table},
-    remainder::Divisor,
-    schedule,
+use super::{Hashing, MISSES};
+use crate::{
+    sample,
+    strategy::{
+        PickCx,
+        keyed::{Owners, Table},
+        remainder::Divisor,
+        schedule,
+    },
 };
 
 /// Who has which place; kept between builds.
@@ -55,7 +58,7 @@ impl Map {
 #[derive(Debug)]
 pub(super) struct Walk {
     hash: u32,
-    left: usize,
+    attempt: usize,
 }
 
 impl Table for Map {
@@ -63,18 +66,32 @@ impl Table for Map {
 
     #[inline]
     fn walk(&self, cx: &PickCx<'_>) -> Walk {
-        Walk { hash: self.hashing.of(cx), left: MISSES }
+        Walk { hash: self.hashing.of(cx), attempt: 0 }
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "it is below the number of places")]
     fn next(&self, walk: &mut Walk) -> Option<usize> {
-        // HAProxy makes another map without those that are down; ours is hashed on.
-        if walk.left != MISSES {
-            walk.hash = avalanche(walk.hash.wrapping_add(1));
-        }
-        walk.left = walk.left.checked_sub(1)?;
-        self.owners.get(self.places.remainder(walk.hash.into())? as usize)
+        // HAProxy makes another map without those that are down; ours is hashed again.
+        let hash = match walk.attempt {
+            0 => walk.hash,
+            MISSES.. => return None,
+            attempt => (sample::mix(u64::from(walk.hash) << 32 | attempt as u64) >> 32) as u32,
+        };
+        walk.attempt += 1;
+        self.owner(hash)
+    }
+
+    #[inline]
+    fn home(&self, key: &[u8]) -> Option<usize> {
+        self.owner(self.hashing.of_key(key)?)
+    }
+}
+
+impl Map {
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "it is below the number of places")]
+    fn owner(&self, hash: u32) -> Option<usize> {
+        self.owners.get(self.places.remainder(hash.into())? as usize)
     }
 }
 
@@ -169,7 +186,6 @@ impl Set {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample;
 
     /// The same by looking at each server for each place.
     fn looked_at_one_by_one(weights: &[usize]) -> Vec<u32> {

@@ -139,15 +139,20 @@ struct Hashing {
 impl Hashing {
     /// The number of what a request brings: its key, or entropy when it has none.
     fn of(&self, cx: &PickCx<'_>) -> u32 {
-        let key = match cx.key() {
-            Some(key) if !key.is_empty() => key,
-            _ => return (cx.entropy() >> 32) as u32,
-        };
+        cx.key().and_then(|key| self.of_key(key)).unwrap_or_else(|| (cx.entropy() >> 32) as u32)
+    }
+
+    /// The number of a key; `None` of an empty one.
+    #[inline]
+    fn of_key(&self, key: &[u8]) -> Option<u32> {
+        if key.is_empty() {
+            return None;
+        }
         let hash = match self.form {
             KeyForm::Address => address(key),
             KeyForm::Text => functions::hash(self.function, key),
         };
-        if self.avalanche { avalanche(hash) } else { hash }
+        Some(if self.avalanche { avalanche(hash) } else { hash })
     }
 }
 

@@ -94,4 +94,14 @@ impl Table for Ring {
         walk.met = Some(if is_last { Met::Last } else { Met::Next });
         Some(self.points.owner(if is_last { walk.last } else { walk.next }))
     }
+
+    #[inline]
+    fn home(&self, key: &[u8]) -> Option<usize> {
+        let place = self.hashing.of_key(key).filter(|_| !self.points.is_empty())?;
+        let next = self.points.at_or_after(place);
+        let last = self.points.before(next);
+        let behind = place.wrapping_sub(self.points.place(last));
+        let ahead = self.points.place(next).wrapping_sub(place);
+        Some(self.points.owner(if behind <= ahead { last } else { next }))
+    }
 }

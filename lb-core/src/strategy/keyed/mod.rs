@@ -3,8 +3,11 @@
 //! They differ in one thing: whom a key meets first, and whom then. That is a
 //! [`Table`]. All else is here, once: who may take the request, bounded loads, the part
 //! of a backend that starts slowly, and what comes when the table knows nobody more.
-//! A [`ByKey`] is compiled for each table, so that a pick whose first backend takes it
-//! is one look-up and one [`Place`], whatever else could have happened.
+//!
+//! A [`ByKey`] is compiled for each table, and twice: what most picks are, a key's own
+//! backend that takes anybody, is one look-up and one [`Place`] in a function that calls
+//! nothing and so saves no registers. All else that could happen is in another, which
+//! begins anew; that a key is hashed twice there costs less than to hand over what was found.
 
 mod bound;
 mod cache;
@@ -12,6 +15,7 @@ mod hosts;
 mod marks;
 mod owners;
 mod places;
+mod recipe;
 mod rehash;
 mod size;
 
@@ -19,11 +23,12 @@ use std::{fmt::Debug, sync::Arc};
 
 pub(super) use bound::Bound;
 use bound::Shares;
-pub(super) use cache::Cache;
+use cache::Cache;
 pub(super) use hosts::{Host, Hosts};
 pub(super) use marks::Marks;
 pub(super) use owners::Owners;
 use places::Place;
+pub(super) use recipe::Recipe;
 pub(super) use rehash::Rehash;
 pub(super) use size::{NOBODY, size_for};
 
@@ -47,12 +52,9 @@ pub(super) trait Table: Debug + Send + Sync {
     /// The next position; `None` when it is enough. The same one may come again.
     fn next(&self, walk: &mut Self::Walk<'_>) -> Option<usize>;
 
-    /// The first position of a walk; or `None`, where it takes long to find, and the walk as
-    /// it was.
-    #[inline]
-    fn first(&self, walk: &mut Self::Walk<'_>) -> Option<usize> {
-        self.next(walk)
-    }
+    /// The first position that a key meets, as a walk would find it; `None` where nobody is
+    /// met, or a walk has to say.
+    fn home(&self, key: &[u8]) -> Option<usize>;
 }
 
 /// Picks by a table.
@@ -104,28 +106,24 @@ impl<T: Table> ByKey<T> {
         Self { table, places, parts: Box::default(), shares: None, rest: Rest::Turns(turns) }
     }
 
+    /// The slot of a position, if it takes any request that has been nowhere.
+    pub(super) fn takes_all(&self, position: usize) -> Option<Slot> {
+        let place = self.places.get(position)?;
+        (self.shares.is_none() && place.takes_all()).then(|| place.slot())
+    }
+
     /// With this bound on what each may have in flight.
     pub(super) fn bounded(mut self, bound: Option<Bound>, view: View<'_>) -> Self {
         self.shares = bound.map(|bound| bound.over(view));
         self
     }
 
-    /// Goes on, where the first who was met may not take all requests, or the request has
-    /// been somewhere.
-    // On its own, so that picks that do not need it do not save registers for it.
+    /// Meets one after the other until somebody takes the request.
     #[inline(never)]
-    fn go_on(
-        &self,
-        walk: T::Walk<'_>,
-        first: Option<usize>,
-        view: View<'_>,
-        cx: &PickCx<'_>,
-    ) -> Option<Choice> {
-        // A copy can be in registers.
-        let mut walk = walk;
+    fn walk(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
+        let mut walk = self.table.walk(cx);
         let (mut attempt, mut total) = (0, None);
-        let mut met = first.or_else(|| self.table.next(&mut walk));
-        while let Some(position) = met {
+        while let Some(position) = self.table.next(&mut walk) {
             let place = self.places[position];
             if can(place, view, cx)
                 && self.takes(position, cx)
@@ -134,7 +132,6 @@ impl<T: Table> ByKey<T> {
                 return Some(place.choice(self.reason(cx, attempt)));
             }
             attempt += 1;
-            met = self.table.next(&mut walk);
         }
         self.rest(view, cx, total)
     }
@@ -212,17 +209,16 @@ impl<T: Table> ByKey<T> {
 
 impl<T: Table> Picker for ByKey<T> {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
-        let mut walk = self.table.walk(cx);
-        let first = self.table.first(&mut walk);
-        if cx.tried().is_empty()
-            && let Some(position) = first
-            && let place = self.places[position]
+        if self.shares.is_none()
+            && let Some(key) = cx.first_key()
+            && let Some(position) = self.table.home(key)
+            && let Some(place) = self.places.get(position)
             && place.takes_all()
-            && self.admits(place.slot(), &mut None, view, cx)
         {
-            return Some(place.choice(self.reason(cx, 0)));
+            debug_assert_eq!(self.table.next(&mut self.table.walk(cx)), Some(position));
+            return Some(place.choice(Reason::Key));
         }
-        self.go_on(walk, first, view, cx)
+        self.walk(view, cx)
     }
 }
 

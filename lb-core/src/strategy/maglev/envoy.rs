@@ -6,7 +6,8 @@ use crate::{
     hash::xx64,
     strategy::{
         BuildCx, Needs, PickCx, Picker, Strategy,
-        keyed::{self, Bound, ByKey, Cache, Host, Hosts, Marks, NOBODY, Owners},
+        keyed::{self, Host, Hosts, NOBODY, Owners, Recipe},
+        remainder::Divisor,
     },
 };
 
@@ -20,11 +21,8 @@ use crate::{
 ///
 /// Nothing is secret here: anybody can find keys that meet. Loads are not bounded unless
 /// said. A request without a key is drawn by weight.
-#[derive(Debug, Default)]
-pub(in crate::strategy) struct EnvoyMaglev {
-    bound: Option<Bound>,
-    tables: Cache<Table>,
-}
+#[derive(Debug)]
+pub(in crate::strategy) struct EnvoyMaglev(Recipe<Table>);
 
 /// Envoy's usual size.
 const SIZE: usize = 65_537;
@@ -34,7 +32,7 @@ const REHASHES: u64 = 64;
 impl EnvoyMaglev {
     /// Bounded by so many times a share, or not.
     pub(in crate::strategy) fn bounded(factor: Option<f64>) -> Self {
-        Self { bound: factor.map(Bound::new), ..Self::default() }
+        Self(Recipe::default().bounded(factor))
     }
 }
 
@@ -49,24 +47,27 @@ impl Strategy for EnvoyMaglev {
 
     fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
         let hosts = Hosts::by_sorted_address(view);
-        let table =
-            self.tables.table(cx.group(), &hosts.list, cx.secret, || Table::new(&hosts.list, SIZE));
-        let marks = Marks::new(&hosts.list, cx.secret);
-        Box::new(ByKey::ours(table, &hosts.slots, marks, view).bounded(self.bound, view))
+        self.0.picker(&hosts, view, cx, |_, _| Table::new(&hosts.list, SIZE))
     }
 }
 
 #[derive(Debug)]
 struct Table {
     owners: Owners,
-    size: u64,
+    size: Divisor,
 }
 
 impl Table {
     /// Of hosts in the order of their addresses.
     fn new(hosts: &[Host], size: usize) -> Self {
         let owners = if hosts.is_empty() { Box::default() } else { fill(hosts, size) };
-        Self { owners: owners.into(), size: size as u64 }
+        Self { owners: owners.into(), size: Divisor::new(size as u64) }
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "it is below the size of the table")]
+    fn owner(&self, hash: u64) -> Option<usize> {
+        self.owners.get(self.size.remainder(hash)? as usize)
     }
 }
 
@@ -132,7 +133,12 @@ impl keyed::Table for Table {
         // The first is the hash itself.
         let hash = attempts.hash ^ attempts.number.wrapping_neg();
         attempts.number += 1;
-        self.owners.get(remainder(hash, self.size))
+        self.owner(hash)
+    }
+
+    #[inline]
+    fn home(&self, key: &[u8]) -> Option<usize> {
+        self.owner(xx64(key, 0))
     }
 }
 

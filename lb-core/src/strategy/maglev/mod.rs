@@ -7,8 +7,8 @@ pub(super) use envoy::EnvoyMaglev;
 use table::Table;
 
 use super::{
-    BoundedLoad, BuildCx, Needs, PickCx, Picker, Strategy,
-    keyed::{self, Bound, ByKey, Cache, Hosts, Marks, Rehash},
+    BuildCx, Needs, PickCx, Picker, Strategy,
+    keyed::{self, Hosts, Recipe, Rehash},
 };
 use crate::{cluster::View, hash::Secret};
 
@@ -40,35 +40,23 @@ use crate::{cluster::View, hash::Secret};
 /// flight has to be known: in clusters of up to 16 it is counted, in larger ones for every
 /// 64th request, and the bound is exact but for what has begun and ended since. O(backends)
 /// where 65 hashes met nobody.
-#[derive(Debug)]
-pub struct Maglev {
-    secret: Option<Secret>,
-    bound: Option<Bound>,
-    tables: Cache<Keys>,
-}
+#[derive(Debug, Default)]
+pub struct Maglev(Recipe<Keys>);
 
 impl Maglev {
     /// With the usual bound, and this secret instead of the one derived from the
     /// cluster's name. Balancers that are to agree need the same.
     #[must_use]
     pub fn new(secret: Secret) -> Self {
-        Self { secret: Some(secret), ..Self::default() }
+        Self(Recipe::new(secret))
     }
 
     /// Lets a backend have at most this times its share, by weight, of what is in
     /// flight, rounded up; `None`: any. At 1 all are kept equally busy and most
     /// keys wander, at 2 few do; less than 1 is taken for 1.
     #[must_use]
-    pub fn bounded(mut self, factor: Option<f64>) -> Self {
-        self.bound = factor.map(Bound::new);
-        self
-    }
-}
-
-impl Default for Maglev {
-    fn default() -> Self {
-        let bound = Some(Bound::new(BoundedLoad::USUAL));
-        Self { secret: None, bound, tables: Cache::default() }
+    pub fn bounded(self, factor: Option<f64>) -> Self {
+        Self(self.0.bounded(factor))
     }
 }
 
@@ -82,12 +70,10 @@ impl Strategy for Maglev {
     }
 
     fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
-        let secret = self.secret.unwrap_or(cx.secret);
-        let hosts = Hosts::by_name(view);
-        let marks = Marks::new(&hosts.list, secret);
-        let build = || Keys { table: Table::new(marks.as_slice(), marks.weights()), secret };
-        let keys = self.tables.table(cx.group(), &hosts.list, secret, build);
-        Box::new(ByKey::ours(keys, &hosts.slots, marks, view).bounded(self.bound, view))
+        self.0.picker(&Hosts::by_name(view), view, cx, |marks, secret| Keys {
+            table: Table::new(marks.as_slice(), marks.weights()),
+            secret,
+        })
     }
 }
 
@@ -109,5 +95,10 @@ impl keyed::Table for Keys {
     #[inline]
     fn next(&self, walk: &mut Rehash) -> Option<usize> {
         self.table.owner(walk.next()?)
+    }
+
+    #[inline]
+    fn home(&self, key: &[u8]) -> Option<usize> {
+        self.table.owner(self.secret.spread(key))
     }
 }

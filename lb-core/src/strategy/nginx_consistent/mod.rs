@@ -177,6 +177,12 @@ impl Table for Ring {
         walk.is_done = walk.met == shared.positions.len();
         Some(position)
     }
+
+    #[inline]
+    fn home(&self, key: &[u8]) -> Option<usize> {
+        let is_plain = !key.is_empty() && !self.points.is_empty() && self.shared.is_empty();
+        is_plain.then(|| self.points.owner(self.points.at_or_after(crc32(key))))
+    }
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use highest::rarity;
 use places::winners;
 
 use super::{
-    BoundedLoad, BuildCx, Needs, PickCx, Picker, Strategy,
-    keyed::{Bound, ByKey, Cache, Hosts, Marks, Owners, Rehash, Table, size_for},
+    BuildCx, Needs, PickCx, Picker, Strategy,
+    keyed::{Hosts, Owners, Recipe, Rehash, Table, size_for},
 };
 use crate::{cluster::View, hash::Secret, sample};
 
@@ -32,34 +32,22 @@ use crate::{cluster::View, hash::Secret, sample};
 /// backends of the tier, whether they can be used or not; keys of one that can't are hashed
 /// again and return with it; slow starts take part of their keys; loads are
 /// [bounded](Self::bounded); hashes are keyed. A request without a key is drawn by weight.
-#[derive(Debug)]
-pub struct Rendezvous {
-    secret: Option<Secret>,
-    bound: Option<Bound>,
-    tables: Cache<Places>,
-}
+#[derive(Debug, Default)]
+pub struct Rendezvous(Recipe<Places>);
 
 impl Rendezvous {
     /// With the usual bound, and this secret instead of the one derived from the
     /// cluster's name. Balancers that are to agree need the same.
     #[must_use]
     pub fn new(secret: Secret) -> Self {
-        Self { secret: Some(secret), ..Self::default() }
+        Self(Recipe::new(secret))
     }
 
     /// Lets a backend have at most this times its share, by weight, of what is in
     /// flight, rounded up; `None`: any. Less than 1 is taken for 1.
     #[must_use]
-    pub fn bounded(mut self, factor: Option<f64>) -> Self {
-        self.bound = factor.map(Bound::new);
-        self
-    }
-}
-
-impl Default for Rendezvous {
-    fn default() -> Self {
-        let bound = Some(Bound::new(BoundedLoad::USUAL));
-        Self { secret: None, bound, tables: Cache::default() }
+    pub fn bounded(self, factor: Option<f64>) -> Self {
+        Self(self.0.bounded(factor))
     }
 }
 
@@ -73,15 +61,10 @@ impl Strategy for Rendezvous {
     }
 
     fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
-        let secret = self.secret.unwrap_or(cx.secret);
-        let hosts = Hosts::by_name(view);
-        let marks = Marks::new(&hosts.list, secret);
-        let build = || {
-            let size = size_for(hosts.list.len());
-            Places { owners: winners(size, marks.as_slice(), marks.weights()).into(), secret }
-        };
-        let places = self.tables.table(cx.group(), &hosts.list, secret, build);
-        Box::new(ByKey::ours(places, &hosts.slots, marks, view).bounded(self.bound, view))
+        self.0.picker(&Hosts::by_name(view), view, cx, |marks, secret| {
+            let (marks, weights) = (marks.as_slice(), marks.weights());
+            Places { owners: winners(size_for(marks.len()), marks, weights).into(), secret }
+        })
     }
 }
 
@@ -102,7 +85,19 @@ impl Table for Places {
 
     #[inline]
     fn next(&self, walk: &mut Rehash) -> Option<usize> {
-        let (hash, places) = (walk.next()?, self.owners.len());
+        self.owner(walk.next()?)
+    }
+
+    #[inline]
+    fn home(&self, key: &[u8]) -> Option<usize> {
+        self.owner(self.secret.spread(key))
+    }
+}
+
+impl Places {
+    #[inline]
+    fn owner(&self, hash: u64) -> Option<usize> {
+        let places = self.owners.len();
         if places == 0 { None } else { self.owners.get(sample::index(hash, places)) }
     }
 }

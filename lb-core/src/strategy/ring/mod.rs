@@ -6,7 +6,7 @@ use points::Points;
 
 use super::{
     BuildCx, Needs, PickCx, Picker, Strategy,
-    keyed::{Bound, ByKey, Cache, Hosts, Marks, Table},
+    keyed::{Hosts, Recipe, Table},
 };
 use crate::{cluster::View, hash::xx64};
 
@@ -32,11 +32,8 @@ use crate::{cluster::View, hash::xx64};
 ///
 /// O(1) expected per pick. A build is O(p), expected, for p points: some twenty milliseconds
 /// for the half a million of a thousand backends of weights from 1 to 1,000.
-#[derive(Debug, Default)]
-pub struct Ring {
-    bound: Option<Bound>,
-    tables: Cache<Points>,
-}
+#[derive(Debug)]
+pub struct Ring(Recipe<Points>);
 
 /// Envoy's usual numbers of points.
 const MIN_POINTS: u32 = 1_024;
@@ -49,9 +46,14 @@ impl Ring {
     /// Lets a backend have at most this times its share, by weight, of what is in
     /// flight, rounded up; `None`: any. Less than 1 is taken for 1.
     #[must_use]
-    pub fn bounded(mut self, factor: Option<f64>) -> Self {
-        self.bound = factor.map(Bound::new);
-        self
+    pub fn bounded(self, factor: Option<f64>) -> Self {
+        Self(self.0.bounded(factor))
+    }
+}
+
+impl Default for Ring {
+    fn default() -> Self {
+        Self(Recipe::default().bounded(None))
     }
 }
 
@@ -66,10 +68,7 @@ impl Strategy for Ring {
 
     fn build(&mut self, view: View<'_>, cx: &BuildCx) -> Box<dyn Picker> {
         let hosts = Hosts::by_address(view);
-        let build = || Points::new(&hosts.list, MIN_POINTS, MAX_POINTS);
-        let points = self.tables.table(cx.group(), &hosts.list, cx.secret, build);
-        let marks = Marks::new(&hosts.list, cx.secret);
-        Box::new(ByKey::ours(points, &hosts.slots, marks, view).bounded(self.bound, view))
+        self.0.picker(&hosts, view, cx, |_, _| Points::new(&hosts.list, MIN_POINTS, MAX_POINTS))
     }
 }
 
@@ -95,5 +94,10 @@ impl Table for Points {
         let point = walk.point.map_or_else(|| self.find(walk.hash), |point| self.after(point));
         walk.point = Some(point);
         self.owner(point)
+    }
+
+    #[inline]
+    fn home(&self, key: &[u8]) -> Option<usize> {
+        self.owner(self.find(xx64(key, 0)))
     }
 }

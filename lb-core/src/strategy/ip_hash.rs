@@ -50,8 +50,9 @@ struct Values(Option<Box<[u16; VALUES as usize]>>);
 /// all others.
 #[derive(Debug)]
 struct Direct {
-    /// The slot of each value, where it takes anybody; or else [`NOT_DIRECT`].
-    slots: Box<[u16; VALUES as usize]>,
+    /// The slot of each value, where it takes anybody; or else [`NOT_DIRECT`]. Those of the
+    /// first values come again behind the last, for [`first_hash`].
+    slots: Box<[u16; VALUES as usize + 256]>,
     others: ByKey<Values>,
 }
 
@@ -80,7 +81,9 @@ impl Strategy for IpHash {
         let values = Arc::new(Values(owners));
         let others = ByKey::theirs(Arc::clone(&values), &hosts.slots, turns, view);
         let slot = |value| {
-            let slot = values.owner(value).and_then(|position| others.takes_all(position));
+            let slot = values
+                .owner(value % VALUES as usize)
+                .and_then(|position| others.takes_all(position));
             slot.and_then(|slot| u16::try_from(slot.index()).ok()).unwrap_or(NOT_DIRECT)
         };
         let slots = Box::new(std::array::from_fn(slot));
@@ -91,10 +94,10 @@ impl Strategy for IpHash {
 impl Picker for Direct {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
         if let Some([a, b, c, _]) = cx.first_key()
-            && let slot = self.slots[hashed_three(START, [*a, *b, *c]) as usize]
-            && slot != NOT_DIRECT
+            && let Some(slot) = self.slots.get(first_hash([*a, *b, *c]))
+            && *slot != NOT_DIRECT
         {
-            return Some(Choice::new(Slot::from_number(slot.into()), Reason::Key));
+            return Some(Choice::new(Slot::from_number((*slot).into()), Reason::Key));
         }
         self.otherwise(view, cx)
     }
@@ -172,6 +175,31 @@ fn hashed_three(hash: u32, octets: [u8; 3]) -> u32 {
     (sum % u64::from(VALUES)) as u32
 }
 
+/// On from the start, or as many values further: without any division, which is what picks
+/// would wait for.
+#[inline]
+fn first_hash([a, b, c]: [u8; 3]) -> usize {
+    let sum = usize::from(FIRST[a as usize] + SECOND[b as usize]);
+    let values = VALUES as usize;
+    usize::from(c) + if sum < values { sum } else { sum - values }
+}
+
+/// What the first octet adds to the hash, with the start.
+static FIRST: [u16; 256] = products(START * 113 * 113 * 113, 113 * 113);
+/// What the second one adds.
+static SECOND: [u16; 256] = products(0, 113);
+
+#[expect(clippy::cast_possible_truncation, reason = "the values are few")]
+const fn products(start: u32, factor: u32) -> [u16; 256] {
+    let mut all = [0; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        all[octet as usize] = ((start + octet * factor) % VALUES) as u16;
+        octet += 1;
+    }
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
@@ -188,6 +216,9 @@ mod tests {
             let start = (u32::from(d) * 113) % VALUES;
             let one_by_one = [[a], [b], [c]].iter().fold(start, |hash, octet| hashed(hash, octet));
             assert_eq!(hashed(start, &[a, b, c]), one_by_one);
+            let first = first_hash([a, b, c]);
+            assert!(first < VALUES as usize + 256);
+            assert_eq!(first % VALUES as usize, hashed(START, &[a, b, c]) as usize);
         }
     }
 

@@ -3,16 +3,21 @@
 //! Drawing the lot of each backend for each place would take 131 million draws for a
 //! thousand backends. But a place goes to whoever is first there, if everybody visits
 //! places from his best lot to his worst: his ranks are a permutation of the places, and
-//! the lot of the n-th place is what the n-th best of so many is. When on average a dozen
-//! have been everywhere, each place has been visited; so it takes as many steps as there
-//! are places, times a dozen, whatever the number of backends.
+//! the lot of the n-th place is what the n-th best of so many is. Until each place has been
+//! visited, a dozen have been everywhere on average, and most of that is for the last few
+//! places. So these are raffled one by one, as soon as asking everybody for each of them
+//! takes no longer than visiting each place once: a rank follows from a place as a place
+//! does from a rank.
 
 use super::rarity;
-use crate::{sample, strategy::keyed::NOBODY};
+use crate::{
+    sample,
+    strategy::{keyed::NOBODY, remainder::Divisor},
+};
 
 /// The position that has won each of `size` places (a prime number), given hashes of names
 /// and weights. What a position bids for a place depends on its own hash and weight, and
-/// nothing else. O(size × log size), expected.
+/// nothing else. O(size × log backends), expected.
 pub(super) fn winners(size: usize, marks: &[u64], weights: &[u32]) -> Box<[u32]> {
     if marks.is_empty() {
         return Box::default();
@@ -24,18 +29,20 @@ pub(super) fn winners(size: usize, marks: &[u64], weights: &[u32]) -> Box<[u32]>
     let window = (3 << 51) / total;
     let mut floor = Floor::new(size);
     let mut now = 0;
-    while floor.left > 0 {
+    while floor.left * lots.len() > size {
         now += window;
         for (position, lots) in (0..).zip(&mut lots) {
             lots.visit(position, now, &mut floor, marks);
         }
         floor.award(now);
     }
-    floor.winners.into()
+    floor.raffle(&lots, marks);
+    floor.firsts.iter().map(|first| first.position).collect()
 }
 
 /// The lots of one backend, best first, and where he is.
 struct Lots {
+    start: usize,
     at: usize,
     step: usize,
     rank: u64,
@@ -54,8 +61,10 @@ impl Lots {
     fn new(mark: u64, weight: u32, size: usize) -> Self {
         let width = u64::MAX / size as u64;
         let hash = sample::mix(mark);
+        let start = sample::index(mark, size);
         Self {
-            at: sample::index(mark, size),
+            start,
+            at: start,
             step: sample::index(hash, size - 1) + 1,
             rank: 0,
             width,
@@ -64,24 +73,29 @@ impl Lots {
         }
     }
 
-    /// When he visits the next place: −log₂ of his lot ÷ weight, in units of 2⁻⁵². The
-    /// minimum of such times is with each in proportion to weights.
-    #[expect(clippy::cast_possible_truncation, reason = "2^46 × 2^32 ÷ 2^20 < 2^64")]
+    /// When he visits the next place.
     fn time(&self) -> u64 {
-        let lot = !(self.rank * self.width + self.offset);
+        self.time_of(self.rank)
+    }
+
+    /// When he visits his place of this rank: −log₂ of his lot ÷ weight, in units of 2⁻⁵².
+    /// The minimum of such times is with each in proportion to weights.
+    #[expect(clippy::cast_possible_truncation, reason = "2^46 × 2^32 ÷ 2^20 < 2^64")]
+    fn time_of(&self, rank: u64) -> u64 {
+        let lot = !(rank * self.width + self.offset);
         ((u128::from(rarity(lot)) * u128::from(self.slowness)) >> 20) as u64
     }
 
     /// Makes the visits whose time has come by `now`, and bids where nobody has won.
     fn visit(&mut self, position: u32, now: u64, floor: &mut Floor, marks: &[u64]) {
-        let size = floor.winners.len();
+        let size = floor.firsts.len();
         while self.rank < size as u64 && self.time() < now {
             for _ in 0..VISITS {
                 if self.rank == size as u64 {
                     return;
                 }
                 if !floor.is_awarded(self.at) {
-                    floor.bid(self.at, self.time(), position, marks);
+                    floor.bid(self.at, First { time: self.time(), position }, marks);
                 }
                 self.rank += 1;
                 self.at += self.step;
@@ -93,11 +107,40 @@ impl Lots {
     }
 }
 
+/// How many steps it is from a start to a place of so many.
+struct Steps {
+    start: usize,
+    /// So many steps lead to the next place.
+    to_next: u64,
+}
+
+impl Steps {
+    fn of(lots: &Lots, size: usize) -> Self {
+        Self { start: lots.start, to_next: inverse(lots.step as u64, size as u64) }
+    }
+
+    fn to(&self, place: usize, size: Divisor, count: usize) -> u64 {
+        let way = if place < self.start { place + count } else { place } - self.start;
+        size.remainder(way as u64 * self.to_next).unwrap_or(0)
+    }
+}
+
+/// What `number`, above 0, has to be multiplied by to be 1 modulo a larger prime: Euclid's
+/// algorithm.
+fn inverse(number: u64, prime: u64) -> u64 {
+    let (mut dividend, mut divisor) = (prime.cast_signed(), number.cast_signed());
+    let (mut last, mut next) = (0_i64, 1_i64);
+    while divisor != 0 {
+        let quotient = dividend / divisor;
+        (dividend, divisor) = (divisor, dividend - quotient * divisor);
+        (last, next) = (next, last - quotient * next);
+    }
+    last.rem_euclid(prime.cast_signed()).cast_unsigned()
+}
+
 /// All places.
 struct Floor {
-    winners: Vec<u32>,
-    /// When each of them was visited first, of the visits so far.
-    times: Vec<u64>,
+    firsts: Vec<First>,
     /// Bit by bit, as most visits find no more than that.
     awarded: Vec<u64>,
     /// Places that were visited and are not awarded.
@@ -105,11 +148,18 @@ struct Floor {
     left: usize,
 }
 
+/// Who came to a place first, of the visits so far, and when. Together, as both are
+/// looked up for most visits.
+#[derive(Clone, Copy)]
+struct First {
+    time: u64,
+    position: u32,
+}
+
 impl Floor {
     fn new(size: usize) -> Self {
         Self {
-            winners: vec![NOBODY; size],
-            times: vec![u64::MAX; size],
+            firsts: vec![First { time: u64::MAX, position: NOBODY }; size],
             awarded: vec![0; size.div_ceil(64)],
             open: Vec::new(),
             left: size,
@@ -120,26 +170,42 @@ impl Floor {
         self.awarded[place / 64] >> (place % 64) & 1 != 0
     }
 
-    fn bid(&mut self, place: usize, time: u64, position: u32, marks: &[u64]) {
-        let holder = self.winners[place];
-        if holder == NOBODY {
+    fn bid(&mut self, place: usize, bid: First, marks: &[u64]) {
+        let first = self.firsts[place];
+        if first.position == NOBODY {
             self.open.push(place);
         } else {
             // At the same time by hash, not by order.
-            let mark = |position: u32| marks[position as usize];
-            if (self.times[place], mark(holder)) <= (time, mark(position)) {
+            let mark = |first: First| marks[first.position as usize];
+            if bid.time > first.time || bid.time == first.time && mark(bid) >= mark(first) {
                 return;
             }
         }
-        self.winners[place] = position;
-        self.times[place] = time;
+        self.firsts[place] = bid;
+    }
+
+    /// Awards what is left to whoever would come first.
+    fn raffle(&mut self, lots: &[Lots], marks: &[u64]) {
+        let count = self.firsts.len();
+        let size = Divisor::new(count as u64);
+        let all: Vec<Steps> = lots.iter().map(|lots| Steps::of(lots, count)).collect();
+        for place in 0..count {
+            if self.is_awarded(place) {
+                continue;
+            }
+            let bid = |(position, (lots, steps)): (u32, (&Lots, &Steps))| {
+                (lots.time_of(steps.to(place, size, count)), marks[position as usize], position)
+            };
+            let first = (0..).zip(lots.iter().zip(&all)).map(bid).min();
+            self.firsts[place].position = first.map_or(NOBODY, |(.., position)| position);
+        }
     }
 
     /// Nobody will come before `now` any more.
     fn award(&mut self, now: u64) {
-        let Self { open, times, awarded, left, .. } = self;
+        let Self { open, firsts, awarded, left } = self;
         open.retain(|place| {
-            let is_over = times[*place] < now;
+            let is_over = firsts[*place].time < now;
             if is_over {
                 awarded[place / 64] |= 1 << (place % 64);
                 *left -= 1;

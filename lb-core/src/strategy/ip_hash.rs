@@ -189,7 +189,6 @@ static FIRST: [u16; 256] = products(START * 113 * 113 * 113, 113 * 113);
 /// What the second one adds.
 static SECOND: [u16; 256] = products(0, 113);
 
-#[expect(clippy::cast_possible_truncation, reason = "the values are few")]
 const fn products(start: u32, factor: u32) -> [u16; 256] {
     let mut all = [0; 256];
     let mut octet = 0;

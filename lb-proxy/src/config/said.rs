@@ -147,7 +147,7 @@ impl Cluster {
     }
 }
 
-fn other<T: PartialEq>(given: T, usual: T) -> Option<T> {
+fn other<T: Copy + PartialEq>(given: T, usual: T) -> Option<T> {
     (given != usual).then_some(given)
 }
 

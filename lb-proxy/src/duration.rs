@@ -79,6 +79,20 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_nanos(total))
 }
 
+/// A duration as it is read: `1m30s`.
+#[cfg(feature = "config")]
+pub(crate) fn spell_duration(duration: Duration) -> String {
+    let mut rest = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    let mut text = String::new();
+    for (unit, nanos) in UNITS {
+        if rest >= nanos {
+            text += &format!("{}{unit}", rest / nanos);
+            rest %= nanos;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
 fn unknown(unit: &str) -> String {
     let short = match unit.to_lowercase().trim_end_matches('s') {
         "day" => "d",
@@ -110,6 +124,13 @@ mod tests {
                 hours * 3_600_000 + u64::from(secs) * 1_000 + u64::from(millis)
             );
             prop_assert_eq!(parse_duration(&format!("{hours}h{secs}s{millis}ms")), Ok(expected));
+        }
+
+        #[cfg(feature = "config")]
+        #[test]
+        fn what_is_spelt_is_read_as_the_same(micros in 0..31_000_000_000_000_u64) {
+            let duration = Duration::from_micros(micros);
+            prop_assert_eq!(parse_duration(&spell_duration(duration)), Ok(duration));
         }
 
         #[test]

@@ -57,7 +57,7 @@ pub use self::{
         LogTarget, ProbeCounters, ReloadCounters, RetryCounters, StickyCounters, Template,
         TemplateError, rfc3339,
     },
-    probe::{CheckKind, HealthCheck, HttpCheck, Prober, Watched},
+    probe::{CheckKind, CheckResult, HealthCheck, HttpCheck, NotChecked, Prober, Watched},
     runtime::{
         ClusterSettings, ClusterTimeouts, ListenerChanges, Proxy, Reloaded, Running, Service,
         StartError, clock::now,

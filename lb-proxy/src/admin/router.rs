@@ -16,7 +16,7 @@ use super::{
     api::Api,
     body::{read_whole, seal},
     handlers::{
-        backends, changes, clusters, config, events, explain, generations, sources, status,
+        backends, changes, checks, clusters, config, events, explain, generations, sources, status,
     },
     origin::guard,
     problem::Problem,
@@ -53,8 +53,12 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(clusters::list))
         .routes(routes!(clusters::show))
         .routes(routes!(clusters::set_strategy))
+        .routes(routes!(clusters::set_health))
+        .routes(routes!(clusters::set_sticky))
         .routes(routes!(backends::list, backends::add))
         .routes(routes!(backends::show, backends::patch, backends::remove))
+        .routes(routes!(checks::list))
+        .routes(routes!(checks::check))
         .routes(routes!(changes::list, changes::make))
         .routes(routes!(changes::undo))
         .routes(routes!(events::events))

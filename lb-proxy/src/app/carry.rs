@@ -14,13 +14,14 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use lb_core::{
     AdminState, Backend, Cause,
     cluster::{CauseKind, Version},
 };
 use lb_proxy::{
     Service,
-    config::{Config, Strategy},
+    config::{self, Config},
     now,
 };
 use tokio::sync::oneshot;
@@ -30,12 +31,9 @@ use super::{
     show::{cause, change_event, would_be},
     stage::News,
 };
-use crate::{
-    control::{
-        Ask, ChangeRecord, Decided, Done, Impact, Overrides, Plan, Refused, Sight, Wish, Written,
-        plan, read_strategy, undoing,
-    },
-    state::Field,
+use crate::control::{
+    Ask, ChangeRecord, Decided, Done, Impact, Overrides, Plan, Refused, Sight, Unfit, Wish,
+    Written, plan, tune, undoing,
 };
 
 /// How long whoever asked waits for workers at most.
@@ -156,17 +154,14 @@ impl App {
             progress.versions.insert(name.into(), version);
             progress.soon.extend(self.soon(name, version));
         }
-        let chosen = plan.edits.iter().filter(|edit| edit.field == Field::Strategy);
-        let mut asks_more = false;
-        for edit in chosen {
-            let name = edit.subject.cluster();
-            let strategy = self.strategy_of(name, &self.ledger.overrides)?;
-            let (version, asks) =
-                self.farm.set_strategy(name, &strategy, cause(ask, plan, name))?;
-            asks_more |= asks;
+        let mut is_served_otherwise = false;
+        for name in tuned(plan) {
+            let settings = self.settings_of(name)?;
+            let (version, otherwise) = self.farm.tune(name, &settings, cause(ask, plan, name))?;
+            is_served_otherwise |= otherwise;
             progress.soon.extend(self.soon(name, version));
         }
-        if asks_more {
+        if is_served_otherwise {
             let reloaded = self.running.reload(self.service())?;
             progress.soon.push(Box::pin(async { drop(reloaded.await) }));
         }
@@ -200,12 +195,11 @@ impl App {
                 tracing::error!(cluster = &**name, %error, "a change could not be taken back");
             }
         }
-        for edit in plan.edits.iter().filter(|edit| edit.field == Field::Strategy) {
-            let name = edit.subject.cluster();
-            let back = self.strategy_of(name, &self.ledger.overrides);
-            let back = back.and_then(|one| self.farm.set_strategy(name, &one, cause.clone()));
+        for name in tuned(plan) {
+            let back = self.settings_of(name);
+            let back = back.and_then(|one| self.farm.tune(name, &one, cause.clone()));
             if let Err(error) = back {
-                tracing::error!(cluster = name, %error, "a strategy could not be taken back");
+                tracing::error!(cluster = name, %error, "settings could not be taken back");
             }
         }
         let why = format!("it could not be done: {error:#}");
@@ -216,11 +210,15 @@ impl App {
         Refused::Conflict { detail: why }
     }
 
-    /// What a cluster chooses by: as people have set it, or else the file.
-    fn strategy_of(&self, name: &str, overrides: &Overrides) -> anyhow::Result<Strategy> {
-        let config = with_strategies(&self.file, overrides);
-        let found = config.clusters.into_iter().find(|cluster| *cluster.name == *name);
-        found.map(|cluster| cluster.strategy).ok_or_else(|| anyhow::anyhow!("no cluster `{name}`"))
+    /// How a cluster works: as people have set it, or else the file.
+    fn settings_of(&self, name: &str) -> anyhow::Result<config::Cluster> {
+        let mut clusters = self.file.clusters.iter();
+        let file = clusters.find(|cluster| *cluster.name == *name);
+        let file = file.with_context(|| format!("no cluster `{name}`"))?;
+        match tune(file, &self.ledger.overrides) {
+            Ok(tuned) => Ok(tuned.cluster),
+            Err(Unfit { field, detail, .. }) => anyhow::bail!("`{field}`: {detail}"),
+        }
     }
 
     fn service(&self) -> Service {
@@ -243,23 +241,25 @@ async fn are_all(soon: Vec<Soon>) -> bool {
     tokio::time::timeout(PATIENCE, all).await.is_ok()
 }
 
-/// A configuration with the strategies that people have set.
-pub(super) fn with_strategies(file: &Config, overrides: &Overrides) -> Config {
+/// A configuration with the settings of clusters that people have changed.
+pub(super) fn with_settings(file: &Config, overrides: &Overrides) -> Config {
     let mut config = file.clone();
-    for one in overrides.values().filter(|one| one.field == Field::Strategy) {
-        let name = one.subject.cluster();
-        let Some(cluster) = config.clusters.iter_mut().find(|cluster| *cluster.name == *name)
-        else {
-            continue;
-        };
-        match read_strategy(&one.value) {
-            Ok(strategy) => cluster.strategy = strategy,
-            Err(why) => {
-                tracing::error!(cluster = name, "the strategy that was set is not one: {why}");
-            }
+    for cluster in &mut config.clusters {
+        match tune(cluster, overrides) {
+            Ok(tuned) => *cluster = tuned.cluster,
+            Err(Unfit { field, detail, .. }) => tracing::error!(
+                cluster = &*cluster.name,
+                "what was set does not go with the file, which holds: `{field}`: {detail}"
+            ),
         }
     }
     config
+}
+
+/// The clusters that are to work in another way.
+fn tuned(plan: &Plan) -> BTreeSet<&str> {
+    let edits = plan.edits.iter().filter(|edit| edit.field.is_of_cluster());
+    edits.map(|edit| edit.subject.cluster()).collect()
 }
 
 fn in_cluster(all: &[(Box<str>, Arc<str>)], name: &str) -> Vec<Arc<str>> {

@@ -28,7 +28,7 @@ use lb_proxy::{
 use tokio::{runtime::Runtime, sync::mpsc};
 
 use self::{
-    carry::with_strategies,
+    carry::with_settings,
     farm::{Draft, Farm},
     serve::Applied,
     told::{Happened, Told},
@@ -40,7 +40,7 @@ pub(crate) use self::{
 use crate::{
     control::{
         ChangeRecord, Desk, Event, EventKind, Events, Inbox, Ledger, Overrides, Overview, in_file,
-        now, unix_millis,
+        now, take_unfit, unix_millis,
     },
     state::{ChangeId, Dropped, settle},
 };
@@ -121,7 +121,7 @@ impl App {
         let listeners = listeners(config)?;
         let Settled { kept, dropped } = settle_with(&ledger.overrides, config);
         ledger.overrides = kept;
-        let effective = with_strategies(config, &ledger.overrides);
+        let effective = with_settings(config, &ledger.overrides);
         let draft = farm.draft(&effective, origin, &listeners, &ledger.overrides);
         let draft = control.block_on(draft)?;
         let log = open_log(config.log.access.as_ref(), None)?;
@@ -209,7 +209,7 @@ impl App {
         });
         let Some((config, origin, listeners)) = read.await? else { return Ok(None) };
         let settled = settle_with(&self.ledger.overrides, &config);
-        let effective = with_strategies(&config, &settled.kept);
+        let effective = with_settings(&config, &settled.kept);
         let draft = self.farm.draft(&effective, &origin, &listeners, &settled.kept).await?;
         let (wanted, open) = (config.log.access.clone(), self.log.clone());
         let log = self.aside(move || open_log(wanted.as_ref(), open.as_ref())).await?;
@@ -301,8 +301,12 @@ fn settle_with(overrides: &Overrides, config: &Config) -> Settled {
     let all = overrides.values().cloned();
     let settled = settle(all, |subject, field| in_file(config, subject, field));
     let by_key = |one: crate::state::Override| ((one.subject.clone(), one.field), one);
-    let kept = settled.kept.into_iter().map(by_key).collect();
-    Settled { kept, dropped: settled.dropped }
+    let mut kept: Overrides = settled.kept.into_iter().map(by_key).collect();
+    let mut dropped = settled.dropped;
+    for cluster in &config.clusters {
+        dropped.extend(take_unfit(cluster, &mut kept));
+    }
+    Settled { kept, dropped }
 }
 
 /// `1 backend`, `2 backends`.

@@ -39,6 +39,7 @@ impl App {
             listeners: self.running.addresses(),
             routes: self.routes.clone(),
             clusters: self.farm.overview(&self.file),
+            prober: self.farm.prober(),
             drift: drift.collect(),
         }
     }

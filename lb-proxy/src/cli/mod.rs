@@ -95,6 +95,10 @@ enum Command {
     SetWeight(live::WeightArgs),
     /// Choose backends of a cluster in another way.
     SetStrategy(live::StrategyArgs),
+    /// Check backends of a cluster in another way, or not at all.
+    SetHealth(live::HealthArgs),
+    /// Bind clients of a cluster by another cookie, or by none.
+    SetSticky(live::StickyArgs),
     /// Add a backend; where there are checks, it takes requests once one has passed.
     Add(live::AddArgs),
     /// Remove a backend, also one that the file or a source has.
@@ -102,6 +106,10 @@ enum Command {
     Remove(live::RemoveArgs),
     /// Take a change back.
     Undo(live::UndoArgs),
+    /// Check a backend now, and say what it answered; ends with 1 if that has failed.
+    CheckNow(live::CheckNowArgs),
+    /// List what the last checks of a backend have found.
+    Checks(live::ChecksArgs),
     /// Tell what happened, and with -f what happens.
     Events(live::EventsArgs),
     /// List what people changed while it ran.
@@ -152,9 +160,13 @@ pub(crate) fn main() -> ExitCode {
         Command::Disable(args) => live::disable(&args),
         Command::SetWeight(args) => live::set_weight(&args),
         Command::SetStrategy(args) => live::set_strategy(&args),
+        Command::SetHealth(args) => live::set_health(&args),
+        Command::SetSticky(args) => live::set_sticky(&args),
         Command::Add(args) => live::add(&args),
         Command::Remove(args) => live::remove(&args),
         Command::Undo(args) => live::undo(&args),
+        Command::CheckNow(args) => live::check_now(&args),
+        Command::Checks(args) => live::checks(&args),
         Command::Events(args) => live::events(&args),
         Command::Changes(args) => live::changes(&args),
         Command::Sources(args) => live::sources(&args),

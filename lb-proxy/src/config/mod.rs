@@ -37,6 +37,7 @@ mod reader;
 mod reports;
 mod retry;
 mod route;
+mod said;
 mod schema;
 mod secret;
 mod short;

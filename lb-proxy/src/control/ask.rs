@@ -2,7 +2,9 @@
 
 use std::{fmt, time::Duration};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use super::settings::SettingTable;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +78,8 @@ pub(crate) enum Wish {
     Remove { cluster: String, backend: String, drain: Option<Duration> },
     /// Another strategy: a name, or a table of what the file may have there.
     Strategy { cluster: String, strategy: Value },
+    /// Other keys of one of its tables; null is what the file says.
+    Tune { cluster: String, table: SettingTable, set: Map<String, Value> },
     /// The value before that change.
     Undo { change: u64 },
     /// The file, read again. Only on its own.

@@ -74,7 +74,7 @@ impl Decided {
                 Field::MaxInFlight => decision.max_in_flight = read_ceiling(&one.value),
                 Field::Added => decision.added = read_backend(&one.value),
                 Field::Removed => decision.removed = read_tombstone(&one.value),
-                Field::Strategy => {}
+                Field::Strategy | Field::Key(_) => {}
             }
         }
         decided

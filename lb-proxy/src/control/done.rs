@@ -26,7 +26,8 @@ pub(crate) struct ChangeRecord {
     pub(crate) cluster: String,
     /// `None`: it is about the cluster as such.
     pub(crate) backend: Option<String>,
-    /// `state`, `weight`, `max_in_flight`, `strategy`, `added`, `removed`.
+    /// `state`, `weight`, `max_in_flight`, `strategy`, `health.KEY`, `sticky.KEY`, `added`,
+    /// `removed`.
     pub(crate) field: String,
     pub(crate) before: Value,
     pub(crate) after: Value,

@@ -17,6 +17,7 @@ mod overview;
 mod plan;
 mod refused;
 mod remembered;
+mod settings;
 mod values;
 
 #[cfg(test)]
@@ -33,5 +34,6 @@ pub(crate) use self::{
     plan::{Edit, Overrides, Plan, Seen, Sight, listed, plan},
     refused::Refused,
     remembered::Remembered,
-    values::{in_file, read_state, read_strategy, said_by_file, unix_of},
+    settings::{SettingTable, Unfit, take_unfit, tune},
+    values::{in_file, read_state, said_by_file, unix_of},
 };

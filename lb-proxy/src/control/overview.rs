@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use lb_core::Cluster;
 use lb_discovery::FeedStatus;
 use lb_proxy::{
-    Route,
+    Prober, Route,
     config::{self, Config},
 };
 use serde_json::Value;
@@ -25,6 +25,8 @@ pub(crate) struct Overview {
     /// Those that are served; `Route::cluster` is a position in `clusters`.
     pub(crate) routes: Vec<Route>,
     pub(crate) clusters: Vec<ClusterOverview>,
+    /// Who checks the backends, and knows what was found.
+    pub(crate) prober: Arc<Prober>,
     /// What differs from the file because somebody wanted it.
     pub(crate) drift: Vec<Drift>,
 }
@@ -58,7 +60,8 @@ pub(crate) struct Drift {
     pub(crate) cluster: String,
     /// `None`: it is about the cluster as such.
     pub(crate) backend: Option<String>,
-    /// `state`, `weight`, `max_in_flight`, `strategy`, `added`, `removed`.
+    /// `state`, `weight`, `max_in_flight`, `strategy`, `health.KEY`, `sticky.KEY`, `added`,
+    /// `removed`.
     pub(crate) field: String,
     /// What holds.
     pub(crate) value: Value,
@@ -81,6 +84,7 @@ impl Overview {
             listeners: Vec::new(),
             routes: Vec::new(),
             clusters: Vec::new(),
+            prober: Arc::default(),
             drift: Vec::new(),
         }
     }
@@ -114,6 +118,7 @@ impl Overview {
             listeners: Vec::new(),
             routes: config.routes.clone(),
             clusters: config.clusters.iter().map(cluster).collect(),
+            prober: Arc::default(),
             drift: Vec::new(),
             config: Arc::new(config),
         }

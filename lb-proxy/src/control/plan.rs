@@ -4,7 +4,9 @@
 //! Each wish is understood as if those before it in the list were done, so a list may
 //! add a backend and weight it. What is true already makes no change.
 
+mod arrival;
 mod judge;
+mod tune;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,8 +24,8 @@ use super::{
     done::Impact,
     refused::Refused,
     values::{
-        NO_CEILING, backend_value, new_backend, read_strategy, said_by_file, state_value,
-        state_word, tombstone, weight_of,
+        NO_CEILING, backend_value, new_backend, said_by_file, state_value, state_word, tombstone,
+        weight_of,
     },
 };
 use crate::state::{Change, ChangeId, Field, Override, Setting, Subject, UnixMillis};
@@ -118,16 +120,8 @@ impl Planner<'_> {
             Wish::Patch { cluster, backend, patch } => self.patch(cluster, backend, patch),
             Wish::Add { cluster, backend } => self.add(cluster, backend),
             Wish::Remove { cluster, backend, drain } => self.remove(cluster, backend, *drain),
-            Wish::Strategy { cluster, strategy } => {
-                self.seen(cluster)?;
-                if strategy.get("secret").is_some() {
-                    let detail = "a secret belongs into the file: what is set here is shown";
-                    return Err(invalid("strategy.secret", detail.to_owned()));
-                }
-                read_strategy(strategy).map_err(|detail| invalid("strategy", detail))?;
-                self.set(Subject::of_cluster(cluster), Field::Strategy, Some(strategy.clone()));
-                Ok(())
-            }
+            Wish::Strategy { cluster, strategy } => self.choose(cluster, strategy),
+            Wish::Tune { cluster, table, set } => self.tune(cluster, *table, set),
             Wish::Undo { change } => self.undo(*change),
             Wish::Reload => {
                 Err(Refused::Conflict { detail: "a reload is asked for on its own".to_owned() })
@@ -184,27 +178,7 @@ impl Planner<'_> {
     fn add(&mut self, cluster: &str, said: &NewBackend) -> Result<(), Refused> {
         let has_checks = self.seen(cluster)?.has_checks;
         let backend = new_backend(said).map_err(|(field, detail)| invalid(field, detail))?;
-        let members = self.members(cluster)?;
-        let taken = members.iter().find(|member| {
-            member.name() == backend.name() || member.address() == backend.address()
-        });
-        if let Some(taken) = taken {
-            let (name, address) = (taken.name(), taken.address());
-            return Err(Refused::Conflict {
-                detail: format!("`{cluster}` has the backend `{name}` at {address} already"),
-            });
-        }
-        let reached = self.sight.config.listeners.iter();
-        if let Some(own) = reached.into_iter().find(|own| own.bind.is_reached_by(backend.address()))
-        {
-            let detail = format!("is this balancer itself, which listens on `{}`", own.bind);
-            return Err(invalid("address", detail));
-        }
-        let admin = self.sight.config.admin.listen.as_ref();
-        if let Some(own) = admin.filter(|own| own.is_reached_by(backend.address())) {
-            let detail = format!("is where this balancer is changed: the API is on `{own}`");
-            return Err(invalid("address", detail));
-        }
+        self.may_come(cluster, &backend, |_| false)?;
         let subject = Subject::of_backend(cluster, backend.name());
         self.about.insert((cluster.into(), backend.name().into()));
         // It was removed, and is wanted back as it was.
@@ -255,8 +229,18 @@ impl Planner<'_> {
         if let Some(name) = change.subject.backend() {
             self.about.insert((change.subject.cluster().into(), name.into()));
         }
+        let is_of_it = |edit: &Edit| (&edit.subject, edit.field) == (&change.subject, change.field);
+        if self.plan.edits.iter().any(is_of_it) {
+            let (field, subject) = (change.field, &change.subject);
+            let detail = format!("{field} of `{subject}` is changed and taken back at once");
+            return Err(Refused::Conflict { detail });
+        }
         let edits = self.plan.edits.len();
+        let was_there = self.there(&change.subject);
         self.set(change.subject.clone(), change.field, wanted);
+        if change.field.is_presence() && was_there.is_none() {
+            self.comes_back(&change.subject)?;
+        }
         if self.plan.edits.len() == edits {
             let detail = format!("what change {number} made is not true any more");
             return Err(Refused::ChangedSince { change: number, detail });

@@ -1,5 +1,7 @@
 //! Why something was not done. Everything is as it was then.
 
+use super::settings::Unfit;
+
 /// Why an [`Ask`](super::Ask) was not done.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -27,6 +29,8 @@ pub(crate) enum Refused {
         field: String,
         detail: String,
     },
+    /// A setting that no file may have, or not together with the others.
+    Unfit(Unfit),
     /// What is to be undone is not what is true now.
     ChangedSince {
         change: u64,
@@ -56,7 +60,7 @@ impl Refused {
             Self::NoSuchBackend { .. } => "No such backend",
             Self::NoSuchChange { .. } => "No such change",
             Self::WouldEmpty { .. } => "No backend would be left",
-            Self::Invalid { .. } => "Not a possible value",
+            Self::Invalid { .. } | Self::Unfit(_) => "Not a possible value",
             Self::ChangedSince { .. } => "Changed since",
             Self::Conflict { .. } => "Contradicts something else",
             Self::NotRecorded { .. } => "Could not be written down",
@@ -73,7 +77,11 @@ impl Refused {
                 format!("`{cluster}` has no backend `{name}`")
             }
             Self::NoSuchChange { change } => format!("there is no change {change}"),
-            Self::Invalid { field, detail } => format!("`{field}`: {detail}"),
+            // The reader of files names the key itself.
+            Self::Unfit(Unfit { field, detail, .. }) if detail.contains(field) => detail.clone(),
+            Self::Invalid { field, detail } | Self::Unfit(Unfit { field, detail, .. }) => {
+                format!("`{field}`: {detail}")
+            }
             Self::WouldEmpty { detail, .. }
             | Self::ChangedSince { detail, .. }
             | Self::Conflict { detail }
@@ -95,6 +103,7 @@ impl Refused {
             Self::BadConfig { .. } => "what ran before still runs; `lb check` says more",
             Self::Busy => "try again",
             Self::NoSuchChange { .. } => "`lb events` lists the changes",
+            Self::Unfit(unfit) => return unfit.hint.clone(),
             Self::Invalid { .. } | Self::Conflict { .. } => return None,
         };
         Some(hint.to_owned())

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, sync::LazyLock, time::Duration};
 use lb_core::{AdminState, Backend, Tick, Weight};
 use lb_proxy::{
     Address,
-    config::{self, Config, Pretended, Strategy},
+    config::{self, Config},
     now,
 };
 use serde_json::{Map, Value, json};
@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{
     ask::{NewBackend, WantedState},
     event::unix_millis,
+    settings::setting_in_file,
 };
 use crate::state::{Field, Subject};
 
@@ -178,7 +179,7 @@ pub(crate) fn said_by_file(config: &Config, subject: &Subject, field: Field) -> 
 /// The same; `None` where the file does not have the subject.
 pub(crate) fn in_file(config: &Config, subject: &Subject, field: Field) -> Option<Value> {
     let cluster = config.clusters.iter().find(|cluster| *cluster.name == *subject.cluster())?;
-    let Some(name) = subject.backend() else { return Some(strategy_value(&cluster.strategy)) };
+    let Some(name) = subject.backend() else { return Some(setting_in_file(cluster, field)) };
     let backend = cluster.backends.iter().find(|backend| backend.name() == name)?;
     Some(match field {
         Field::State => state_word(backend.state()).into(),
@@ -186,91 +187,13 @@ pub(crate) fn in_file(config: &Config, subject: &Subject, field: Field) -> Optio
         Field::MaxInFlight => backend.max_in_flight().map_or(Value::Null, |most| most.get().into()),
         Field::Added => backend_value(backend),
         Field::Removed => backend.address().into(),
-        Field::Strategy => Value::Null,
+        Field::Strategy | Field::Key(_) => Value::Null,
     })
-}
-
-/// The name of a strategy, and, where it has options, something that is different for
-/// others. A secret is not in it.
-fn strategy_value(strategy: &Strategy) -> Value {
-    let name = strategy.kind.name();
-    if *strategy == Strategy::from(strategy.kind) {
-        return name.into();
-    }
-    json!({ "name": name, "options": format!("{strategy:?}") })
-}
-
-/// Reads a strategy as the file would have it: a name or a table. What a file or a
-/// variable would have to be read for is refused.
-pub(crate) fn read_strategy(value: &Value) -> Result<Strategy, String> {
-    let text = toml_of(value).ok_or("neither a name nor a table of options")?;
-    let file = format!(
-        "[[route]]\nto = \"c\"\n[cluster.c]\nbackends = [\"192.0.2.1:1\"]\nstrategy = {text}\n"
-    );
-    let (config, found) = Config::parse("strategy", &file, &Pretended::default());
-    let strategy = config.and_then(|config| Some(config.clusters.first()?.strategy.clone()));
-    strategy.ok_or_else(|| {
-        let errors = found.to_vec();
-        let errors: Vec<String> = errors
-            .iter()
-            .filter(|one| one.severity() == config::Severity::Error)
-            .map(|one| match one.place() {
-                Some((_, label)) if !label.is_empty() => format!("{}: {label}", one.message()),
-                _ => one.message().to_owned(),
-            })
-            .collect();
-        errors.join("; ")
-    })
-}
-
-/// JSON as an inline value of TOML. Built from values, so no text can break out of it.
-fn toml_of(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(toml_text(text)),
-        Value::Object(table) => inline(table),
-        _ => None,
-    }
-}
-
-fn inline(table: &Map<String, Value>) -> Option<String> {
-    let pair = |(key, value): (&String, &Value)| {
-        let value = match value {
-            Value::Bool(yes) => yes.to_string(),
-            Value::Number(number) => number.to_string(),
-            Value::Array(list) => {
-                let list: Option<Vec<String>> = list.iter().map(toml_of).collect();
-                format!("[{}]", list?.join(", "))
-            }
-            other => toml_of(other)?,
-        };
-        Some(format!("{} = {value}", toml_text(key)))
-    };
-    let pairs: Option<Vec<String>> = table.iter().map(pair).collect();
-    Some(format!("{{ {} }}", pairs?.join(", ")))
-}
-
-/// A string of JSON is one of TOML, but for the escape of a slash, which is not made
-/// here, and for a dollar sign, which would begin a variable.
-fn toml_text(text: &str) -> String {
-    Value::from(text.replace('$', "$$")).to_string().replace('\u{7f}', "\\u007f")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_strategy_is_read_as_the_file_would_have_it() {
-        assert_eq!(read_strategy(&"p2c".into()).unwrap(), config::find_strategy("p2c").unwrap());
-        let ring = json!({ "name": "maglev", "key": "header:x-user", "bounded_load": 1.5 });
-        let ring = read_strategy(&ring).unwrap();
-        assert_eq!((ring.kind.name(), ring.bound()), ("maglev", Some(1.5)));
-        let wrong = read_strategy(&"p2d".into()).unwrap_err();
-        assert!(wrong.contains("p2d"), "{wrong}");
-        for hostile in ["p2c\"\n[cluster.x]\nbackends = [\"a:1", "${HOME}"] {
-            assert!(read_strategy(&hostile.into()).is_err());
-        }
-    }
 
     #[test]
     fn a_backend_is_the_same_there_and_back() {

@@ -4,7 +4,7 @@
 //! `status 500`. It is read by people, in logs and status pages, so it never holds
 //! what a backend sent.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Request, header};
@@ -12,12 +12,18 @@ use http_body::Body;
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use lb_core::Tick;
 use tokio::net::TcpStream;
 
 use super::settings::{CheckKind, HealthCheck, HttpCheck};
+use crate::runtime::clock::now;
 
 /// How much of a body is looked at.
 const BODY: usize = 4096;
+
+/// How much of a body people are shown, and how long it may take to come.
+const EXCERPT: usize = 256;
+const EXCERPT_WITHIN: Duration = Duration::from_millis(100);
 
 /// How a check ended: well, or why not.
 pub(super) type Verdict = Result<(), Failed>;
@@ -31,19 +37,75 @@ pub(super) enum Failed {
     Answer(Arc<str>),
 }
 
+/// What a check has seen.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) verdict: Verdict,
+    pub(super) status: Option<u16>,
+    /// How the body begins, as people may read it.
+    pub(super) excerpt: Option<String>,
+    /// How long it was until the verdict.
+    pub(super) took: Duration,
+}
+
+impl Seen {
+    /// Of a check that was not even begun.
+    pub(super) fn nothing(failed: Failed) -> Self {
+        Self { verdict: Err(failed), status: None, excerpt: None, took: Duration::ZERO }
+    }
+}
+
+/// What an answer has shown so far.
+#[derive(Debug, Default)]
+struct Answer {
+    status: Option<u16>,
+    body: BytesMut,
+    verdict: Option<(Verdict, Tick)>,
+}
+
 /// Checks what is `at` one of these, within the time the check has. `address` is what
-/// they are called.
-pub(super) async fn check(check: &HealthCheck, address: &str, at: &[SocketAddr]) -> Verdict {
+/// they are called. The body is looked at where the check has failed, and otherwise only
+/// if it `is_asked_for`; the verdict does not wait for that.
+pub(super) async fn check(
+    check: &HealthCheck,
+    address: &str,
+    at: &[SocketAddr],
+    is_asked_for: bool,
+) -> Seen {
+    let (began, mut answer) = (now(), Answer::default());
     let result = tokio::time::timeout(check.timeout, async {
         let stream = TcpStream::connect(at).await.map_err(|error| connect(&error))?;
         match &check.kind {
             CheckKind::Tcp => Ok(()),
-            CheckKind::Http(check) => ask(check, stream, address).await,
+            CheckKind::Http(check) => ask(check, stream, address, is_asked_for, &mut answer).await,
         }
     });
-    result.await.unwrap_or_else(|_| {
+    let result = result.await.unwrap_or_else(|_| {
         Err(Failed::NoAnswer(format!("no answer within {:?}", check.timeout).into()))
-    })
+    });
+    let Answer { status, body, verdict } = answer;
+    let (verdict, ended) = verdict.unwrap_or_else(|| (result, now()));
+    let excerpt = (!body.is_empty()).then(|| readable(&body));
+    Seen { verdict, status, excerpt, took: ended.since(began) }
+}
+
+/// What is done, for people to read.
+pub(super) fn request_line(check: &HealthCheck, address: &str) -> String {
+    match &check.kind {
+        CheckKind::Tcp => format!("connect to {address}"),
+        CheckKind::Http(check) => format!("{} http://{address}{}", check.method, check.path),
+    }
+}
+
+/// The beginning of a body on one line, with nothing in it that a terminal would obey.
+fn readable(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(EXCERPT)]);
+    let plain = |c: char| match c {
+        c if c.is_whitespace() => ' ',
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    text.trim().chars().map(plain).collect()
 }
 
 fn connect(error: &io::Error) -> Failed {
@@ -56,7 +118,13 @@ fn connect(error: &io::Error) -> Failed {
     Failed::NoAnswer(format!("connect: {what}").into())
 }
 
-async fn ask(check: &HttpCheck, stream: TcpStream, address: &str) -> Verdict {
+async fn ask(
+    check: &HttpCheck,
+    stream: TcpStream,
+    address: &str,
+    is_asked_for: bool,
+    answer: &mut Answer,
+) -> Verdict {
     let no_answer =
         |error: hyper::Error| Failed::NoAnswer(format!("no HTTP answer: {error}").into());
     let (mut sender, connection) =
@@ -64,13 +132,22 @@ async fn ask(check: &HttpCheck, stream: TcpStream, address: &str) -> Verdict {
     let exchange = async {
         let response = sender.send_request(request(check, address)).await.map_err(no_answer)?;
         let status = response.status().as_u16();
-        if !check.statuses.iter().any(|range| range.contains(&status)) {
-            return Err(Failed::Answer(format!("status {status}").into()));
+        answer.status = Some(status);
+        let mut body = response.into_body();
+        let verdict = if !check.statuses.iter().any(|range| range.contains(&status)) {
+            Err(Failed::Answer(format!("status {status}").into()))
+        } else if let Some(wanted) = &check.body {
+            look_for(wanted, &mut body, &mut answer.body).await
+        } else {
+            Ok(())
+        };
+        answer.verdict = Some((verdict.clone(), now()));
+        if (verdict.is_err() || is_asked_for) && answer.body.is_empty() {
+            // What does not come is not shown.
+            let read = read_up_to(EXCERPT, &mut body, &mut answer.body);
+            let _ = tokio::time::timeout(EXCERPT_WITHIN, read).await;
         }
-        match &check.body {
-            Some(wanted) => look_for(wanted, response.into_body()).await,
-            None => Ok(()),
-        }
+        verdict
     };
     tokio::pin!(exchange);
     tokio::select! {
@@ -97,24 +174,30 @@ fn request(check: &HttpCheck, address: &str) -> Request<Empty<Bytes>> {
     request
 }
 
-async fn look_for(wanted: &str, mut body: Incoming) -> Verdict {
-    let mut seen = BytesMut::new();
-    while seen.len() < BODY && !body.is_end_stream() {
-        let Some(frame) = body.frame().await else { break };
-        let frame = frame.map_err(|_| Failed::Answer("the body broke off".into()))?;
-        if let Some(data) = frame.data_ref() {
-            seen.extend_from_slice(&data[..data.len().min(BODY - seen.len())]);
-        }
-    }
+async fn look_for(wanted: &str, body: &mut Incoming, seen: &mut BytesMut) -> Verdict {
+    let read = read_up_to(BODY, body, seen).await;
+    read.map_err(|_| Failed::Answer("the body broke off".into()))?;
     let found = seen.windows(wanted.len().max(1)).any(|part| part == wanted.as_bytes());
     let unexpected = || Failed::Answer("the body is not the expected one".into());
     if found || wanted.is_empty() { Ok(()) } else { Err(unexpected()) }
 }
 
+async fn read_up_to(
+    most: usize,
+    body: &mut Incoming,
+    seen: &mut BytesMut,
+) -> Result<(), hyper::Error> {
+    while seen.len() < most && !body.is_end_stream() {
+        let Some(frame) = body.frame().await else { break };
+        if let Some(data) = frame?.data_ref() {
+            seen.extend_from_slice(&data[..data.len().min(most - seen.len())]);
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
@@ -148,7 +231,7 @@ mod tests {
     }
 
     async fn check_at(settings: &HealthCheck, address: SocketAddr) -> Verdict {
-        check(settings, &address.to_string(), &[address]).await
+        check(settings, &address.to_string(), &[address], false).await.verdict
     }
 
     fn no_answer(why: &str) -> Verdict {
@@ -194,6 +277,25 @@ mod tests {
         assert_eq!(verdict(ready(), not).await, unexpected);
         let until_close = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nis ready";
         assert_eq!(verdict(ready(), until_close).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn how_an_answer_begins_is_shown_where_it_failed_or_was_asked_for() {
+        let bad = "HTTP/1.1 500 Oops\r\ncontent-length: 9\r\n\r\nno\r\n\x1bdisk";
+        let good = "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nfine";
+        for (answer, is_asked_for, excerpt) in [
+            (bad, false, Some("no  \u{fffd}disk")),
+            (good, false, None),
+            // It never comes whole; what is there is shown, and it has passed.
+            (good, true, Some("fine")),
+        ] {
+            let (address, _asked) = backend(answer).await;
+            let at = [address];
+            let seen = check(&http(get("/")), &address.to_string(), &at, is_asked_for).await;
+            assert_eq!(seen.excerpt.as_deref(), excerpt);
+            assert_eq!(seen.status, Some(if answer == good { 200 } else { 500 }));
+            assert_eq!(seen.verdict.is_ok(), answer == good);
+        }
     }
 
     #[tokio::test]

@@ -10,14 +10,18 @@
 //! that two balancers and a restart keep it. *Bounded*: at most so many a second,
 //! whatever the number of backends. *Fair*: an address that several clusters have is
 //! asked once for all of them, and what failed while this process itself stood still
-//! says nothing about anybody.
+//! says nothing about anybody. A check that a person asks for is made beside all that.
 
+mod asked;
 mod check;
+mod found;
 mod names;
 mod prober;
 mod schedule;
 mod settings;
 mod targets;
 
+pub use asked::NotChecked;
+pub use found::CheckResult;
 pub use prober::{Prober, Watched};
 pub use settings::{CheckKind, HealthCheck, HttpCheck};

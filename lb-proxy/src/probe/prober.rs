@@ -8,6 +8,7 @@ use std::{
 
 use lb_core::{
     Cause, Change, Cluster, Health, Tick,
+    backend::IncarnationId,
     cluster::{CauseKind, Observation},
 };
 use rustix::process::{Resource, getrlimit};
@@ -18,7 +19,9 @@ use tokio::{
 };
 
 use super::{
-    check::{Failed, Verdict, check},
+    asked::{Asked, NotChecked, Waiting},
+    check::{Failed, Seen, check, request_line},
+    found::{CheckResult, Found},
     schedule::{SPACING, Schedule, TargetId},
     settings::HealthCheck,
     targets::{Subject, Targets},
@@ -49,6 +52,8 @@ pub struct Prober {
     /// What was set last.
     wanted: Mutex<Arc<[Watched]>>,
     changed: Arc<Notify>,
+    asked: Waiting,
+    found: Arc<Found>,
 }
 
 impl Prober {
@@ -66,17 +71,41 @@ impl Prober {
         self.changed.notify_one();
     }
 
+    /// Checks a backend now, whatever the schedule says, and answers what was found. It
+    /// counts like any other check.
+    ///
+    /// # Errors
+    ///
+    /// [`NotChecked`]: it was not.
+    pub async fn check_now(
+        &self,
+        cluster: &Cluster,
+        incarnation: IncarnationId,
+    ) -> Result<CheckResult, NotChecked> {
+        let answered = self.asked.add(cluster, incarnation)?;
+        self.changed.notify_one();
+        answered.await.map_err(|_| NotChecked::Nobody)
+    }
+
+    /// What the last checks of a backend have found, oldest first, at most 20.
+    pub fn results(&self, cluster: &Cluster, incarnation: IncarnationId) -> Vec<CheckResult> {
+        self.found.of(cluster.name(), incarnation)
+    }
+
     /// Checks for ever; one at a time. Dropping it ends all checks under way; another
     /// call begins again with what was set last.
     pub async fn run(&self) {
         let files = getrlimit(Resource::Nofile).current;
-        let mut work = Work::new(at_a_time(files));
+        let mut work = Work::new(at_a_time(files), Arc::clone(&self.found));
         loop {
             let wanted = Arc::clone(&self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
             if !Arc::ptr_eq(&wanted, &work.watched) {
                 work.watch(wanted, &self.changed);
             }
             work.take_up();
+            for asked in self.asked.take(work.asked.len()) {
+                work.start_asked(asked);
+            }
             work.start_what_is_due();
             let next = work.next();
             tokio::select! {
@@ -107,6 +136,9 @@ struct Work {
     under_way: JoinSet<Done>,
     /// Which check is which task, and when it began.
     tasks: HashMap<task::Id, (TargetId, Tick)>,
+    /// Those that somebody asked for, and where the answer goes.
+    asked: HashMap<task::Id, Asked>,
+    found: Arc<Found>,
     stale: bool,
     /// It was told that there are too many.
     is_behind: bool,
@@ -116,9 +148,8 @@ struct Work {
 #[derive(Debug)]
 struct Done {
     target: TargetId,
-    verdict: Verdict,
-    /// When it was known where it is.
-    asked: Tick,
+    request: String,
+    seen: Seen,
 }
 
 /// How many checks may be under way, with so many open files (`None`: any number).
@@ -128,7 +159,7 @@ fn at_a_time(files: Option<u64>) -> usize {
 }
 
 impl Work {
-    fn new(at_a_time: usize) -> Self {
+    fn new(at_a_time: usize, found: Arc<Found>) -> Self {
         Self {
             watched: Arc::default(),
             at_a_time,
@@ -137,6 +168,8 @@ impl Work {
             schedule: Schedule::default(),
             under_way: JoinSet::new(),
             tasks: HashMap::new(),
+            asked: HashMap::new(),
+            found,
             stale: false,
             is_behind: false,
         }
@@ -166,6 +199,7 @@ impl Work {
         }
         if std::mem::take(&mut self.stale) {
             self.targets.update(&self.subjects, &mut self.schedule, now());
+            self.found.keep(self.targets.members());
             self.tell_if_behind();
         }
     }
@@ -186,21 +220,35 @@ impl Work {
         while self.under_way.len() < self.at_a_time
             && let Some(id) = self.schedule.take(now())
         {
-            let Some((address, target)) = self.targets.get(id) else { continue };
-            let (address, settings) = (Arc::clone(address), Arc::clone(&target.check));
-            let place = target.place.clone();
             let started = now();
-            let task = self.under_way.spawn(async move {
-                let found = place.addresses(settings.timeout).await;
-                let asked = now();
-                let verdict = match found {
-                    Ok(at) => check(&settings, &address, &at).await,
-                    Err(why) => Err(Failed::NoAnswer(why)),
-                };
-                Done { target: id, verdict, asked }
-            });
-            self.tasks.insert(task.id(), (id, started));
+            if let Some(task) = self.start(id, false) {
+                self.tasks.insert(task, (id, started));
+            }
         }
+    }
+
+    /// Starts a check beside the schedule. Whoever asked hears of it by the end of the
+    /// answer where there is nobody to check.
+    fn start_asked(&mut self, asked: Asked) {
+        let id = self.targets.of_member(asked.cluster.name(), asked.incarnation);
+        if let Some(task) = id.and_then(|id| self.start(id, true)) {
+            self.asked.insert(task, asked);
+        }
+    }
+
+    fn start(&mut self, id: TargetId, is_asked_for: bool) -> Option<task::Id> {
+        let (address, target) = self.targets.get(id)?;
+        let (address, settings) = (Arc::clone(address), Arc::clone(&target.check));
+        let place = target.place.clone();
+        let task = self.under_way.spawn(async move {
+            let request = request_line(&settings, &address);
+            let seen = match place.addresses(settings.timeout).await {
+                Ok(at) => check(&settings, &address, &at, is_asked_for).await,
+                Err(why) => Seen::nothing(Failed::NoAnswer(why)),
+            };
+            Done { target: id, request, seen }
+        });
+        Some(task.id())
     }
 
     fn next(&self) -> Option<Tick> {
@@ -213,8 +261,9 @@ impl Work {
             Ok((task, _)) => *task,
             Err(error) => error.id(),
         };
+        let asked = self.asked.remove(&task);
         match done {
-            Ok((_, done)) => self.report(&done),
+            Ok((_, done)) => self.report(done, asked),
             // The panic hook has said where.
             Err(error) => tracing::error!(%error, "a check has ended without a result"),
         }
@@ -223,24 +272,43 @@ impl Work {
         }
     }
 
-    fn report(&mut self, done: &Done) {
+    fn report(&mut self, done: Done, asked: Option<Asked>) {
+        let Done { target, request, seen: Seen { verdict, status, excerpt, took } } = done;
         let now = now();
-        let took = now.since(done.asked);
-        if let Some((address, target)) = self.targets.get(done.target) {
-            tracing::trace!(%address, verdict = ?done.verdict, ?took, "checked");
-            if done.verdict.is_err() && took > target.check.timeout + LAG {
-                tracing::warn!(%address, ?took, "a check came too late to count");
-            } else {
-                for member in &target.members {
-                    let observation = match &done.verdict {
-                        Ok(()) => Observation::Check(Ok(took)),
-                        Err(Failed::Answer(why)) => Observation::Check(Err(Arc::clone(why))),
-                        Err(Failed::NoAnswer(why)) => Observation::NoAnswer(Arc::clone(why)),
-                    };
-                    // It may have left meanwhile.
-                    let _ = member.cluster.observe(member.incarnation, observation, now);
-                }
+        let Some((address, target)) = self.targets.get(target) else { return };
+        tracing::trace!(%address, ?verdict, ?took, "checked");
+        let counts = verdict.is_ok() || took <= target.check.timeout + LAG;
+        if !counts {
+            tracing::warn!(%address, ?took, "a check came too late to count");
+        }
+        let why = verdict.as_ref().map_err(|failed| match failed {
+            Failed::Answer(why) | Failed::NoAnswer(why) => Arc::clone(why),
+        });
+        let result = CheckResult {
+            at: now,
+            took,
+            request: request.into(),
+            status,
+            excerpt: excerpt.map(Arc::from),
+            verdict: why.copied(),
+            is_asked_for: asked.is_some(),
+            counts,
+        };
+        for member in &target.members {
+            self.found.add(member.cluster.name(), member.incarnation, result.clone());
+            if counts {
+                let observation = match &verdict {
+                    Ok(()) => Observation::Check(Ok(took)),
+                    Err(Failed::Answer(why)) => Observation::Check(Err(Arc::clone(why))),
+                    Err(Failed::NoAnswer(why)) => Observation::NoAnswer(Arc::clone(why)),
+                };
+                // It may have left meanwhile.
+                let _ = member.cluster.observe(member.incarnation, observation, now);
             }
+        }
+        if let Some(asked) = asked {
+            // He may have gone away.
+            let _ = asked.answer.send(result);
         }
     }
 }
@@ -300,10 +368,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_check_that_is_asked_for_is_made_now_and_counts() {
+        let membership = Membership::new([Backend::new("127.0.0.1:1")]).unwrap();
+        let cluster = Cluster::builder("web").membership(membership).build();
+        let incarnation = cluster.conditions()[0].incarnation;
+        let prober = Prober::new();
+        let check = HealthCheck { interval: Duration::from_secs(600), ..HealthCheck::default() };
+        let asked = async {
+            assert_eq!(prober.check_now(&cluster, incarnation).await, Err(NotChecked::Nobody));
+            prober.set(vec![Watched { cluster: cluster.clone(), check }]);
+            for number in 1..=3 {
+                let found = prober.check_now(&cluster, incarnation).await.unwrap();
+                assert_eq!(&*found.request, "connect to 127.0.0.1:1");
+                assert_eq!(found.verdict, Err("connect: refused".into()));
+                assert_eq!(prober.results(&cluster, incarnation).len(), number);
+            }
+            assert_eq!(cluster.conditions()[0].health, Health::Down);
+        };
+        tokio::select! {
+            () = prober.run() => {}
+            () = asked => {}
+            () = tokio::time::sleep(Duration::from_secs(20)) => panic!("nobody is checked"),
+        }
+    }
+
+    #[tokio::test]
     async fn a_target_whose_check_has_panicked_is_checked_again() {
         let membership = Membership::new([Backend::new("127.0.0.1:1")]).unwrap();
         let cluster = Cluster::builder("web").membership(membership).build();
-        let mut work = Work::new(1);
+        let mut work = Work::new(1, Arc::default());
         let watched = Watched { cluster, check: HealthCheck::default() };
         work.watch([watched].into(), &Arc::default());
         work.take_up();

@@ -127,6 +127,20 @@ impl Targets {
         Some((address, target))
     }
 
+    /// The target that stands for a backend.
+    pub(super) fn of_member(&self, cluster: &str, incarnation: IncarnationId) -> Option<TargetId> {
+        let is_it =
+            |member: &Member| member.incarnation == incarnation && member.cluster.name() == cluster;
+        let mut targets = self.by_address.values().flatten();
+        targets.find(|target| target.members.iter().any(is_it)).map(|target| target.id)
+    }
+
+    /// Everybody whom the targets stand for.
+    pub(super) fn members(&self) -> impl Iterator<Item = (&str, IncarnationId)> {
+        let members = self.by_address.values().flatten().flat_map(|target| &target.members);
+        members.map(|member| (member.cluster.name(), member.incarnation))
+    }
+
     /// Says that a check of a target has ended, which plans the next. From start to
     /// start: a backend that hangs is not asked less often.
     pub(super) fn checked(&mut self, id: TargetId, schedule: &mut Schedule, started: Tick) {

@@ -19,12 +19,12 @@ mod tests;
 mod undo;
 
 #[cfg(test)]
-pub(crate) use self::precedence::{DropCause, ITSELF};
+pub(crate) use self::precedence::ITSELF;
 pub(crate) use self::{
     error::{OpenError, Problem, StoreError},
     model::{Change, ChangeId, Field, NewChange, Override, Setting, Subject, UnixMillis},
     path::{Because, Place, Surroundings, place},
-    precedence::{Dropped, settle},
+    precedence::{DropCause, Dropped, settle},
     store::Store,
     undo::{Undoer, undo},
 };

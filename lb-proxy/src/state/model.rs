@@ -127,6 +127,9 @@ pub(crate) enum Field {
     Weight,
     MaxInFlight,
     Strategy,
+    /// One key of a table of a cluster, by its path: `health.interval`. Beside the keys
+    /// of the file there is `enabled`: whether the table holds at all.
+    Key(&'static str),
     /// A person put this backend into the cluster; the value is its table as a file
     /// would have it. What the file says of it: such a table if it has the backend,
     /// too, or else null.
@@ -138,8 +141,59 @@ pub(crate) enum Field {
 }
 
 impl Field {
-    pub(crate) const ALL: &[Self] =
-        &[Self::State, Self::Weight, Self::MaxInFlight, Self::Strategy, Self::Added, Self::Removed];
+    pub(crate) const ALL: &[Self] = &[
+        Self::State,
+        Self::Weight,
+        Self::MaxInFlight,
+        Self::Strategy,
+        Self::Added,
+        Self::Removed,
+        Self::Key("health.enabled"),
+        Self::Key("health.path"),
+        Self::Key("health.tcp"),
+        Self::Key("health.method"),
+        Self::Key("health.headers"),
+        Self::Key("health.expect"),
+        Self::Key("health.body"),
+        Self::Key("health.port"),
+        Self::Key("health.interval"),
+        Self::Key("health.interval_down"),
+        Self::Key("health.timeout"),
+        Self::Key("health.rise"),
+        Self::Key("health.fall"),
+        Self::Key("sticky.enabled"),
+        Self::Key("sticky.cookie"),
+        Self::Key("sticky.ttl"),
+        Self::Key("sticky.path"),
+        Self::Key("sticky.domain"),
+        Self::Key("sticky.secure"),
+        Self::Key("sticky.http_only"),
+        Self::Key("sticky.same_site"),
+        Self::Key("sticky.partitioned"),
+    ];
+
+    /// The keys of a table that can be changed while it runs, with their fields.
+    pub(crate) fn keys_of(
+        table: &'static str,
+    ) -> impl Iterator<Item = (&'static str, Self)> + Clone {
+        Self::ALL.iter().filter_map(move |field| {
+            let (of, key) = field.key()?;
+            (of == table).then_some((key, *field))
+        })
+    }
+
+    /// The table and the key, where it is one.
+    pub(crate) fn key(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Key(path) => path.split_once('.'),
+            _ => None,
+        }
+    }
+
+    /// Whether it is about how a cluster works, and not about one of its backends.
+    pub(crate) const fn is_of_cluster(self) -> bool {
+        matches!(self, Self::Strategy | Self::Key(_))
+    }
 
     /// Whether it says if a backend is there at all.
     pub(crate) const fn is_presence(self) -> bool {
@@ -153,6 +207,7 @@ impl Field {
             Self::Weight => "weight",
             Self::MaxInFlight => "max_in_flight",
             Self::Strategy => "strategy",
+            Self::Key(path) => path,
             Self::Added => "added",
             Self::Removed => "removed",
         }

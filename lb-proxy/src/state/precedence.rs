@@ -44,6 +44,8 @@ pub(crate) enum DropCause {
     FileChanged(Value),
     /// The subject has not been there for so long.
     Gone(Duration),
+    /// It does not go together with what the file says of something else now, and why.
+    Unfit(String),
 }
 
 impl Dropped {
@@ -56,6 +58,9 @@ impl Dropped {
             DropCause::Gone(span) => {
                 let hours = span.as_secs() / 3600;
                 (&self.of.basis, format!("`{}` was last seen {hours} hours ago", self.of.subject))
+            }
+            DropCause::Unfit(why) => {
+                (&self.of.basis, format!("it does not go with the file: {why}"))
             }
         };
         NewChange {

@@ -48,6 +48,19 @@ impl Live {
         Self { folder, lb }
     }
 
+    /// Has another text in its file; it is read when that is asked for.
+    pub(crate) fn write(&self, config: &str) {
+        std::fs::write(self.folder.join("lb.toml"), config).expect("a file for the test");
+    }
+
+    /// Ends it at once, and starts it again as it was.
+    pub(crate) fn restart(&mut self) {
+        self.lb.signal(rustix::process::Signal::KILL);
+        self.lb.wait();
+        let mut command = at_home(&self.folder, &["run", "--config", "lb.toml"]);
+        self.lb = Lb::spawn(command.current_dir(&*self.folder));
+    }
+
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         at_home(&self.folder, args)
     }
@@ -57,13 +70,13 @@ impl Live {
     }
 
     /// What it says when all is well.
-    fn done(&self, args: &[&str]) -> String {
+    pub(crate) fn done(&self, args: &[&str]) -> String {
         let Said { code, stdout, stderr } = self.say(args);
         assert_eq!((code, &*stderr), (Some(0), ""), "{args:?}: {stdout}");
         stdout
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.done(&[args, &["--json"]].concat())).expect("JSON")
     }
 }

@@ -14,6 +14,7 @@ mod live_places;
 mod process;
 mod reload;
 mod run;
+mod settings;
 mod standstill;
 mod stderr;
 mod stop;

@@ -99,7 +99,8 @@ pub(crate) struct Override {
     /// Absent: it is about the cluster as such.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backend: Option<String>,
-    /// `state`, `weight`, `max_in_flight`, `strategy`, `added` or `removed`.
+    /// `state`, `weight`, `max_in_flight`, `strategy`, `health.KEY`, `sticky.KEY`, `added` or
+    /// `removed`.
     pub(crate) field: String,
     /// What holds.
     #[schema(value_type = Object)]

@@ -29,7 +29,8 @@ pub(crate) struct Change {
     pub(crate) cluster: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backend: Option<String>,
-    /// `state`, `weight`, `max_in_flight`, `strategy`, `added` or `removed`.
+    /// `state`, `weight`, `max_in_flight`, `strategy`, `health.KEY`, `sticky.KEY`, `added` or
+    /// `removed`.
     pub(crate) field: String,
     #[schema(value_type = Object)]
     pub(crate) before: Value,

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Backend, Moment, Override};
@@ -23,8 +23,16 @@ pub(crate) struct Cluster {
     /// The cookie that binds clients, if one does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sticky: Option<String>,
+    /// The keys of `sticky` that hold, without secrets; absent: nobody is bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub(crate) cookie: Option<Map<String, Value>>,
     /// Whether its backends are checked.
     pub(crate) checked: bool,
+    /// The keys of `health` that hold; absent: they are not checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub(crate) health: Option<Map<String, Value>>,
     /// Counts its states, each with a cause; `7.2` is the second rebuild of the seventh.
     pub(crate) generation: String,
     /// Another one as soon as anything was decided, by a person, a source or a file. For
@@ -77,7 +85,9 @@ impl Cluster {
             name: cluster.name.clone(),
             strategy: cluster.settings.strategy.kind.name().to_owned(),
             sticky: cluster.settings.sticky.as_ref().map(|sticky| sticky.cookie.to_string()),
+            cookie: Some(cluster.settings.sticky_said()).filter(|said| !said.is_empty()),
             checked: cluster.settings.health.is_some(),
+            health: Some(cluster.settings.health_said()).filter(|said| !said.is_empty()),
             generation: snapshot.stamp().to_string(),
             etag: etag(cluster, &backends),
             usable,
@@ -95,7 +105,10 @@ impl Cluster {
 /// an operator makes no difference to what he wants.
 fn etag(cluster: &ClusterOverview, backends: &[Backend]) -> String {
     let mut hasher = DefaultHasher::new();
-    format!("{:?}", cluster.settings.strategy).hash(&mut hasher);
+    let settings = &cluster.settings;
+    format!("{:?}", settings.strategy).hash(&mut hasher);
+    // What a person sets of them; their secrets are the file's alone.
+    format!("{:?} {:?}", settings.health_said(), settings.sticky_said()).hash(&mut hasher);
     for one in backends {
         (&one.name, &one.address, one.tier, one.weight, &one.admin).hash(&mut hasher);
         (one.max_in_flight, one.spare, &one.zone, one.leaves_at).hash(&mut hasher);

@@ -5,6 +5,7 @@
 
 mod backend;
 mod change;
+mod check;
 mod cluster;
 mod config;
 mod explain;
@@ -16,11 +17,12 @@ mod wish;
 pub(crate) use self::{
     backend::{Backend, Moment, Override},
     change::{Change, Changed, Event},
+    check::{Check, CheckedNow},
     cluster::{Cluster, NewStrategy},
     config::{Checked, EffectiveConfig, Reloaded, SettingLine},
     explain::{Asked, Candidate, Explained},
     source::{Cause, Generation, Source},
     status::{Route, Status},
     time::{ago, at_tick},
-    wish::{BackendChanges, Bulk, NewBackend, Operation, State, read_drain},
+    wish::{BackendChanges, Bulk, NewBackend, Operation, SettingChanges, State, read_drain},
 };

@@ -2,12 +2,12 @@
 
 use lb_proxy::parse_duration;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
     admin::problem::Problem,
-    control::{self, BackendPatch, WantedState, Wish},
+    control::{self, BackendPatch, SettingTable, WantedState, Wish},
 };
 
 /// Whether a backend is to be used.
@@ -136,6 +136,29 @@ pub(crate) enum Operation {
         #[schema(value_type = Object)]
         strategy: Value,
     },
+    /// Changes how the backends of a cluster are checked.
+    Health { cluster: String, set: SettingChanges },
+    /// Changes how its clients are bound.
+    Sticky { cluster: String, set: SettingChanges },
+}
+
+/// Keys of a table of a cluster, as the file has them. What is left out stays as it is; null
+/// is what the file says. `enabled`: whether the table holds at all.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = Object, example = json!({ "interval": "500ms", "fall": 2, "path": null }))]
+pub(crate) struct SettingChanges(pub(crate) Map<String, Value>);
+
+impl SettingChanges {
+    pub(crate) fn wish(self, cluster: String, table: SettingTable) -> Result<Wish, Problem> {
+        let Self(set) = self;
+        if set.is_empty() {
+            let known: Vec<&str> = table.keys().collect();
+            let problem = Problem::invalid("nothing is to be different");
+            return Err(problem.hint(format!("keys: {}", known.join(", "))));
+        }
+        Ok(Wish::Tune { cluster, table, set })
+    }
 }
 
 impl Operation {
@@ -149,6 +172,8 @@ impl Operation {
                 Wish::Remove { cluster, backend, drain: read_drain(drain.as_deref())? }
             }
             Self::Strategy { cluster, strategy } => Wish::Strategy { cluster, strategy },
+            Self::Health { cluster, set } => set.wish(cluster, SettingTable::Health)?,
+            Self::Sticky { cluster, set } => set.wish(cluster, SettingTable::Sticky)?,
         })
     }
 }

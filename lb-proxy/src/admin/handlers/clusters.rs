@@ -12,10 +12,10 @@ use crate::{
     admin::{
         api::{Api, cluster},
         body,
-        dto::{Changed, Cluster, NewStrategy},
+        dto::{Changed, Cluster, NewStrategy, SettingChanges},
         problem::Problem,
     },
-    control::Wish,
+    control::{SettingTable, Wish},
 };
 
 /// All clusters with their backends, in the order of the file.
@@ -60,4 +60,48 @@ pub(crate) async fn set_strategy(
     body::Json(NewStrategy { strategy }): body::Json<NewStrategy>,
 ) -> Result<Answer, Problem> {
     ask(&api, by, how, vec![Wish::Strategy { cluster, strategy }]).await.map(Json)
+}
+
+/// Another interval, path, limit, … of the checks of a cluster. What is known of its
+/// backends stays.
+#[utoipa::path(patch, path = "/api/v1/clusters/{cluster}/health", operation_id = "set_health",
+    params(("cluster" = String, Path, description = "its name"), How),
+    request_body = SettingChanges,
+    responses(
+        (status = OK, body = Changed),
+        (status = NOT_FOUND, body = Problem),
+        (status = PRECONDITION_FAILED, body = Problem),
+        (status = UNPROCESSABLE_ENTITY, body = Problem),
+    ))]
+pub(crate) async fn set_health(
+    State(api): State<Api>,
+    Path(cluster): Path<String>,
+    Query(how): Query<How>,
+    by: By,
+    body::Json(changes): body::Json<SettingChanges>,
+) -> Result<Answer, Problem> {
+    let wish = changes.wish(cluster, SettingTable::Health)?;
+    ask(&api, by, how, vec![wish]).await.map(Json)
+}
+
+/// Another name, lifetime or attribute of the cookie that binds clients, or none. Its
+/// keys are for the file alone.
+#[utoipa::path(patch, path = "/api/v1/clusters/{cluster}/sticky", operation_id = "set_sticky",
+    params(("cluster" = String, Path, description = "its name"), How),
+    request_body = SettingChanges,
+    responses(
+        (status = OK, body = Changed),
+        (status = NOT_FOUND, body = Problem),
+        (status = PRECONDITION_FAILED, body = Problem),
+        (status = UNPROCESSABLE_ENTITY, body = Problem),
+    ))]
+pub(crate) async fn set_sticky(
+    State(api): State<Api>,
+    Path(cluster): Path<String>,
+    Query(how): Query<How>,
+    by: By,
+    body::Json(changes): body::Json<SettingChanges>,
+) -> Result<Answer, Problem> {
+    let wish = changes.wish(cluster, SettingTable::Sticky)?;
+    ask(&api, by, how, vec![wish]).await.map(Json)
 }

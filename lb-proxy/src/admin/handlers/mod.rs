@@ -2,6 +2,7 @@
 
 pub(super) mod backends;
 pub(super) mod changes;
+pub(super) mod checks;
 pub(super) mod clusters;
 pub(super) mod config;
 pub(super) mod events;

@@ -12,7 +12,7 @@ use crate::{
         dto::{Backend, Changed, Cluster, Moment},
         problem::Problem,
     },
-    control::{Ask, Done, Refused, Wish},
+    control::{Ask, Done, Refused, Unfit, Wish},
 };
 
 /// How a change is to be made.
@@ -123,7 +123,7 @@ fn subjects(wishes: &[Wish]) -> (Vec<String>, Option<String>) {
                 backends.push(backend.name.clone().unwrap_or_else(|| backend.address.clone()));
                 cluster
             }
-            Wish::Strategy { cluster, .. } => cluster,
+            Wish::Strategy { cluster, .. } | Wish::Tune { cluster, .. } => cluster,
             Wish::Undo { .. } | Wish::Reload => continue,
         };
         if !named.contains(cluster) {
@@ -215,7 +215,9 @@ impl From<Refused> for Problem {
             Refused::NoSuchBackend { .. } => (StatusCode::NOT_FOUND, "no-such-backend"),
             Refused::NoSuchChange { .. } => (StatusCode::NOT_FOUND, "no-such-change"),
             Refused::WouldEmpty { .. } => (StatusCode::CONFLICT, "would-empty-cluster"),
-            Refused::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            Refused::Invalid { .. } | Refused::Unfit(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid")
+            }
             Refused::ChangedSince { .. } => (StatusCode::CONFLICT, "changed-since"),
             Refused::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
             Refused::NotRecorded { .. } => (StatusCode::INSUFFICIENT_STORAGE, "not-recorded"),
@@ -229,12 +231,23 @@ impl From<Refused> for Problem {
             }
             refused => refused.hint().map(Into::into),
         };
-        if let Refused::Invalid { field, detail } = &refused {
-            problem = problem.at(format!("/{}", field.replace('.', "/")), detail.clone());
+        match &refused {
+            Refused::Invalid { field, detail } => problem = problem.at(pointer(field), detail),
+            // A table is changed by its keys, so it is not in the body.
+            Refused::Unfit(Unfit { field, detail, .. }) => {
+                let key = field.strip_prefix("health.").or_else(|| field.strip_prefix("sticky."));
+                problem = problem.at(pointer(key.unwrap_or(field)), detail);
+            }
+            _ => {}
         }
         if refused == Refused::Busy {
             problem.retry_after = Some(1);
         }
         problem
     }
+}
+
+/// A field as a JSON pointer.
+fn pointer(field: &str) -> String {
+    format!("/{}", field.replace('.', "/"))
 }

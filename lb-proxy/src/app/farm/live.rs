@@ -8,15 +8,15 @@ use std::{
 
 use anyhow::Context as _;
 use lb_core::{
-    AdminState, Cause, Change, Cluster, Health,
+    AdminState, Cause, Cluster, Health,
     cluster::{Effective, Version},
 };
 use lb_proxy::{
-    ClusterSettings,
-    config::{Config, Strategy},
+    ClusterSettings, Prober,
+    config::{self, Config},
 };
 
-use super::{Farm, Member, News, cluster_settings};
+use super::{Farm, Member, News, cluster_settings, differences, watched};
 use crate::control::{ClusterOverview, Leaving, Seen, unix_of};
 
 impl Farm {
@@ -63,28 +63,49 @@ impl Farm {
         })
     }
 
-    /// Has a cluster choose by another strategy. Says whether the proxy has to know more
-    /// of a request for it than before.
-    pub(in crate::app) fn set_strategy(
+    /// Has a cluster work as these settings say: its strategy, its checks, its cookie. What
+    /// was found out about its backends stays. Says whether the proxy has to serve it in
+    /// another way.
+    pub(in crate::app) fn tune(
         &mut self,
         name: &str,
-        strategy: &Strategy,
+        wanted: &config::Cluster,
         cause: Cause,
     ) -> anyhow::Result<(Version, bool)> {
         let member = self.members.get_mut(name).with_context(|| format!("no cluster `{name}`"))?;
-        let built = strategy.kind.build_with(&strategy.options);
-        let besides = vec![Change::Strategy(built)];
-        let news = News { besides, ..News::default() };
+        let mut settings = member.settings.clone();
+        settings.strategy.clone_from(&wanted.strategy);
+        settings.health.clone_from(&wanted.health);
+        settings.policy.checks.clone_from(&wanted.policy.checks);
+        settings.sticky.clone_from(&wanted.sticky);
+        let news = News {
+            // Without checks there is nothing to wait for.
+            joined: match settings.health {
+                Some(_) => Vec::new(),
+                None => member.stage.passing().joining.into_iter().collect(),
+            },
+            besides: differences(&member.settings, &settings),
+            ..News::default()
+        };
         let version = member.stage.tell(&member.cluster, news, cause)?;
-        let before = std::mem::replace(&mut member.settings.strategy, strategy.clone());
-        let asks = |one: &Strategy| (one.key.clone(), one.reports.clone(), one.probes.clone());
-        Ok((version, asks(&before) != asks(strategy)))
+        let before = std::mem::replace(&mut member.settings, settings);
+        let is_checked_otherwise = before.health != member.settings.health;
+        let is_served_otherwise = served(&before) != served(&member.settings);
+        if is_checked_otherwise {
+            self.prober.set(self.members.values().filter_map(watched).collect());
+        }
+        Ok((version, is_served_otherwise))
     }
 
     /// What the proxy is told of the clusters, in the order of `config`.
     pub(in crate::app) fn settings(&self, config: &Config) -> Vec<ClusterSettings> {
         let members = config.clusters.iter().filter_map(|one| self.members.get(&one.name));
         members.map(|member| cluster_settings(&member.settings, &member.cluster)).collect()
+    }
+
+    /// Who checks the backends.
+    pub(in crate::app) fn prober(&self) -> Arc<Prober> {
+        Arc::clone(&self.prober)
     }
 
     /// Those that run, in the order of `config`.
@@ -124,4 +145,10 @@ impl Farm {
     pub(in crate::app) fn effective(&self, name: &str, version: Version) -> Option<Effective> {
         Some(self.members.get(name)?.cluster.effective(version))
     }
+}
+
+/// What the proxy has to know of a cluster beside its backends, as far as people set it.
+fn served(settings: &config::Cluster) -> impl PartialEq {
+    let config::Strategy { key, reports, probes, .. } = settings.strategy.clone();
+    (settings.sticky.clone(), key, reports, probes)
 }

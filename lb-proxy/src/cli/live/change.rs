@@ -7,10 +7,10 @@ use super::{
     client::{Answer, Client, encoded},
     failure::Failure,
     pattern::Target,
-    words::percent,
+    words::{Said, percent},
 };
 use crate::{
-    admin::dto::{Backend, Bulk, Changed, Cluster, Operation},
+    admin::dto::{Backend, Bulk, Change, Changed, Cluster, Operation},
     cli::{exit::Exit, print},
 };
 
@@ -78,7 +78,7 @@ pub(super) fn told(changed: &Changed, asked: &[Target]) -> String {
         for subject in asked.chain(made) {
             if !seen.contains(&subject) {
                 seen.push(subject);
-                text += &line(&changed.clusters, subject);
+                text += &line(changed, subject);
             }
         }
     }
@@ -98,11 +98,11 @@ pub(super) fn told(changed: &Changed, asked: &[Target]) -> String {
 }
 
 /// One subject as it is now.
-fn line(clusters: &[Cluster], (cluster, backend): (&str, Option<&str>)) -> String {
-    let found = clusters.iter().find(|one| one.name == cluster);
+fn line(changed: &Changed, (cluster, backend): (&str, Option<&str>)) -> String {
+    let found = changed.clusters.iter().find(|one| one.name == cluster);
     match (found, backend) {
         (None, None) => format!("{cluster} is gone\n"),
-        (Some(found), None) => format!("{cluster}: strategy {}\n", found.strategy),
+        (Some(found), None) => settings(changed, found),
         (found, Some(name)) => {
             let backend =
                 found.and_then(|found| found.backends.iter().find(|one| one.name == name));
@@ -112,6 +112,34 @@ fn line(clusters: &[Cluster], (cluster, backend): (&str, Option<&str>)) -> Strin
             }
         }
     }
+}
+
+/// Those settings of a cluster that were changed, as they would be typed.
+fn settings(changed: &Changed, cluster: &Cluster) -> String {
+    let is_of_it = |one: &&Change| one.cluster == cluster.name && one.backend.is_none();
+    let fields = changed.changes.iter().filter(is_of_it).map(|one| &*one.field);
+    let has = |table: &str| fields.clone().any(|field| field.starts_with(table));
+    let mut text = String::new();
+    if has("strategy") {
+        text += &format!("{}: strategy {}\n", cluster.name, cluster.strategy);
+    }
+    for (table, said) in [("health", &cluster.health), ("sticky", &cluster.cookie)] {
+        if has(table) {
+            text += &table_line(&cluster.name, table, said.as_ref());
+        }
+    }
+    text
+}
+
+/// `web: health path=/healthz interval=2s …`
+pub(super) fn table_line(
+    cluster: &str,
+    table: &str,
+    said: Option<&serde_json::Map<String, serde_json::Value>>,
+) -> String {
+    let Some(said) = said else { return format!("{cluster}: {table} off\n") };
+    let pair = |(key, value): (&String, &serde_json::Value)| format!(" {key}={}", Said(value));
+    format!("{cluster}: {table}{}\n", said.iter().map(pair).collect::<String>())
 }
 
 /// `up: weight 3, share 75%`, or why it is not.

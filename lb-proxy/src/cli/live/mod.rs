@@ -8,6 +8,7 @@
 //! the API answered.
 
 mod change;
+mod checks;
 mod client;
 mod drain;
 mod events;
@@ -18,6 +19,7 @@ mod members;
 mod pattern;
 mod place;
 mod reload;
+mod settings;
 mod sources;
 mod status;
 mod switch;
@@ -28,23 +30,25 @@ mod words;
 
 use clap::Args;
 
-use self::{
-    client::{Answer, Client},
-    failure::Failure,
-    place::Places,
-};
 pub(super) use self::{
+    checks::{CheckNowArgs, ChecksArgs, check_now, checks},
     events::{EventsArgs, events},
     explain::ask_running,
     history::{ChangesArgs, GenerationsArgs, changes, generations},
     members::{AddArgs, RemoveArgs, add, remove},
     place::Place,
     reload::{ReloadArgs, reload},
+    settings::{HealthArgs, StickyArgs, set_health, set_sticky},
     sources::{SourcesArgs, sources},
     status::{StatusArgs, status},
     switch::{DisableArgs, DrainArgs, EnableArgs, disable, drain, enable},
     tune::{StrategyArgs, WeightArgs, set_strategy, set_weight},
     undo::{UndoArgs, undo},
+};
+use self::{
+    client::{Answer, Client},
+    failure::Failure,
+    place::Places,
 };
 use super::{exit::Exit, print};
 

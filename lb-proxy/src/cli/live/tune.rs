@@ -90,13 +90,11 @@ pub(in crate::cli) struct StrategyArgs {
     connect: Connect,
 }
 
-/// A number and a yes or no are what they are; all else is a text.
-fn read_option(text: &str) -> Result<(String, Value), String> {
+/// What is JSON is what it is; all else is a text.
+pub(super) fn read_option(text: &str) -> Result<(String, Value), String> {
     let (key, value) = text.split_once('=').ok_or("write it like `key=client-ip`")?;
     let value = match serde_json::from_str::<Value>(value) {
-        Ok(value @ (Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::String(_))) => {
-            value
-        }
+        Ok(value) if !value.is_null() => value,
         _ => value.into(),
     };
     Ok((key.trim().to_owned(), value))

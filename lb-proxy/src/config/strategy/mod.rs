@@ -7,6 +7,7 @@ mod options;
 use lb_core::strategy::{KeyForm, StrategyKind, StrategyOption, StrategyOptions};
 
 pub use self::key::read_key_rule;
+pub(super) use self::options::{COMPATS, FUNCTIONS, MEASURES, TICKETS, TYPES, word_for};
 use self::{alias::with_key_in_its_name, key::read_key, options::read_options};
 use super::{
     diagnostic::Diagnostic,

@@ -46,7 +46,7 @@ fn set(options: &mut StrategyOptions, option: StrategyOption, value: Value<'_>) 
         StrategyOption::StaleAfter => options.stale_after = at_least_1ms(value)?,
         StrategyOption::Tickets => options.tickets = meant(value, &TICKETS)?,
         StrategyOption::Measure => options.measure = meant(value, &MEASURES)?,
-        StrategyOption::Compat => options.compat = Some(meant(value, &[("envoy", Compat::Envoy)])?),
+        StrategyOption::Compat => options.compat = Some(meant(value, &COMPATS)?),
         StrategyOption::HashType => options.hash_type = meant(value, &TYPES)?,
         StrategyOption::Function => options.function = Some(meant(value, &FUNCTIONS)?),
         StrategyOption::Avalanche => options.avalanche = Some(value.boolean()?),
@@ -66,21 +66,32 @@ fn at_least_1ms(value: Value<'_>) -> Option<Duration> {
     Some(duration)
 }
 
-const TICKETS: [(&str, Tickets); 2] = [("exact", Tickets::Exact), ("blocks", Tickets::Blocks)];
+pub(in crate::config) const TICKETS: [(&str, Tickets); 2] =
+    [("exact", Tickets::Exact), ("blocks", Tickets::Blocks)];
 
-const MEASURES: [(&str, Measure); 2] =
+pub(in crate::config) const MEASURES: [(&str, Measure); 2] =
     [("first-byte", Measure::FirstByte), ("last-byte", Measure::LastByte)];
 
-const TYPES: [(&str, HashType); 2] =
+pub(in crate::config) const COMPATS: [(&str, Compat); 1] = [("envoy", Compat::Envoy)];
+
+pub(in crate::config) const TYPES: [(&str, HashType); 2] =
     [("map-based", HashType::MapBased), ("consistent", HashType::Consistent)];
 
-const FUNCTIONS: [(&str, HashFunction); 5] = [
+pub(in crate::config) const FUNCTIONS: [(&str, HashFunction); 5] = [
     ("sdbm", HashFunction::Sdbm),
     ("djb2", HashFunction::Djb2),
     ("wt6", HashFunction::Wt6),
     ("crc32", HashFunction::Crc32),
     ("none", HashFunction::None),
 ];
+
+/// The word for a value, as a file has it.
+pub(in crate::config) fn word_for<T: Copy + PartialEq>(
+    value: T,
+    meanings: &[(&'static str, T)],
+) -> Option<serde_json::Value> {
+    meanings.iter().find(|(_, meaning)| *meaning == value).map(|(word, _)| (*word).into())
+}
 
 /// What a word of the key's description means.
 fn meant<T: Copy>(value: Value<'_>, meanings: &[(&str, T)]) -> Option<T> {

@@ -17,7 +17,9 @@ impl Planner<'_> {
         let mut names: BTreeSet<&str> = self.plan.touched.iter().map(|name| &**name).collect();
         names.extend(self.about.iter().map(|(cluster, _)| &**cluster));
         let mut impacts = Vec::new();
+        let mut suspicions = Vec::new();
         for name in names {
+            suspicions.extend(self.suspicions(name)?);
             let seen = self.seen(name)?;
             let listed = listed(self.sight.config, name);
             let prospect = |decided: &Decided, passing: &Passing| {
@@ -53,6 +55,9 @@ impl Planner<'_> {
             impacts.push(impact(name, &before, &after, in_flight));
         }
         self.plan.impact = together(&impacts);
+        for one in suspicions {
+            self.plan.impact.says += &format!(". Note: {one}");
+        }
         Ok(self.plan)
     }
 }

@@ -1,5 +1,7 @@
 //! The API over sockets: who is let in, and what is read and changed.
 
+mod guard;
+
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
@@ -13,9 +15,14 @@ use std::{
 use lb_proxy::config::{Admin as Settings, AdminSocket, Bind, Config, Pretended, Token};
 use serde_json::{Value, json};
 
-use super::{RunningConfig, bind, router::openapi, server::Admin};
+use super::{
+    RunningConfig, bind,
+    router::openapi,
+    server::{Admin, Process},
+};
 use crate::control::{
-    Ask, ChangeRecord, Desk, Done, Door, Event, EventKind, Events, Impact, Overview, Refused, Wish,
+    Ask, ChangeRecord, Desk, Done, Door, Event, EventKind, Events, Impact, LogLevel, Overview,
+    Refused, Wish,
 };
 
 const ADMIN: &str = "0123456789abcdef-admin";
@@ -52,6 +59,10 @@ struct Api {
     asked: mpsc::Receiver<Ask>,
     /// What the next wishes are answered with.
     refuse: Arc<Mutex<Option<Refused>>>,
+    /// The line with the link that leads in once.
+    link: Option<String>,
+    /// What was logged by, one after the other.
+    levels: Arc<Mutex<Vec<String>>>,
 }
 
 impl Api {
@@ -98,8 +109,15 @@ impl Api {
         running.read(Config::settings("lb.toml", FILE, &Pretended::default()));
         running.served();
         let bound = bind(&config).unwrap();
-        let admin = bound.serve(&config.admin, desk, running).unwrap();
-        Self { admin, events, asked, refuse }
+        let link = bound.lines(&config.admin).pop().filter(|line| line.contains("once="));
+        let levels = Arc::<Mutex<Vec<String>>>::default();
+        let set = Arc::clone(&levels);
+        let log = LogLevel::new("info", false, move |level| {
+            set.lock().unwrap().push(level.to_owned());
+        });
+        let process = Process { log, say: |_| () };
+        let admin = bound.serve(&config.admin, desk, running, process).unwrap();
+        Self { admin, events, asked, refuse, link, levels }
     }
 
     fn address(&self) -> SocketAddr {
@@ -605,44 +623,19 @@ fn a_stream_of_events_goes_on_where_it_was_cut_off() {
 }
 
 #[test]
-fn only_so_many_streams_are_served() {
-    let api = Api::start();
-    let head = format!(
-        "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n{}\r\nAccept: text/event-stream\r\n\r\n",
-        bearer(ADMIN)
-    );
-    let status = || {
-        let mut stream = TcpStream::connect(api.address()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(head.as_bytes()).unwrap();
-        let mut begin = [0; 12];
-        stream.read_exact(&mut begin).unwrap();
-        (String::from_utf8_lossy(&begin[9..]).into_owned(), stream)
-    };
-    let streams: Vec<_> = (0..16).map(|_| status()).collect();
-    assert!(streams.iter().all(|(status, _)| status == "200"));
-    assert_eq!(status().0, "503");
-    drop(streams);
-    let start = std::time::Instant::now();
-    while status().0 != "200" {
-        assert!(start.elapsed() < PATIENCE, "a closed stream gives its place back");
-        thread::yield_now();
-    }
-}
-
-#[test]
 fn without_a_token_one_is_made_for_this_start() {
     let (config, _) = Config::parse("lb.toml", FILE, &Pretended::default());
     let mut config = config.unwrap();
     config.admin.listen = Some(Bind::parse("127.0.0.1:0").unwrap());
     config.admin.socket = AdminSocket::Off;
     let lines: Vec<String> =
-        (0..2).map(|_| bind(&config).unwrap().line(&config.admin).unwrap()).collect();
+        (0..2).map(|_| bind(&config).unwrap().lines(&config.admin).remove(0)).collect();
     let token = |line: &str| line.rsplit_once("token ").unwrap().1.to_owned();
     assert_ne!(token(&lines[0]), token(&lines[1]));
     assert_eq!(token(&lines[0]).len(), 64);
     config.admin.token = Some(Token::new(ADMIN).unwrap());
-    assert!(!bind(&config).unwrap().line(&config.admin).unwrap().contains("token"));
+    let lines = bind(&config).unwrap().lines(&config.admin);
+    assert!(lines.len() == 1 && !lines[0].contains("token"), "{lines:?}");
 }
 
 #[test]
@@ -652,7 +645,7 @@ fn an_address_that_is_taken_is_an_error_only_if_it_was_asked_for() {
     let mut config = config.unwrap();
     config.admin.socket = AdminSocket::Off;
     config.admin.listen = Some(Bind::Socket(taken.local_addr().unwrap()));
-    assert_eq!(bind(&config).unwrap().line(&config.admin), None);
+    assert!(bind(&config).unwrap().lines(&config.admin).is_empty());
     config.admin.is_listen_asked = true;
     assert!(bind(&config).unwrap_err().to_string().contains("cannot serve the API"));
 }

@@ -244,7 +244,7 @@ impl App {
         self.log = log;
         let same = self.routes == config.routes;
         self.routes.clone_from(&config.routes);
-        applied(&config);
+        let warning = applied(&config);
         (self.listeners, self.origin) = (listeners, origin);
         self.ledger.overrides = settled.kept;
         self.generation += 1;
@@ -256,7 +256,8 @@ impl App {
         self.publish();
         self.tell_dropped(settled.dropped).await;
         let routes = if same { "as before" } else { "changed" };
-        Ok(format!("{changes}; routes: {routes}; {listening}"))
+        let warning = warning.map(|text| format!("; warning: {text}")).unwrap_or_default();
+        Ok(format!("{changes}; routes: {routes}; {listening}{warning}"))
     }
 
     /// Where it listens; port 0 has become the port that was given.

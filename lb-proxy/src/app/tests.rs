@@ -73,7 +73,7 @@ impl Served {
         let reread: Reread =
             Arc::new(move || Some((read(&again.lock().unwrap())?, "test".to_owned())));
         let signals = Signals::of_a_test(SignalKind::from_raw(end.as_raw())).unwrap();
-        let thread = thread::spawn(move || app.serve(signals, &reread, &|_| ()));
+        let thread = thread::spawn(move || app.serve(signals, &reread, &|_| None));
         let here = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { desk, address, file, end, thread: Some(thread), here }
     }

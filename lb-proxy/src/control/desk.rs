@@ -62,6 +62,11 @@ impl Desk {
         answered.await.unwrap_or(Err(Refused::Busy))
     }
 
+    /// Whether somebody is there to do what is asked.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.asked.is_closed()
+    }
+
     /// What runs now.
     pub(crate) fn overview(&self) -> Arc<Overview> {
         self.overview.load_full()

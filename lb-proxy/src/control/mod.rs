@@ -13,6 +13,7 @@ mod drains;
 mod event;
 mod impact;
 mod ledger;
+mod log_level;
 mod overview;
 mod plan;
 mod refused;
@@ -29,6 +30,7 @@ pub(crate) use self::{
     drains::DrainProgress,
     event::{Event, EventKind, Events, unix_millis},
     ledger::{Ledger, Written, now, undoing},
+    log_level::{LogLevel, Logged},
     overview::{ClusterOverview, Drift, Leaving, Overview},
     plan::{Edit, Overrides, Plan, Seen, Sight, listed, plan},
     refused::Refused,

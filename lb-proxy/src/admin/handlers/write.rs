@@ -9,6 +9,7 @@ use crate::{
     admin::{
         access::Caller,
         api::{Api, cluster},
+        audit::Made,
         dto::{Backend, Changed, Cluster, Moment},
         problem::Problem,
     },
@@ -40,8 +41,9 @@ const LONGEST_WHY: usize = 1_000;
 /// Who asks for it, and under which condition.
 #[derive(Debug, Clone)]
 pub(crate) struct By {
-    caller: Caller,
+    pub(crate) caller: Caller,
     if_match: Option<String>,
+    made: Made,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for By {
@@ -51,7 +53,8 @@ impl<S: Send + Sync> FromRequestParts<S> for By {
         let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(|| {
             Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "Who are you?")
         })?;
-        Ok(Self { caller, if_match: if_match(&parts.headers) })
+        let made = parts.extensions.get::<Made>().cloned().unwrap_or_default();
+        Ok(Self { caller, if_match: if_match(&parts.headers), made })
     }
 }
 
@@ -106,6 +109,9 @@ pub(crate) async fn ask(
             api.desk.ask(ask).await?
         }
     };
+    if !dry_run {
+        by.made.note(done.changes.iter().map(|change| change.id));
+    }
     Ok(changed(api, done, dry_run, named, backend.as_deref()))
 }
 

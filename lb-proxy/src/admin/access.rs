@@ -228,9 +228,12 @@ fn may(caller: &Caller, request: &Request) -> Result<(), Problem> {
 
 /// What nobody has to be let in for.
 fn is_open(request: &Request) -> bool {
-    match (request.method(), request.uri().path()) {
-        (&Method::POST, "/api/v1/login") => true,
-        (&Method::GET | &Method::HEAD, "/healthz" | "/readyz" | "/version" | "/login") => true,
+    let path = request.uri().path();
+    match *request.method() {
+        Method::POST => path == "/api/v1/login",
+        Method::GET | Method::HEAD => {
+            matches!(path, "/healthz" | "/readyz" | "/version" | "/login")
+        }
         _ => false,
     }
 }

@@ -88,7 +88,7 @@ impl Audit {
         let mut all: Vec<&AuditEntry> = all.collect();
         all.sort_unstable_by_key(|entry| entry.seq);
         let first = all.len().saturating_sub(limit);
-        all[first..].iter().map(|entry| AuditEntry::clone(entry)).collect()
+        all[first..].iter().copied().cloned().collect()
     }
 
     /// Writes down what was done.

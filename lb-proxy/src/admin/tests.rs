@@ -22,7 +22,7 @@ use super::{
 };
 use crate::control::{
     Ask, ChangeRecord, Desk, Done, Door, Event, EventKind, Events, Impact, LogLevel, Overview,
-    Refused, Wish,
+    Page, Refused, Wish,
 };
 
 const ADMIN: &str = "0123456789abcdef-admin";
@@ -90,8 +90,13 @@ impl Api {
         let refuse: Arc<Mutex<Option<Refused>>> = Arc::default();
         let refusing = Arc::clone(&refuse);
         let events = Events::new();
-        let journal =
-            |since, limit| Ok((since + 1..since + 3).take(limit).map(record).collect::<Vec<_>>());
+        let journal = |page, limit| {
+            let ids: Vec<u64> = match page {
+                Page::After(id) => (id + 1..id + 3).collect(),
+                Page::Before(id) => (1..id.min(9)).rev().collect(),
+            };
+            Ok(ids.into_iter().take(limit).map(record).collect::<Vec<_>>())
+        };
         let (desk, mut inbox) =
             Desk::new(Overview::of(config.clone()), events.clone(), Arc::new(journal));
         thread::spawn(move || {
@@ -421,6 +426,10 @@ fn what_runs_is_read_by_names() {
     let generations = api.get("/api/v1/generations?cluster=web");
     assert_eq!(generations[0]["causes"][0]["kind"], "start");
     assert_eq!(api.get("/api/v1/changes?since=4&limit=1")[0]["id"], 5);
+    let newest = api.get("/api/v1/changes?order=newest&limit=2");
+    assert_eq!((&newest[0]["id"], &newest[1]["id"]), (&json!(8), &json!(7)));
+    assert_eq!(api.get("/api/v1/changes?order=newest&before=5")[0]["id"], 4);
+    assert_eq!(api.ask("GET", "/api/v1/changes?before=5", None).status, 422);
     assert_eq!(api.get("/api/v1/sources"), json!([]));
     let config = api.get("/api/v1/config");
     let settings = config["settings"].as_array().unwrap();

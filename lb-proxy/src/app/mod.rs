@@ -42,7 +42,7 @@ use crate::{
         ChangeRecord, Desk, Event, EventKind, Events, Inbox, Ledger, Overrides, Overview, in_file,
         now, unix_millis,
     },
-    state::{ChangeId, Dropped, settle},
+    state::{Dropped, settle},
 };
 
 /// How often is looked whether what people have set is about somebody who is gone.
@@ -133,8 +133,8 @@ impl App {
         let running = Proxy::start(service, workers)?;
         control.block_on(farm.plant(draft, origin));
         let memory = ledger.memory();
-        let journal = Arc::new(move |since, limit| {
-            let changes = memory.changes(ChangeId::new(since), limit)?;
+        let journal = Arc::new(move |page, limit| {
+            let changes = memory.changes(page, limit)?;
             Ok(changes.iter().map(ChangeRecord::from).collect())
         });
         let (desk, inbox) = Desk::new(Overview::of_nothing(config.clone()), events, journal);

@@ -25,7 +25,7 @@ pub(crate) use self::ledger::Memory;
 pub(crate) use self::{
     ask::{Ask, Author, BackendPatch, Door, NewBackend, WantedState, Wish},
     decided::{Decided, Laid, Passing},
-    desk::{Asked, Desk, Inbox},
+    desk::{Asked, Desk, Inbox, Page},
     done::{ChangeRecord, Done, Impact},
     drains::DrainProgress,
     event::{Event, EventKind, Events, unix_millis},

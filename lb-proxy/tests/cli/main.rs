@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod demo;
 mod explain;
+mod guard;
 mod live;
 mod live_places;
 mod process;

@@ -293,7 +293,7 @@ fn a_stream_ends_with_the_token_and_one_has_only_four() {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let head = format!(
             "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n{}\r\n\
-             Accept: text/event-stream\r\n\r\n",
+             Accept: text/event-stream\r\nConnection: close\r\n\r\n",
             bearer(VIEWER)
         );
         stream.write_all(head.as_bytes()).unwrap();

@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod explain;
 mod guard;
+mod killed;
 mod live;
 mod live_places;
 mod process;

@@ -204,11 +204,17 @@ fn kind(method: &Method, path: &str, status: StatusCode, is_dry: bool) -> Option
     }
 }
 
+/// Short, and fit for whoever reads the log on a terminal: somebody made it up.
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+    let show = |char: char| match char.is_control() {
+        true => char.escape_unicode().to_string(),
+        false => char.to_string(),
+    };
+    let mut short: String = text.chars().take(LONGEST).map(show).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        short.push('…');
     }
+    short
 }
 
 #[cfg(test)]
@@ -260,6 +266,13 @@ mod tests {
         let all = audit.since(0, usize::MAX);
         assert_eq!(all.iter().map(|one| one.count).sum::<u64>(), 10_000);
         assert_eq!(all.last().unwrap().from, "others");
+    }
+
+    #[test]
+    fn a_text_of_others_is_short_and_has_nothing_that_a_terminal_obeys() {
+        assert_eq!(cut("a\u{9b}2Jb\u{1b}"), "a\\u{9b}2Jb\\u{1b}");
+        assert_eq!(cut(&"ö".repeat(LONGEST)), "ö".repeat(LONGEST));
+        assert_eq!(cut(&"ö".repeat(LONGEST + 1)), "ö".repeat(LONGEST) + "…");
     }
 
     #[test]

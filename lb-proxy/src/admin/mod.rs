@@ -5,8 +5,8 @@
 //! are balanced, never among them: on sockets of its own, by the control runtime, in no
 //! count and no log of the data path.
 //!
-//! The way in, outermost first: [`server`] bounds connections and their time, [`audit`]
-//! writes down what comes of it, [`origin`] refuses what a web page sends, [`access`]
+//! The way in, outermost first: [`server`] bounds connections and their time, [`finish`]
+//! carries changes to their end, [`audit`] writes down what comes of it, [`origin`] refuses what a web page sends, [`access`]
 //! whoever is not known, [`body`] what is too large, [`repeated`] answers again what was
 //! done before; then [`router`] leads to one handler per resource. What they answer with is
 //! in [`dto`]: its names are promised, those of the crates below are not.
@@ -20,6 +20,7 @@ mod caller;
 mod cookie;
 pub(crate) mod dto;
 mod failures;
+mod finish;
 mod handlers;
 mod origin;
 mod patient;

@@ -1,8 +1,8 @@
 //! Requests that are sent again because nobody knows whether they arrived.
 //!
 //! With an `Idempotency-Key` the same request by the same person is done once, and
-//! answered with the first answer as often as it comes. So that holds also for a client
-//! whose connection broke before the answer: what it began goes on without it.
+//! answered with the first answer as often as it comes. That holds also for a client whose
+//! connection broke before the answer: what it began goes on without it ([`super::finish`]).
 //!
 //! Kept in memory, for a day, and only so many: it is for repeating, not for remembering.
 //! What was refused for want of leave or room has changed nothing, and may be tried again.
@@ -92,20 +92,13 @@ pub(super) async fn once(
         return Ok(first.again());
     }
     let request = Request::from_parts(head, Body::from(body));
-    // Whoever asked may go away: it is done, and its answer kept.
-    let doing = tokio::spawn(async move {
-        let ending = Ending { repeated, key };
-        let (head, body) = next.run(request).await.into_parts();
-        // It is in memory.
-        let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        let kept = Kept { status: head.status, headers: head.headers.clone(), body: body.clone() };
-        ending.with(kept);
-        Response::from_parts(head, Body::from(body))
-    });
-    doing.await.map_err(|_| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "A bug")
-            .detail("the log says more")
-    })
+    let ending = Ending { repeated, key };
+    let (head, body) = next.run(request).await.into_parts();
+    // It is in memory.
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let kept = Kept { status: head.status, headers: head.headers.clone(), body: body.clone() };
+    ending.with(kept);
+    Ok(Response::from_parts(head, Body::from(body)))
 }
 
 fn check(key: &HeaderValue) -> Result<(), Problem> {

@@ -16,6 +16,7 @@ use super::{
     api::Api,
     audit::write_down,
     body::{read_whole, seal},
+    finish::to_the_end,
     handlers::{
         audit, backends, changes, clusters, config, events, explain, generations, log_level,
         probes, session, sources, status,
@@ -105,6 +106,7 @@ pub(super) fn router(api: Api) -> Router {
         .layer(from_fn_with_state(Arc::clone(&access), let_in))
         .layer(from_fn_with_state(Arc::clone(&access), guard))
         .layer(from_fn_with_state(audit, write_down))
+        .layer(from_fn(to_the_end))
         .layer(from_fn(seal))
 }
 

@@ -18,11 +18,13 @@ use super::{
 };
 
 /// Sessions end when they are not used for so long,
-const IDLE: Duration = Duration::from_mins(30);
+pub(super) const IDLE: Duration = Duration::from_mins(30);
 /// and in any case after this.
 pub(super) const LONGEST: Duration = Duration::from_hours(12);
-/// Beyond, the one that was not used for the longest time ends.
+/// Beyond, the one that was not used for the longest time ends: of all,
 const MOST: usize = 256;
+/// and of those with one token, so that who may only see ends no admin's.
+const MOST_OF_ONE: usize = 128;
 /// How long the link of the start leads in.
 const LINK: Duration = Duration::from_mins(15);
 
@@ -53,10 +55,12 @@ impl Sessions {
     pub(super) fn begin(&self, token: Digest, now: Instant) -> io::Result<String> {
         let number = random_text()?;
         let mut open = self.open(now);
-        if open.len() >= MOST
-            && let Some(oldest) = open.iter().min_by_key(|(_, one)| one.used).map(|(key, _)| *key)
-        {
-            open.remove(&oldest);
+        let is_own = |one: &Session| one.token == token;
+        let is_much = open.values().filter(|one| is_own(one)).count() >= MOST_OF_ONE;
+        if is_much || open.len() >= MOST {
+            let may_end = open.iter().filter(|(_, one)| !is_much || is_own(one));
+            let oldest = may_end.min_by_key(|(_, one)| one.used).map(|(key, _)| *key);
+            oldest.map(|oldest| open.remove(&oldest));
         }
         open.insert(digest(number.as_bytes()), Session { token, begun: now, used: now });
         Ok(number)
@@ -151,11 +155,16 @@ mod tests {
         let second = sessions.begin(TOKEN, start).unwrap();
         let later = start + Duration::from_secs(1);
         sessions.used(key(&first), later);
-        for _ in 2..=MOST {
+        let other = sessions.begin([8; 32], start).unwrap();
+        for _ in 2..=MOST_OF_ONE {
             sessions.begin(TOKEN, later).unwrap();
         }
         assert_eq!(sessions.used(key(&first), later), Some(TOKEN));
         assert_eq!(sessions.used(key(&second), later), None);
+        assert_eq!(sessions.used(key(&other), later), Some([8; 32]), "it is of another token");
+        for token in 0..200 {
+            sessions.begin([token; 32], later).unwrap();
+        }
         assert_eq!(sessions.open(later).len(), MOST);
     }
 

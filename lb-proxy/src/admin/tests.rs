@@ -101,9 +101,9 @@ impl Api {
             Desk::new(Overview::of(config.clone()), events.clone(), Arc::new(journal));
         thread::spawn(move || {
             while let Some(asked) = inbox.blocking_recv() {
-                let refused = refusing.lock().unwrap().clone();
                 let dry_run = asked.ask.dry_run;
                 let _ = send.send(asked.ask);
+                let refused = refusing.lock().unwrap().clone();
                 let changes = if dry_run { Vec::new() } else { vec![record(7)] };
                 let impact = Impact { says: "nothing moves".to_owned(), ..Impact::default() };
                 let done = Done { changes, impact, effective: true };

@@ -268,3 +268,45 @@ fn a_reload_that_takes_the_token_away_says_who_is_locked_out() {
     let told = text(&reloaded.stdout);
     assert!(told.contains("warning: `token` of `[admin]` is gone"), "{told}");
 }
+
+#[test]
+fn who_follows_events_is_sent_away_with_his_token() {
+    let folder = folder();
+    let config = folder.join("lb.toml");
+    let without = "listen = \"127.0.0.1:0\"\nsocket = \"off\"\ntoken = { env = \"TOKEN\" }";
+    let with = format!("{without}\nread_token = {{ env = \"READ\" }}");
+    let write = |api: &str| {
+        std::fs::write(&config, TWO.replace("listen = \"off\"", api)).expect("a file");
+    };
+    write(&with);
+    let (token, read) = ("0123456789abcdef", "fedcba9876543210");
+    let mut command = lb(&["run", "--config", config.to_str().expect("a path")]);
+    let running = Lb::spawn(command.env_remove("LB_ADMIN").env("TOKEN", token).env("READ", read));
+    let place = format!("http://{}", api_of(&running));
+    let mut following = lb(&["events", "-f"])
+        .env("LB_ADMIN", &place)
+        .env("LB_TOKEN", read)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let mut lines = BufReader::new(following.stdout.take().expect("a pipe"));
+    let ask = |args: &[&str]| said(lb(args).env("LB_ADMIN", &place).env("LB_TOKEN", token));
+    let denied = said(lb(&["audit"]).env("LB_ADMIN", &place).env("LB_TOKEN", read));
+    assert_eq!(denied.code, Some(6), "{denied:?}");
+    let mut line = String::new();
+    // It may not have begun to follow by the first of them.
+    eventually("it follows", || {
+        assert_eq!(ask(&["set-weight", "web/s1", "5"]).code, Some(0));
+        assert_eq!(ask(&["undo"]).code, Some(0));
+        lines.read_line(&mut line).expect("a line");
+        line.contains("web/s1")
+    });
+    write(without);
+    assert_eq!(ask(&["reload"]).code, Some(0));
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).expect("its end");
+    assert!(!rest.contains("reload"), "{rest}");
+    let ended = following.wait_with_output().expect("it ends");
+    assert_eq!(ended.status.code(), Some(6), "{}", text(&ended.stderr));
+}

@@ -17,6 +17,7 @@ use crate::{
         body, cookie,
         dto::{Login, WhoAmI},
         problem::Problem,
+        sessions::IDLE,
     },
     control::{Door, unix_millis},
 };
@@ -43,11 +44,12 @@ pub(crate) async fn login(
     };
     let now = Instant::now();
     let (number, known) = api.access.sign_in(token.trim().as_bytes(), remote.ip(), now)?;
+    let idle = u64::try_from(IDLE.as_millis()).unwrap_or(u64::MAX);
     let who = WhoAmI {
         name: known.name.to_owned(),
         role: known.role.name().to_owned(),
         door: Door::Browser.to_string(),
-        expires: None,
+        expires: Some(unix_millis().saturating_add(idle)),
     };
     Ok(with_cookie(Json(who).into_response(), cookie::keep(&headers, &number)))
 }
@@ -88,16 +90,18 @@ pub(crate) struct Once {
 }
 
 /// The link of the start: a session, and on to what there is to see. Only for who follows
-/// it: a program that looks at links before they are followed asks by HEAD.
+/// it: a program that looks at links asks by HEAD, a browser that fetches them before they
+/// are followed says so in `Sec-Purpose`.
 pub(crate) async fn once(
     State(api): State<Api>,
     Query(Once { once }): Query<Once>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    if method != Method::GET {
+    if method != Method::GET || headers.contains_key("sec-purpose") {
         let title = "Not by this method";
-        return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "not-so", title));
+        return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "not-so", title)
+            .detail("it leads in only who follows it"));
     }
     let number = api.access.sign_in_once(&once, Instant::now())?;
     Ok(with_cookie(Redirect::to("/").into_response(), cookie::keep(&headers, &number)))

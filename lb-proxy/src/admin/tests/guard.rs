@@ -125,6 +125,8 @@ fn the_link_of_the_start_leads_in_once() {
     let link = api.link.clone().expect("a line with a link");
     let (_, target) = link.split_once(&api.address().to_string()).expect(&link);
     assert_eq!(api.with_headers("HEAD", target, &[], "").status, 405, "a look uses nothing up");
+    let early = api.with_headers("GET", target, &["Sec-Purpose: prefetch"], "");
+    assert_eq!(early.status, 405);
     let wrong = api.with_headers("GET", "/login?once=0123", &[], "");
     assert_eq!(wrong.status, 401);
     let answer = api.with_headers("GET", target, &[], "");
@@ -222,6 +224,38 @@ fn a_change_that_is_sent_again_is_made_once() {
     assert_eq!(api.asked.try_iter().count(), 3);
     let changes = api.audit(1).iter().filter(|one| one["status"] == 200).count();
     assert_eq!(changes, 2, "an answer that is given again is no change");
+}
+
+#[test]
+fn who_goes_away_before_the_answer_is_written_down_and_answered_when_he_returns() {
+    let api = Api::start();
+    let body = r#"{"weight": 5}"#;
+    let head = format!(
+        "PATCH {S1} HTTP/1.1\r\nHost: localhost\r\n{}\r\n{JSON}\r\nIdempotency-Key: a\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        bearer(ADMIN),
+        body.len()
+    );
+    // Whoever has this keeps the desk from answering.
+    let refuse = api.refuse.lock().unwrap();
+    let mut stream = TcpStream::connect(api.address()).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    api.asked();
+    let key = [bearer(ADMIN), JSON.to_owned(), "Idempotency-Key: a".to_owned()];
+    let again = || api.send("PATCH", S1, &key, body);
+    assert_eq!(again().status, 409, "it is under way");
+    drop(stream);
+    // The one thread of the API has seen by then that he is gone.
+    assert_eq!(again().status, 409, "it still is");
+    drop(refuse);
+    let start = std::time::Instant::now();
+    while again().status == 409 {
+        assert!(start.elapsed() < PATIENCE, "it is done");
+    }
+    assert_eq!(again().header("idempotency-replayed"), Some("true"));
+    assert_eq!(api.asked.try_iter().count(), 0, "it is done once");
+    let done = api.audit(1).into_iter().find(|one| one["status"] == 200);
+    assert_eq!(done.expect("an entry")["changes"], json!([7]));
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(in crate::cli) struct ChangesArgs {
 }
 
 /// As many as are asked for at once.
-const PAGE: usize = 100;
+const PAGE: usize = 1_000;
 
 /// Changes, newest first, as many as are looked at.
 pub(super) struct Newest<'c> {

@@ -61,8 +61,10 @@ pub(in crate::cli) fn undo(args: &UndoArgs) -> Exit {
 async fn last_of_mine(client: &Client) -> Result<u64, Failure> {
     let me: WhoAmI = client.get("/api/v1/whoami").await?.read()?;
     let mut newest = Newest::of(client);
-    let mut undone = HashSet::new();
-    while let Some(change) = newest.next(usize::MAX).await? {
+    let (mut undone, mut seen) = (HashSet::new(), 0);
+    // Mostly it is among the last; the further back, the more at once.
+    while let Some(change) = newest.next(20 + seen).await? {
+        seen += 1;
         if let Some(id) = standing_of(&me, &change, &mut undone) {
             return Ok(id);
         }

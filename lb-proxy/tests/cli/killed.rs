@@ -21,8 +21,8 @@ use crate::process::{Lb, PATIENCE, folder, lb};
 
 const CLIENTS: u64 = 4;
 const BACKENDS: u64 = 8;
-/// Lives of the balancer, at least; the last one ends as it should.
-const LIVES: usize = 6;
+/// In each life of the balancer about so many are made.
+const IN_A_LIFE: usize = 200;
 
 /// Numbers that look random and are the same for a seed.
 struct Draws(u64);
@@ -168,13 +168,13 @@ fn no_change_that_was_answered_is_lost_however_often_it_is_killed() {
     let acknowledged = Mutex::new(Vec::new());
     let (count, seeds) = (AtomicUsize::new(0), AtomicU64::new(0));
     let mut lives = 0;
-    while count.load(Relaxed) < wanted || lives < LIVES {
+    while count.load(Relaxed) < wanted {
         let mut running = start();
         lives += 1;
         check(&socket, &acknowledged.lock().expect("no panic"));
         // So many more, and then at any moment of what is under way.
-        let share = (wanted / LIVES) as u64;
-        let until = count.load(Relaxed) + usize::try_from(1 + draws.below(2 * share)).expect("few");
+        let more = 1 + draws.below(2 * IN_A_LIFE as u64);
+        let until = count.load(Relaxed) + usize::try_from(more).expect("few");
         let moment = Duration::from_micros(draws.below(3_000));
         let deadline = Instant::now() + 3 * PATIENCE;
         thread::scope(|scope| {

@@ -263,6 +263,9 @@ fn whether_it_runs_is_told_to_everybody_and_nothing_else() {
     let api = Api::start();
     let ask = |path: &str| api.with_headers("GET", path, &[], "");
     assert_eq!(ask("/healthz").status, 204);
+    let under = |path, name| api.with_headers("GET", path, &[name], "").status;
+    assert_eq!(under("/healthz", "Host: whatever.example"), 204, "as other balancers ask");
+    assert_eq!(under("/version", "Host: whatever.example"), 421);
     let version = ask("/version");
     assert_eq!(version.json(), json!({ "name": "lb", "version": env!("CARGO_PKG_VERSION") }));
     let ready = ask("/readyz");

@@ -2,8 +2,9 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     process::Stdio,
+    thread,
 };
 
 use serde_json::Value;
@@ -309,4 +310,79 @@ fn who_follows_events_is_sent_away_with_his_token() {
     assert!(!rest.contains("reload"), "{rest}");
     let ended = following.wait_with_output().expect("it ends");
     assert_eq!(ended.status.code(), Some(6), "{}", text(&ended.stderr));
+}
+
+/// Somebody who says these things, one to each request, and tells what he was asked.
+fn pretender(answers: Vec<String>) -> (SocketAddr, thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let answering = thread::spawn(move || {
+        let mut asked = Vec::new();
+        for answer in answers {
+            // Whether somebody is there is tried before, without a request.
+            let (mut stream, line) = loop {
+                let (stream, _) = listener.accept().expect("a connection");
+                let mut line = String::new();
+                let mut reader = BufReader::new(&stream);
+                if reader.read_line(&mut line).is_ok_and(|count| count > 0) {
+                    break (stream, line);
+                }
+            };
+            asked.push(line.split(' ').nth(1).unwrap_or_default().to_owned());
+            let _ = stream.write_all(answer.as_bytes());
+        }
+        asked
+    });
+    (address, answering)
+}
+
+#[test]
+fn a_stream_that_ends_is_asked_for_again_and_nothing_in_it_reaches_the_terminal() {
+    let head = |status: &str, kind: &str| {
+        format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nConnection: close\r\n\r\n")
+    };
+    let event = |seq: u64, why: &str| {
+        let event = serde_json::json!({ "seq": seq, "at": 0, "kind": "note", "why": why });
+        head("200 OK", "text/event-stream") + &format!("id: {seq}\ndata: {event}\n\n")
+    };
+    let hostile = "\u{1b}]0;owned\u{7}\u{9b}2J";
+    let refusal = serde_json::json!({
+        "type": "urn:lb:problem:unauthorized", "title": "Who are you?", "status": 401,
+        "detail": format!("not you{hostile}"),
+    });
+    let (address, answering) = pretender(vec![
+        head("200 OK", "application/json") + "[]",
+        event(7, hostile),
+        event(9, "again"),
+        head("401 Unauthorized", "application/problem+json") + &refusal.to_string(),
+    ]);
+    let told = said(lb(&["events", "-f"]).env("LB_ADMIN", format!("http://{address}")));
+    assert_eq!(told.code, Some(6), "{told:?}");
+    assert!(told.stdout.contains("why: \\u{1b}]0;owned\\u{7}\\u{9b}2J"), "{told:?}");
+    assert!(told.stdout.contains("why: again"), "{told:?}");
+    let is_odd = |char: char| char.is_control() && char != '\n';
+    assert!(!(told.stdout.clone() + &told.stderr).contains(is_odd), "{told:?}");
+    let asked = answering.join().expect("no panic");
+    let stream = |since: u64| format!("/api/v1/events?since={since}");
+    assert_eq!(asked, ["/api/v1/events".to_owned(), stream(0), stream(7), stream(9)]);
+}
+
+#[test]
+fn the_last_changes_are_asked_for_and_no_more() {
+    let change = |id: u64| {
+        serde_json::json!({
+            "id": id, "at": 0, "author": "ann", "door": "token admin", "subject": "web/s1",
+            "cluster": "web", "backend": "s1", "field": "weight", "before": 1, "after": 2,
+            "override": true,
+        })
+    };
+    let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+    let page = serde_json::json!([change(900), change(899)]).to_string();
+    let (address, answering) = pretender(vec![format!("{head}{page}")]);
+    let place = format!("http://{address}");
+    let told = said(lb(&["changes", "-n", "2", "--json"]).env("LB_ADMIN", place));
+    let told: Value = serde_json::from_str(&told.stdout).expect(&told.stderr);
+    assert_eq!((&told[0]["id"], &told[1]["id"]), (&Value::from(899), &Value::from(900)));
+    let asked = answering.join().expect("no panic");
+    assert_eq!(asked, ["/api/v1/changes?order=newest&limit=2"]);
 }

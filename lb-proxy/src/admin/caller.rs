@@ -2,7 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{failures::network, users};
+use axum::extract::FromRequestParts;
+use http::{StatusCode, request::Parts};
+
+use super::{failures::network, problem::Problem, users};
 use crate::control::{Author, Door};
 
 /// SHA-256 of a token or of the number of a session: neither is kept itself.
@@ -71,6 +74,15 @@ pub(super) enum Identity {
 impl Identity {
     pub(super) fn of_token(token: Digest, remote: IpAddr) -> Self {
         Self::Token(token, network(remote))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "Who are you?"))
     }
 }
 

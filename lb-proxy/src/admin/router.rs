@@ -18,8 +18,8 @@ use super::{
     body::{read_whole, seal},
     finish::to_the_end,
     handlers::{
-        audit, backends, changes, clusters, config, events, explain, generations, log_level,
-        probes, session, sources, status,
+        audit, backends, changes, clusters, config, events, explain, generations, log_level, login,
+        probes, sources, status,
     },
     origin::guard,
     problem::{Problem, in_our_words},
@@ -69,9 +69,9 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(config::show))
         .routes(routes!(config::check))
         .routes(routes!(config::reload))
-        .routes(routes!(session::login))
-        .routes(routes!(session::logout))
-        .routes(routes!(session::whoami))
+        .routes(routes!(login::login))
+        .routes(routes!(login::logout))
+        .routes(routes!(login::whoami))
         .routes(routes!(audit::list))
         .routes(routes!(log_level::show, log_level::set))
         .routes(routes!(probes::healthz))
@@ -94,8 +94,8 @@ pub(super) fn router(api: Api) -> Router {
     let document: Arc<str> = openapi().into();
     let json = [(header::CONTENT_TYPE, "application/json")];
     router
-        .route("/", get(session::begin))
-        .route("/login", get(session::once))
+        .route("/", get(login::begin))
+        .route("/login", get(login::once))
         .route("/openapi.json", get(move || async move { (json, document.to_string()) }))
         .fallback(nothing)
         .method_not_allowed_fallback(not_so)

@@ -10,7 +10,7 @@ mod cluster;
 mod config;
 mod explain;
 mod log_level;
-mod session;
+mod login;
 mod source;
 mod status;
 mod time;
@@ -24,7 +24,7 @@ pub(crate) use self::{
     config::{Checked, EffectiveConfig, Reloaded, SettingLine},
     explain::{Asked, Candidate, Explained},
     log_level::{LogLevel, WantedLevel},
-    session::{Login, WhoAmI},
+    login::{Login, WhoAmI},
     source::{Cause, Generation, Source},
     status::{Route, Status},
     time::{ago, at_tick},

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use axum::{
-    Extension, Json,
+    Json,
     extract::{Query, State},
     response::{IntoResponse as _, Response},
 };
@@ -40,7 +40,7 @@ pub(crate) struct Which {
 pub(crate) async fn events(
     State(api): State<Api>,
     Query(which): Query<Which>,
-    Extension(caller): Extension<Caller>,
+    caller: Caller,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if !wants_stream(&headers) {

@@ -57,11 +57,7 @@ pub(crate) async fn login(
 /// Ends the session that asks for it.
 #[utoipa::path(post, path = "/api/v1/logout", operation_id = "logout",
     responses((status = NO_CONTENT, headers(("set-cookie" = String)))))]
-pub(crate) async fn logout(
-    State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-) -> Response {
+pub(crate) async fn logout(State(api): State<Api>, caller: Caller, headers: HeaderMap) -> Response {
     api.access.sign_out(caller.leave, Instant::now());
     with_cookie(StatusCode::NO_CONTENT.into_response(), cookie::forget(&headers))
 }
@@ -69,10 +65,7 @@ pub(crate) async fn logout(
 /// Who asks, and what he may do.
 #[utoipa::path(get, path = "/api/v1/whoami", operation_id = "whoami",
     responses((status = OK, body = WhoAmI)))]
-pub(crate) async fn whoami(
-    State(api): State<Api>,
-    Extension(caller): Extension<Caller>,
-) -> Json<WhoAmI> {
+pub(crate) async fn whoami(State(api): State<Api>, caller: Caller) -> Json<WhoAmI> {
     let left = api.access.lasts(caller.leave, Instant::now());
     let left = left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
     Json(WhoAmI {

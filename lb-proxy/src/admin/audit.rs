@@ -20,6 +20,7 @@ use axum::{
     response::Response,
 };
 use http::{Method, StatusCode};
+use tokio::sync::broadcast::error::RecvError;
 
 use super::{
     access::{Caller, Peer, is_reading},
@@ -27,7 +28,7 @@ use super::{
     problem::Told,
     repeated::Again,
 };
-use crate::control::unix_millis;
+use crate::control::{Author, Event, EventKind, Events, unix_millis};
 
 /// Entries of each sort that are kept.
 const KEPT: usize = 1_000;
@@ -96,6 +97,46 @@ impl Audit {
         self.keep(entry, |kept| &mut kept.done);
     }
 
+    /// Writes down what a signal has reloaded, which is no request, for as long as it runs.
+    pub(super) async fn hear(self, events: Events) {
+        let (_, mut coming) = events.follow(u64::MAX);
+        loop {
+            match coming.recv().await {
+                Ok(event) => self.heard(&event),
+                // Of very many at once some are lost; they are among the events.
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn heard(&self, event: &Event) {
+        let status = match event.kind {
+            EventKind::Reload => StatusCode::OK,
+            EventKind::Rejected => StatusCode::UNPROCESSABLE_ENTITY,
+            _ => return,
+        };
+        let by = Author::of_signal();
+        if event.author.as_ref().is_none_or(|author| *author != by.to_string()) {
+            return;
+        }
+        self.done(AuditEntry {
+            seq: 0,
+            at: event.at,
+            kind: "reload".to_owned(),
+            from: by.door.to_string(),
+            author: Some(by.name.clone()),
+            door: Some(by.door.to_string()),
+            method: by.name,
+            path: String::new(),
+            status: status.as_u16(),
+            problem: status.is_client_error().then(|| "bad-config".to_owned()),
+            detail: Some(cut(&event.why)),
+            changes: Vec::new(),
+            count: 1,
+        });
+    }
+
     /// Counts what was in vain. Whether it is the first of its sort: then somebody has to
     /// [`close`](Self::close) it.
     fn vain(&self, mut entry: AuditEntry) -> Option<Sort> {
@@ -120,6 +161,12 @@ impl Audit {
         if let Some(entry) = counted {
             self.keep(entry, |kept| &mut kept.vain);
         }
+    }
+
+    /// Writes down all that is still being counted.
+    pub(super) fn close_all(&self) {
+        let sorts: Vec<Sort> = self.kept().counting.keys().cloned().collect();
+        sorts.iter().for_each(|sort| self.close(sort));
     }
 
     fn keep(&self, mut entry: AuditEntry, which: fn(&mut Kept) -> &mut VecDeque<AuditEntry>) {

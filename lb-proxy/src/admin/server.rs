@@ -56,6 +56,7 @@ const LOCKED: &str = "`token` of `[admin]` is gone: nobody changes anything by a
 #[derive(Debug)]
 pub(crate) struct Admin {
     access: Arc<Access>,
+    audit: Audit,
     settings: Settings,
     #[cfg_attr(not(test), expect(dead_code, reason = "tests ask for it"))]
     tcp: Option<SocketAddr>,
@@ -85,6 +86,8 @@ impl Bound {
     ) -> io::Result<Admin> {
         let Self { tcp, socket, access, .. } = self;
         let audit = Audit::new(process.say);
+        let (hearing, events) = (audit.clone(), desk.events().clone());
+        let closing = audit.clone();
         let router = router(Api::new(desk, config, Arc::clone(&access), audit, process.log));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -92,6 +95,7 @@ impl Bound {
             .enable_all()
             .build()?;
         let entered = runtime.enter();
+        runtime.spawn(hearing.hear(events));
         let address = tcp.as_ref().map(|(_, address)| *address);
         if let Some((listener, _)) = tcp {
             let listener = TcpListener::from_std(listener)?;
@@ -107,7 +111,7 @@ impl Bound {
         };
         drop(entered);
         let (settings, runtime) = (settings.clone(), Some(runtime));
-        Ok(Admin { access, settings, tcp: address, socket: file, runtime })
+        Ok(Admin { access, audit: closing, settings, tcp: address, socket: file, runtime })
     }
 }
 
@@ -137,6 +141,7 @@ impl Drop for Admin {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+        self.audit.close_all();
     }
 }
 

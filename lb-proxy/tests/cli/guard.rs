@@ -41,6 +41,13 @@ fn get(address: SocketAddr, path: &str, headers: &str) -> (String, String) {
     (head.to_owned(), body.to_owned())
 }
 
+/// What it has logged until its end, which it comes to by itself: what waits is written.
+fn whole_log(lb: &mut Lb) -> String {
+    lb.signal(rustix::process::Signal::TERM);
+    lb.wait();
+    lb.stderr()
+}
+
 /// The address of the API, by the line below the start line.
 fn api_of(lb: &Lb) -> SocketAddr {
     let line = lb.next_line();
@@ -120,13 +127,22 @@ fn what_was_done_and_refused_is_listed_and_logged() {
         .map(|one| one["count"].as_u64().expect("a number"))
         .sum();
     assert_eq!(count, 3, "{json}");
-    let log = running.stderr();
+    running.signal(rustix::process::Signal::HUP);
+    eventually("what a signal has reloaded is listed", || {
+        ask(&["audit"]).stdout.contains("reload   HUP (signal)  HUP  200 ")
+    });
+    // The end does not wait until it has counted them, and loses none.
+    get(address, "/api/v1/status", "Authorization: Bearer wrong-wrong-wrong\r\n");
+    let log = whole_log(&mut running);
     let entries: Vec<Value> = log
         .lines()
         .filter(|line| line.starts_with("{\"audit\":"))
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
-    assert!(entries.len() >= 2, "{log}");
+    let refused = entries.iter().map(|entry| &entry["audit"]);
+    let refused = refused.filter(|entry| entry["kind"] == "refused");
+    let count: u64 = refused.filter_map(|entry| entry["count"].as_u64()).sum();
+    assert_eq!(count, 4, "{log}");
     assert_eq!(entries[0]["audit"]["changes"], serde_json::json!([1]));
     assert!(!log.contains("secret") && !log.contains("wrong-wrong"), "{log}");
 }
@@ -169,7 +185,7 @@ fn it_logs_more_for_a_while() {
     let Said { code, stderr, .. } = live.say(&["log-level", "loud"]);
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("`loud` is not a level"), "{stderr}");
-    let log = live.lb.stderr();
+    let log = whole_log(&mut live.lb);
     assert_eq!(log.matches("reloaded: ").count(), 1, "{log}");
 }
 

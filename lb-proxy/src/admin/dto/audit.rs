@@ -17,7 +17,7 @@ pub(crate) struct AuditEntry {
     pub(crate) at: u64,
     /// `change`, `reload`, `login`, `logout` or `refused`.
     pub(crate) kind: String,
-    /// The address it came from, or the user of the socket.
+    /// The address it came from, or the user of the socket, or `signal`.
     pub(crate) from: String,
     /// Who it was, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,7 +25,9 @@ pub(crate) struct AuditEntry {
     /// How he came in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) door: Option<String>,
+    /// Of a signal its name.
     pub(crate) method: String,
+    /// Of a signal nothing.
     pub(crate) path: String,
     /// What it was answered with.
     pub(crate) status: u16,

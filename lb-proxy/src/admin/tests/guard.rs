@@ -192,6 +192,31 @@ fn what_is_done_and_what_is_refused_is_written_down() {
 }
 
 #[test]
+fn what_a_signal_reloads_is_written_down_as_well() {
+    let api = Api::start();
+    let push = |kind, author: &str| {
+        let author = Some(author.to_owned());
+        api.events.push(Event { kind, author, why: "web changed".to_owned(), ..Event::default() });
+    };
+    // It may not listen yet.
+    let start = std::time::Instant::now();
+    while api.get("/api/v1/audit").as_array().unwrap().is_empty() {
+        assert!(start.elapsed() < PATIENCE);
+        push(EventKind::Reload, "ann (socket, uid 7)");
+        push(EventKind::Note, "HUP (signal)");
+        push(EventKind::Reload, "HUP (signal)");
+    }
+    push(EventKind::Rejected, "HUP (signal)");
+    let mut all = api.audit(2);
+    while all.last().unwrap()["status"] != 422 {
+        assert!(start.elapsed() < PATIENCE);
+        all = api.audit(2);
+    }
+    assert_eq!((&all[0]["status"], &all[0]["detail"]), (&json!(200), &json!("web changed")));
+    assert!(all.iter().all(|one| one["kind"] == "reload" && one["from"] == "signal"), "{all:?}");
+}
+
+#[test]
 fn a_change_that_is_sent_again_is_made_once() {
     let api = Api::start();
     let patch = |key: &str, token: &str, body: &str| {

@@ -69,11 +69,12 @@ fn line(entry: &AuditEntry) -> String {
         (Some(author), _) => format!("{author} from {from}"),
         (None, _) => from.clone(),
     };
-    let mut text = format!("{}  {kind:7}  {who}  {method} {path}  {status}", moment(*at));
+    let what = format!("{method} {path}");
+    let mut text = format!("{}  {kind:7}  {who}  {}  {status}", moment(*at), what.trim_end());
     match (&entry.problem, &entry.detail) {
         (Some(problem), Some(detail)) => text += &format!(" {problem}: {detail}"),
-        (Some(problem), None) => text += &format!(" {problem}"),
-        _ => {}
+        (Some(only), None) | (None, Some(only)) => text += &format!(" {only}"),
+        (None, None) => {}
     }
     if !entry.changes.is_empty() {
         let ids: Vec<String> = entry.changes.iter().map(u64::to_string).collect();

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use lb_proxy::config::did_you_mean;
 use tokio::sync::{RwLock, Semaphore};
 
-use super::{problem::Problem, running::RunningConfig};
-use crate::control::{ClusterOverview, Desk, Overview, Refused};
+use super::{
+    access::Access, audit::Audit, problem::Problem, running::RunningConfig, streams::Streams,
+};
+use crate::control::{ClusterOverview, Desk, LogLevel, Overview, Refused};
 
-/// Streams of events at a time.
-const STREAMS: usize = 16;
 /// Explanations and checks of files at a time: they compute for a while.
 const JUDGING: usize = 2;
 
@@ -18,7 +18,10 @@ const JUDGING: usize = 2;
 pub(super) struct Api {
     pub(super) desk: Desk,
     pub(super) config: RunningConfig,
-    pub(super) streams: Arc<Semaphore>,
+    pub(super) access: Arc<Access>,
+    pub(super) audit: Audit,
+    pub(super) log: LogLevel,
+    pub(super) streams: Streams,
     pub(super) judging: Arc<Semaphore>,
     /// Held alone between the look at an `If-Match` and the change it is for; by others
     /// together.
@@ -26,11 +29,20 @@ pub(super) struct Api {
 }
 
 impl Api {
-    pub(super) fn new(desk: Desk, config: RunningConfig) -> Self {
+    pub(super) fn new(
+        desk: Desk,
+        config: RunningConfig,
+        access: Arc<Access>,
+        audit: Audit,
+        log: LogLevel,
+    ) -> Self {
         Self {
             desk,
             config,
-            streams: Arc::new(Semaphore::new(STREAMS)),
+            access,
+            audit,
+            log,
+            streams: Streams::default(),
             judging: Arc::new(Semaphore::new(JUDGING)),
             turns: Arc::default(),
         }

@@ -16,10 +16,7 @@ use lb_proxy::config::{Admin as Settings, AdminSocket, Bind, Config, Token};
 use rustix::fs::{Access as May, access};
 use socket2::{Domain, Protocol, Type};
 
-use super::{
-    access::{Access, make_token},
-    socket::Socket,
-};
+use super::{access::Access, rules::make_token, socket::Socket};
 
 /// What listens, and is not served yet.
 #[derive(Debug)]
@@ -53,13 +50,22 @@ pub(crate) fn bind(config: &Config) -> anyhow::Result<Bound> {
         (Some(_), None) => Some(make_token().context("cannot make a token")?),
         _ => None,
     };
-    let access = Arc::new(Access::new(settings, made.clone()));
+    let access = Access::new(settings, made.clone()).context("cannot make a link")?;
+    let access = Arc::new(access);
     Ok(Bound { tcp, socket, access, made })
 }
 
 impl Bound {
-    /// One line that says where the API is; none where it is not.
-    pub(crate) fn line(&self, settings: &Settings) -> Option<String> {
+    /// Lines that say where the API is; none where it is not.
+    pub(crate) fn lines(&self, settings: &Settings) -> Vec<String> {
+        let link = self.tcp.as_ref().zip(self.access.code());
+        let link = link.filter(|_| settings.token.is_none()).map(|((_, address), code)| {
+            format!("in a browser, once, within 15 minutes: http://{address}/login?once={code}")
+        });
+        self.line(settings).into_iter().chain(link).collect()
+    }
+
+    fn line(&self, settings: &Settings) -> Option<String> {
         let mut places = Vec::new();
         places.extend(self.tcp.as_ref().map(|(_, address)| format!("http://{address}")));
         places.extend(self.socket.as_ref().map(|one| one.file.path().display().to_string()));

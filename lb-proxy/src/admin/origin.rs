@@ -18,8 +18,9 @@ use axum::{
 use http::{HeaderMap, Method, StatusCode, header, uri::Authority};
 
 use super::{
-    access::{Access, Peer, Rules},
+    access::{Access, Peer},
     problem::Problem,
+    rules::Rules,
 };
 
 /// Refuses what is meant for somebody else, or sent by somebody else's page.
@@ -34,8 +35,13 @@ pub(super) async fn guard(
             .hint("ask the API where it is"));
     }
     let peer = request.extensions().get::<Peer>().copied();
+    // Who only asks whether we run may call us anything, as checks of balancers do: there
+    // is nothing to steal.
+    let is_probe = matches!(request.uri().path(), "/healthz" | "/readyz");
     // Browsers do not speak to Unix sockets, and what does has no name to call us by.
-    if let Some(Peer::Address { local, .. }) = peer {
+    if let Some(Peer::Address { local, .. }) = peer
+        && !is_probe
+    {
         check_host(&request, local.ip(), &access.rules())?;
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -91,24 +97,40 @@ fn check_host(request: &Request, local: IpAddr, rules: &Rules) -> Result<(), Pro
         .hint("add the name to `hosts` of `[admin]`"))
 }
 
+/// What is let in by a cookie, which a browser adds to whatever page asks: anybody's page
+/// could have sent it, so it has to say that ours did. Not even a look is for others.
+pub(super) fn check_cookie(request: &Request) -> Result<(), Problem> {
+    let headers = request.headers();
+    let is_changing = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let says = headers.contains_key("sec-fetch-site") || headers.contains_key(header::ORIGIN);
+    if is_changing && !says {
+        return Err(cross_site("it says neither `Sec-Fetch-Site` nor `Origin`"));
+    }
+    match request.uri().path().starts_with("/api/") {
+        true => check_site(headers),
+        false => Ok(()),
+    }
+}
+
+fn cross_site(detail: impl Into<Box<str>>) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "cross-site", "Refused: sent by another site")
+        .detail(detail)
+        .hint("changes are not made for web pages of others")
+}
+
 fn check_site(headers: &HeaderMap) -> Result<(), Problem> {
-    let refused = |detail: String| {
-        Problem::new(StatusCode::FORBIDDEN, "cross-site", "Refused: sent by another site")
-            .detail(detail)
-            .hint("changes are not made for web pages of others")
-    };
     let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
     if let Some(site) = text("sec-fetch-site") {
         return match &*site {
             "same-origin" | "none" => Ok(()),
-            site => Err(refused(format!("`Sec-Fetch-Site` is `{site}`"))),
+            site => Err(cross_site(format!("`Sec-Fetch-Site` is `{site}`"))),
         };
     }
     let Some(origin) = text("origin") else { return Ok(()) };
     let own = text("host").unwrap_or_default();
     match origin.split_once("://") {
         Some((_, from)) if from.eq_ignore_ascii_case(&own) => Ok(()),
-        _ => Err(refused(format!("`Origin` is `{origin}`, which is not `{own}`"))),
+        _ => Err(cross_site(format!("`Origin` is `{origin}`, which is not `{own}`"))),
     }
 }
 

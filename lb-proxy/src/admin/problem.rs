@@ -1,7 +1,9 @@
 //! What is answered when something cannot be done: RFC 9457, with a hint what to do.
 
 use axum::{
-    body::Body,
+    body::{Body, to_bytes},
+    extract::Request,
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
@@ -91,6 +93,34 @@ impl Problem {
     }
 }
 
+/// On the answer: what it says, for whoever writes it down.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    /// The word of the URN.
+    pub(crate) kind: Box<str>,
+    pub(crate) detail: Option<Box<str>>,
+}
+
+/// Says in our words what the router found wrong by itself: a parameter that does not
+/// exist, a path that cannot be read.
+pub(crate) async fn in_our_words(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_plain = kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !(is_plain && (status.is_client_error() || status.is_server_error())) {
+        return response;
+    }
+    let body = to_bytes(response.into_body(), 16 << 10).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&body);
+    let said = text.split_once(": ").filter(|(before, _)| before.starts_with("Failed to"));
+    let detail = said.map_or(&*text, |(_, detail)| detail);
+    Problem::new(status, "bad-request", "The request makes no sense")
+        .detail(detail)
+        .hint("`GET /openapi.json` says what there is, with all parameters")
+        .into_response()
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -98,6 +128,8 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
+        let kind = self.kind.rsplit(':').next().unwrap_or_default().into();
+        response.extensions_mut().insert(Told { kind, detail: self.detail });
         let headers = response.headers_mut();
         let json = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, json);

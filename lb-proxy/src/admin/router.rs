@@ -12,14 +12,18 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    access::{Access, let_in},
+    access::let_in,
     api::Api,
+    audit::write_down,
     body::{read_whole, seal},
+    finish::to_the_end,
     handlers::{
-        backends, changes, checks, clusters, config, events, explain, generations, sources, status,
+        audit, backends, changes, checks, clusters, config, events, explain, generations, log_level,
+        login, probes, sources, status,
     },
     origin::guard,
-    problem::Problem,
+    problem::{Problem, in_our_words},
+    repeated::{Repeated, once},
 };
 
 #[derive(Debug, OpenApi)]
@@ -69,6 +73,14 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(config::show))
         .routes(routes!(config::check))
         .routes(routes!(config::reload))
+        .routes(routes!(login::login))
+        .routes(routes!(login::logout))
+        .routes(routes!(login::whoami))
+        .routes(routes!(audit::list))
+        .routes(routes!(log_level::show, log_level::set))
+        .routes(routes!(probes::healthz))
+        .routes(routes!(probes::readyz))
+        .routes(routes!(probes::version))
 }
 
 /// The description of the API, as it is checked in.
@@ -80,18 +92,25 @@ pub(super) fn openapi() -> String {
 }
 
 /// The API with all that guards it.
-pub(super) fn router(api: Api, access: &Arc<Access>) -> Router {
+pub(super) fn router(api: Api) -> Router {
+    let (access, audit) = (Arc::clone(&api.access), api.audit.clone());
     let (router, _) = described().split_for_parts();
     let document: Arc<str> = openapi().into();
     let json = [(header::CONTENT_TYPE, "application/json")];
     router
+        .route("/", get(login::begin))
+        .route("/login", get(login::once))
         .route("/openapi.json", get(move || async move { (json, document.to_string()) }))
         .fallback(nothing)
         .method_not_allowed_fallback(not_so)
         .with_state(api)
+        .layer(from_fn(in_our_words))
+        .layer(from_fn_with_state(Repeated::default(), once))
         .layer(from_fn(read_whole))
-        .layer(from_fn_with_state(Arc::clone(access), let_in))
-        .layer(from_fn_with_state(Arc::clone(access), guard))
+        .layer(from_fn_with_state(Arc::clone(&access), let_in))
+        .layer(from_fn_with_state(Arc::clone(&access), guard))
+        .layer(from_fn_with_state(audit, write_down))
+        .layer(from_fn(to_the_end))
         .layer(from_fn(seal))
 }
 

@@ -29,6 +29,7 @@ use tower_service::Service as _;
 use super::{
     access::{Access, Peer},
     api::Api,
+    audit::Audit,
     bind::Bound,
     failures::network,
     patient::Patient,
@@ -36,7 +37,7 @@ use super::{
     running::RunningConfig,
     socket::SocketFile,
 };
-use crate::control::Desk;
+use crate::control::{Desk, LogLevel};
 
 /// Connections of a listener.
 const MOST: usize = 128;
@@ -46,11 +47,16 @@ const HEAD: Duration = Duration::from_secs(10);
 const STALL: Duration = Duration::from_secs(30);
 /// After an accept that failed: out of descriptors, say.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Nobody would think of it.
+const LOCKED: &str = "`token` of `[admin]` is gone: nobody changes anything by an address any \
+                      more, until a reload brings one or a start makes one; the Unix socket \
+                      needs none";
 
 /// The API, served until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Admin {
     access: Arc<Access>,
+    audit: Audit,
     settings: Settings,
     #[cfg_attr(not(test), expect(dead_code, reason = "tests ask for it"))]
     tcp: Option<SocketAddr>,
@@ -60,6 +66,15 @@ pub(crate) struct Admin {
     runtime: Option<Runtime>,
 }
 
+/// What the API knows of the process it is in.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// What is logged.
+    pub(crate) log: LogLevel,
+    /// Writes lines into the log.
+    pub(crate) say: fn(&str),
+}
+
 impl Bound {
     /// Serves this desk.
     pub(crate) fn serve(
@@ -67,15 +82,20 @@ impl Bound {
         settings: &Settings,
         desk: Desk,
         config: RunningConfig,
+        process: Process,
     ) -> io::Result<Admin> {
         let Self { tcp, socket, access, .. } = self;
-        let router = router(Api::new(desk, config), &access);
+        let audit = Audit::new(process.say);
+        let (hearing, events) = (audit.clone(), desk.events().clone());
+        let closing = audit.clone();
+        let router = router(Api::new(desk, config, Arc::clone(&access), audit, process.log));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("lb-admin")
             .enable_all()
             .build()?;
         let entered = runtime.enter();
+        runtime.spawn(hearing.hear(events));
         let address = tcp.as_ref().map(|(_, address)| *address);
         if let Some((listener, _)) = tcp {
             let listener = TcpListener::from_std(listener)?;
@@ -91,18 +111,22 @@ impl Bound {
         };
         drop(entered);
         let (settings, runtime) = (settings.clone(), Some(runtime));
-        Ok(Admin { access, settings, tcp: address, socket: file, runtime })
+        Ok(Admin { access, audit: closing, settings, tcp: address, socket: file, runtime })
     }
 }
 
 impl Admin {
-    /// Takes up what a reload may change.
-    pub(crate) fn set(&self, settings: &Settings) {
-        self.access.set(settings);
+    /// Takes up what a reload may change. Returns what its author has to know.
+    pub(crate) fn set(&self, settings: &Settings) -> Option<&'static str> {
+        let is_locked = self.access.set(settings) && self.settings.listen.is_some();
         let places = |one: &Settings| (one.listen.clone(), one.socket.clone());
         if places(settings) != places(&self.settings) {
             tracing::warn!("where the API is served changes with the next start only");
         }
+        if is_locked {
+            tracing::warn!("{LOCKED}");
+        }
+        is_locked.then_some(LOCKED)
     }
 
     /// Where it is served.
@@ -117,6 +141,7 @@ impl Drop for Admin {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+        self.audit.close_all();
     }
 }
 

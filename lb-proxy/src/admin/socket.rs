@@ -1,14 +1,17 @@
-//! The Unix socket: made under another name, and moved to its own when its mode is
-//! right, so that there is no moment at which everybody may open it.
+//! The Unix socket: made in a folder that nobody else may enter, and moved to its place
+//! when its mode is right, so that there is no moment at which others may open it. The mask
+//! of the process would do that too, but it is that of all threads.
 
 use std::{
     fs, io,
     os::unix::{
-        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+        fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
 };
+
+use super::rules::random_text;
 
 /// Owner and group, nobody else.
 const MODE: u32 = 0o660;
@@ -36,24 +39,35 @@ impl Socket {
     /// `AddrInUse` when somebody listens there already, or the file is no socket.
     pub(super) fn bind(path: &Path) -> io::Result<Self> {
         clear(path)?;
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}", std::process::id()));
-        let making = path.with_file_name(name);
-        // Of a process of the same number that died while making it.
-        let _ = fs::remove_file(&making);
+        let folder = PrivateFolder::beside(path)?;
+        let making = folder.0.join("s");
         let listener = UnixListener::bind(&making)?;
-        let moved = fs::set_permissions(&making, fs::Permissions::from_mode(MODE))
-            .and_then(|()| fs::rename(&making, path))
-            .and_then(|()| fs::symlink_metadata(path));
-        let id = match moved {
-            Ok(file) => (file.dev(), file.ino()),
-            Err(error) => {
-                let _ = fs::remove_file(&making);
-                return Err(error);
-            }
-        };
+        fs::set_permissions(&making, fs::Permissions::from_mode(MODE))?;
+        fs::rename(&making, path)?;
+        let file = fs::symlink_metadata(path)?;
+        let id = (file.dev(), file.ino());
         listener.set_nonblocking(true)?;
         Ok(Self { listener, file: SocketFile { path: path.to_owned(), id } })
+    }
+}
+
+/// A folder for us alone. Gone with all that is left in it.
+struct PrivateFolder(PathBuf);
+
+impl PrivateFolder {
+    /// On the same file system. Its name is random, so that nobody has made it before; and
+    /// short, as a socket's path has to be.
+    fn beside(path: &Path) -> io::Result<Self> {
+        let name = random_text()?;
+        let folder = path.with_file_name(format!(".{}", &name[..8]));
+        fs::DirBuilder::new().mode(0o700).create(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for PrivateFolder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -116,6 +130,18 @@ mod tests {
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing else is left there");
         drop(socket);
         assert!(!path.exists());
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn until_its_mode_is_right_nobody_else_gets_to_it() {
+        let folder = folder();
+        let private = PrivateFolder::beside(&folder.join("lb.sock")).unwrap();
+        let mode = fs::metadata(&private.0).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode, private.0.parent()), (0o700, Some(&*folder)));
+        fs::write(private.0.join("s"), "left").unwrap();
+        drop(private);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
         fs::remove_dir_all(folder).unwrap();
     }
 

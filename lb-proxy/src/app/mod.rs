@@ -42,7 +42,7 @@ use crate::{
         ChangeRecord, Desk, Event, EventKind, Events, Inbox, Ledger, Overrides, Overview, in_file,
         now, take_unfit, unix_millis,
     },
-    state::{ChangeId, Dropped, settle},
+    state::{Dropped, settle},
 };
 
 /// How often is looked whether what people have set is about somebody who is gone.
@@ -133,8 +133,8 @@ impl App {
         let running = Proxy::start(service, workers)?;
         control.block_on(farm.plant(draft, origin));
         let memory = ledger.memory();
-        let journal = Arc::new(move |since, limit| {
-            let changes = memory.changes(ChangeId::new(since), limit)?;
+        let journal = Arc::new(move |page, limit| {
+            let changes = memory.changes(page, limit)?;
             Ok(changes.iter().map(ChangeRecord::from).collect())
         });
         let (desk, inbox) = Desk::new(Overview::of_nothing(config.clone()), events, journal);
@@ -244,7 +244,7 @@ impl App {
         self.log = log;
         let same = self.routes == config.routes;
         self.routes.clone_from(&config.routes);
-        applied(&config);
+        let warning = applied(&config);
         (self.listeners, self.origin) = (listeners, origin);
         self.ledger.overrides = settled.kept;
         self.generation += 1;
@@ -256,7 +256,8 @@ impl App {
         self.publish();
         self.tell_dropped(settled.dropped).await;
         let routes = if same { "as before" } else { "changed" };
-        Ok(format!("{changes}; routes: {routes}; {listening}"))
+        let warning = warning.map(|text| format!("; warning: {text}")).unwrap_or_default();
+        Ok(format!("{changes}; routes: {routes}; {listening}{warning}"))
     }
 
     /// Where it listens; port 0 has become the port that was given.

@@ -26,8 +26,8 @@ pub(crate) enum Ending {
 /// cannot be served, and its author was told why. May take its time.
 pub(crate) type Reread = Arc<dyn Fn() -> Option<(Config, String)> + Send + Sync>;
 
-/// Told of a configuration that is served from now on.
-pub(crate) type Applied<'a> = dyn Fn(&Config) + 'a;
+/// Told of a configuration that is served from now on. Returns what its author has to know.
+pub(crate) type Applied<'a> = dyn Fn(&Config) -> Option<&'static str> + 'a;
 
 /// What is to be done next.
 #[derive(Debug)]
@@ -335,7 +335,7 @@ mod tests {
             has_begun.recv_timeout(PATIENCE).unwrap();
             kill_process(getpid(), Signal::TERM).unwrap();
         });
-        assert_eq!(app.serve(signals, &reread, &|_| ()), Ending::Drained);
+        assert_eq!(app.serve(signals, &reread, &|_| None), Ending::Drained);
         assert!(!has_ended.load(Ordering::Relaxed), "it was waited for");
         signalling.join().unwrap();
     }

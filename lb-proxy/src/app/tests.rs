@@ -23,10 +23,10 @@ use tokio::{signal::unix::SignalKind, sync::broadcast};
 use super::*;
 use crate::{
     control::{
-        Ask, Author, BackendPatch, Done, Door, Memory, NewBackend, Refused, Remembered,
+        Ask, Author, BackendPatch, Done, Door, Memory, NewBackend, Page, Refused, Remembered,
         WantedState, Wish,
     },
-    state::{Change, NewChange, Override, Store, Subject},
+    state::{Change, ChangeId, Dropped, NewChange, Override, Store, Subject},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -73,7 +73,7 @@ impl Served {
         let reread: Reread =
             Arc::new(move || Some((read(&again.lock().unwrap())?, "test".to_owned())));
         let signals = Signals::of_a_test(SignalKind::from_raw(end.as_raw())).unwrap();
-        let thread = thread::spawn(move || app.serve(signals, &reread, &|_| ()));
+        let thread = thread::spawn(move || app.serve(signals, &reread, &|_| None));
         let here = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { desk, address, file, end, thread: Some(thread), here }
     }
@@ -315,7 +315,7 @@ fn a_dry_run_and_a_refusal_change_nothing() {
     let refused = served.ask(both.clone()).unwrap_err();
     assert!(matches!(refused, Refused::WouldEmpty { .. }), "{refused:?}");
     assert_eq!(served.drift(), Vec::<String>::new());
-    let changes = served.here.block_on(served.desk.changes(0, 10)).unwrap();
+    let changes = served.here.block_on(served.desk.changes(Page::After(0), 10)).unwrap();
     assert_eq!(changes, []);
     let forced = served.ask_as(both, false, true).unwrap();
     assert_eq!((forced.changes.len(), forced.impact.usable_left), (2, 0));
@@ -333,7 +333,7 @@ impl Memory for Full {
         Err("the disk is full".to_owned())
     }
 
-    fn changes(&self, _: ChangeId, _: usize) -> Result<Vec<Change>, String> {
+    fn changes(&self, _: Page, _: usize) -> Result<Vec<Change>, String> {
         Ok(Vec::new())
     }
 

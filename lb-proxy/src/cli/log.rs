@@ -6,33 +6,18 @@ use lb_proxy::config::level_problem;
 use tracing_subscriber::EnvFilter;
 
 use super::{print, queue, variable::variable};
-
-type Setter = Box<dyn Fn(&str)>;
-
-/// What is logged, for the rest of the process.
-pub(super) struct Level {
-    /// `None`: `LB_LOG` says, and it wins.
-    set: Option<Setter>,
-}
-
-impl Level {
-    /// Logs by another filter from now on, unless `LB_LOG` is set.
-    pub(super) fn set(&self, filter: &str) {
-        if let Some(set) = &self.set {
-            set(filter);
-        }
-    }
-}
+use crate::control::LogLevel;
 
 /// Starts logging for the rest of the process.
-pub(super) fn start(default: &str) -> anyhow::Result<Level> {
+pub(super) fn start(default: &str) -> anyhow::Result<LogLevel> {
     let said = variable("LB_LOG", |filter| match level_problem(filter) {
         None => Ok(filter.to_owned()),
         Some(problem) => Err(format!("not a filter, like `info` or `lb_proxy=debug`: {problem}")),
     });
     let said = said.map_err(anyhow::Error::msg)?;
+    let usual = said.as_deref().unwrap_or(default);
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(said.as_deref().unwrap_or(default)))
+        .with_env_filter(EnvFilter::new(usual))
         .with_writer(|| queue::Lines)
         // It would complain on stderr, and panic if that is closed.
         .log_internal_errors(false)
@@ -40,9 +25,8 @@ pub(super) fn start(default: &str) -> anyhow::Result<Level> {
         .with_filter_reloading();
     let handle = builder.reload_handle();
     builder.init();
-    let set: Setter = Box::new(move |filter| {
+    Ok(LogLevel::new(usual, said.is_some(), move |filter| {
         // It fails only when nothing logs any more.
         let _ = handle.reload(EnvFilter::new(filter));
-    });
-    Ok(Level { set: Some(set).filter(|_| said.is_none()) })
+    }))
 }

@@ -53,7 +53,8 @@ Exit codes:
 Environment:
   LB_LOG     what to log to stderr, as a tracing filter: `warn`, `info,lb_proxy=debug`
              (default: info for `lb run`, warn for `lb demo`)
-  NO_COLOR   no colours; there are none either when the output is not a terminal
+  NO_COLOR, CLICOLOR=0   no colours; there are none either when the output is not a terminal
+  CLICOLOR_FORCE         colours also where it is none
   LB_CONFIG, LB_TO, LB_LISTEN, LB_STATE, LB_STRATEGY, LB_KEY, LB_STICKY, LB_WORKERS   the flags of `lb run`
   LB_ADMIN   where `lb run` serves its API, and where the other commands look for it:
              `unix:PATH`, `http://HOST:PORT` or `off`
@@ -118,6 +119,10 @@ enum Command {
     Sources(live::SourcesArgs),
     /// List the last states of clusters, and what caused them.
     Generations(live::GenerationsArgs),
+    /// List who changed something by the API, came in or was refused.
+    Audit(live::AuditArgs),
+    /// Tell what the running lb logs, or have it log more or less.
+    LogLevel(live::LogLevelArgs),
     /// Have the running lb read its configuration again.
     Reload(live::ReloadArgs),
     /// Print what a shell needs to complete commands.
@@ -171,6 +176,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Changes(args) => live::changes(&args),
         Command::Sources(args) => live::sources(&args),
         Command::Generations(args) => live::generations(&args),
+        Command::Audit(args) => live::audit(&args),
+        Command::LogLevel(args) => live::log_level(&args),
         Command::Reload(args) => live::reload(&args),
         Command::Completions(args) => shell::completions(&args, Cli::command()),
         Command::Man(args) => shell::man(&args, Cli::command()),

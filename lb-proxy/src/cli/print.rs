@@ -47,9 +47,43 @@ pub(super) fn diagnostics(found: &Diagnostics, consequence: &str) {
     diagnostic(&format!("{text}{}{consequence}\n", found.summary()));
 }
 
-/// Whether to write colours to this stream.
+/// Whether to write colours to this stream: by what <https://no-color.org> and
+/// <https://bixense.com/clicolors> say.
 pub(super) fn colour(stream: &impl IsTerminal) -> bool {
-    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    stream.is_terminal() && !is_set("NO_COLOR") && !dumb
+    wants_colour(stream.is_terminal(), |name| std::env::var(name).ok())
+}
+
+fn wants_colour(is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
+    let value = |name| variable(name).filter(|value| !value.is_empty());
+    if value("NO_COLOR").is_some() {
+        return false;
+    }
+    if value("CLICOLOR_FORCE").is_some_and(|value| value != "0") {
+        return true;
+    }
+    let is_off = value("CLICOLOR").is_some_and(|value| value == "0");
+    let is_dumb = value("TERM").is_some_and(|value| value == "dumb");
+    is_terminal && !is_off && !is_dumb
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_for_terminals_unless_somebody_says_otherwise() {
+        let wants = |is_terminal, set: &[(&str, &str)]| {
+            wants_colour(is_terminal, |name| {
+                set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert_eq!([wants(true, &[]), wants(false, &[])], [true, false]);
+        for off in [("NO_COLOR", "1"), ("CLICOLOR", "0"), ("TERM", "dumb")] {
+            assert!(!wants(true, &[off]), "{off:?}");
+        }
+        assert!(wants(true, &[("NO_COLOR", ""), ("CLICOLOR", "1")]));
+        assert!(wants(false, &[("CLICOLOR_FORCE", "1"), ("CLICOLOR", "0")]));
+        assert!(!wants(false, &[("CLICOLOR_FORCE", "0")]));
+        assert!(!wants(true, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
+    }
 }

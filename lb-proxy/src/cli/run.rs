@@ -1,6 +1,7 @@
 //! `lb run`
 
 use std::{
+    iter,
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::Arc,
@@ -18,16 +19,15 @@ use lb_proxy::{
 use super::{
     admin_place::{AdminPlace, read_admin},
     exit::Exit,
-    log::{self, Level},
-    memory, print,
+    log, memory, print,
     source::{self, Source},
     target::read_targets,
     variable::{variable, warn_unknown},
 };
 use crate::{
-    admin::{self, RunningConfig},
+    admin::{self, Process, RunningConfig},
     app::{App, Ending, Reread, Signals, counted},
-    control::{Ledger, Remembered},
+    control::{Ledger, LogLevel, Remembered},
 };
 
 #[derive(Debug, Clone, Args)]
@@ -315,23 +315,24 @@ fn serve(
     args: &RunArgs,
     config: &Config,
     origin: &str,
-    level: &Level,
+    level: &LogLevel,
     kept: &RunningConfig,
 ) -> anyhow::Result<Ending> {
     let signals = Signals::of_a_service()?;
     let bound = admin::bind(config)?;
     let app = App::start(config, origin, ledger(args)?)?;
     kept.served();
-    let line = bound.line(&config.admin);
-    let admin = bound.serve(&config.admin, app.desk().clone(), kept.clone())?;
-    let lines = [Some(app.start_line(config, origin)), line].into_iter().flatten();
+    let below = bound.lines(&config.admin);
+    let process = Process { log: level.clone(), say: print::diagnostic };
+    let admin = bound.serve(&config.admin, app.desk().clone(), kept.clone(), process)?;
+    let lines = iter::once(app.start_line(config, origin)).chain(below);
     print::result(&lines.map(|line| format!("{line}\n")).collect::<String>())?;
     let (args, reading) = (args.clone(), kept.clone());
     let again: Reread = Arc::new(move || reread(&args, &reading));
     Ok(app.serve(signals, &again, &|config| {
-        level.set(level_of(config));
-        admin.set(&config.admin);
+        level.usual(level_of(config));
         kept.served();
+        admin.set(&config.admin)
     }))
 }
 

@@ -24,6 +24,8 @@ pub(crate) enum Door {
     Token { name: String },
     /// From this machine, with the token that was printed at the start.
     Loopback,
+    /// With the session of a browser that had a token.
+    Browser,
     /// By a signal to the process.
     Signal,
 }
@@ -41,6 +43,7 @@ impl fmt::Display for Door {
             Self::Socket { uid } => write!(f, "socket, uid {uid}"),
             Self::Token { name } => write!(f, "token {name}"),
             Self::Loopback => f.write_str("loopback"),
+            Self::Browser => f.write_str("browser"),
             Self::Signal => f.write_str("signal"),
         }
     }

@@ -18,9 +18,18 @@ use super::{
 /// better told so than kept.
 const WAITING: usize = 64;
 
+/// Which part of the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// What came after this change, oldest first.
+    After(u64),
+    /// What came before this one, newest first.
+    Before(u64),
+}
+
 /// Reads the journal. May take its time: it is called beside everything else.
 pub(crate) type ReadJournal =
-    Arc<dyn Fn(u64, usize) -> Result<Vec<ChangeRecord>, String> + Send + Sync>;
+    Arc<dyn Fn(Page, usize) -> Result<Vec<ChangeRecord>, String> + Send + Sync>;
 
 /// A cheap handle for whoever speaks for people. All clones are one.
 #[derive(Clone)]
@@ -62,6 +71,11 @@ impl Desk {
         answered.await.unwrap_or(Err(Refused::Busy))
     }
 
+    /// Whether somebody is there to do what is asked.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.asked.is_closed()
+    }
+
     /// What runs now.
     pub(crate) fn overview(&self) -> Arc<Overview> {
         self.overview.load_full()
@@ -77,18 +91,18 @@ impl Desk {
         self.drains.progress(cluster, backend)
     }
 
-    /// The changes after `since`, oldest first, at most `limit`.
+    /// A page of the journal, of at most `limit` changes.
     ///
     /// # Errors
     ///
     /// Why the journal cannot be read, in words.
     pub(crate) async fn changes(
         &self,
-        since: u64,
+        page: Page,
         limit: usize,
     ) -> Result<Vec<ChangeRecord>, String> {
         let journal = Arc::clone(&self.journal);
-        let read = tokio::task::spawn_blocking(move || journal(since, limit));
+        let read = tokio::task::spawn_blocking(move || journal(page, limit));
         read.await.unwrap_or_else(|error| Err(error.to_string()))
     }
 

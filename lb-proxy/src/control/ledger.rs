@@ -13,6 +13,7 @@ use tokio::{runtime::Handle, task::JoinError};
 
 use super::{
     ask::Author,
+    desk::Page,
     done::ChangeRecord,
     event::unix_millis,
     plan::{Edit, Overrides},
@@ -27,8 +28,8 @@ use crate::state::{
 pub(crate) trait Memory: fmt::Debug + Send + Sync {
     /// Writes all of these down, or none, and numbers them.
     fn record(&self, changes: Vec<NewChange>) -> Result<Vec<ChangeId>, String>;
-    /// What was written down after `since`, oldest first.
-    fn changes(&self, since: ChangeId, limit: usize) -> Result<Vec<Change>, String>;
+    /// A part of what was written down.
+    fn changes(&self, page: Page, limit: usize) -> Result<Vec<Change>, String>;
     /// A change, if it may be undone; otherwise why not.
     fn undoable(&self, change: ChangeId) -> Result<Change, Refused>;
     fn overrides(&self) -> Result<Vec<Override>, String>;

@@ -13,6 +13,7 @@ mod drains;
 mod event;
 mod impact;
 mod ledger;
+mod log_level;
 mod overview;
 mod plan;
 mod refused;
@@ -25,11 +26,12 @@ pub(crate) use self::ledger::Memory;
 pub(crate) use self::{
     ask::{Ask, Author, BackendPatch, Door, NewBackend, WantedState, Wish},
     decided::{Decided, Laid, Passing},
-    desk::{Asked, Desk, Inbox},
+    desk::{Asked, Desk, Inbox, Page},
     done::{ChangeRecord, Done, Impact},
     drains::DrainProgress,
     event::{Event, EventKind, Events, unix_millis},
     ledger::{Ledger, Written, now, undoing},
+    log_level::{LogLevel, Logged},
     overview::{ClusterOverview, Drift, Leaving, Overview},
     plan::{Edit, Overrides, Plan, Seen, Sight, listed, plan},
     refused::Refused,

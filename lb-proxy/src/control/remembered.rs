@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    desk::Page,
     ledger::{Memory, now},
     refused::Refused,
 };
@@ -41,9 +42,14 @@ impl Memory for Remembered {
         self.store().record(&changes).map_err(in_words)
     }
 
-    fn changes(&self, since: ChangeId, limit: usize) -> Result<Vec<Change>, String> {
+    fn changes(&self, page: Page, limit: usize) -> Result<Vec<Change>, String> {
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        self.store().changes(since, limit).map_err(in_words)
+        let store = self.store();
+        let changes = match page {
+            Page::After(id) => store.changes(ChangeId::new(id), limit),
+            Page::Before(id) => store.changes_before(ChangeId::new(id), limit),
+        };
+        changes.map_err(in_words)
     }
 
     fn undoable(&self, id: ChangeId) -> Result<Change, Refused> {

@@ -150,6 +150,21 @@ impl Store {
             .map_err(|error| self.failed(&error))
     }
 
+    /// Changes before one, newest first, at most so many.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub(crate) fn changes_before(
+        &self,
+        before: ChangeId,
+        limit: u32,
+    ) -> Result<Vec<Change>, StoreError> {
+        let arguments = params![rows::number(before), limit];
+        self.read_changes("WHERE id < ?1 ORDER BY id DESC LIMIT ?2", arguments)
+            .map_err(|error| self.failed(&error))
+    }
+
     /// The newest changes, oldest of them first, at most so many.
     ///
     /// # Errors

@@ -9,6 +9,8 @@ mod client;
 mod config;
 mod demo;
 mod explain;
+mod guard;
+mod killed;
 mod live;
 mod live_places;
 mod process;

@@ -3,24 +3,30 @@
 //! Times are milliseconds since 1970. A name is never an index: a backend is called by
 //! its name, which is its address where it has no other.
 
+mod audit;
 mod backend;
 mod change;
 mod check;
 mod cluster;
 mod config;
 mod explain;
+mod log_level;
+mod login;
 mod source;
 mod status;
 mod time;
 mod wish;
 
 pub(crate) use self::{
+    audit::AuditEntry,
     backend::{Backend, Moment, Override},
     change::{Change, Changed, Event},
     check::{Check, CheckedNow},
     cluster::{Cluster, NewStrategy},
     config::{Checked, EffectiveConfig, Reloaded, SettingLine},
     explain::{Asked, Candidate, Explained},
+    log_level::{LogLevel, WantedLevel},
+    login::{Login, WhoAmI},
     source::{Cause, Generation, Source},
     status::{Route, Status},
     time::{ago, at_tick},

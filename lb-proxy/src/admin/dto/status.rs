@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Cluster, Override};
+use super::{Cluster, LogLevel, Override};
 use crate::control::{Overview, unix_millis};
 
 /// What runs.
@@ -11,7 +11,7 @@ use crate::control::{Overview, unix_millis};
 #[schema(example = json!({
     "version": "0.1.0", "pid": 4711, "started": 1_790_000_000_000_u64, "uptime": 61.5,
     "origin": "/etc/lb/lb.toml", "config_generation": 3, "listeners": ["0.0.0.0:80"],
-    "degraded": true, "clusters": [{
+    "log": { "level": "info", "usual": "info" }, "degraded": true, "clusters": [{
         "name": "web", "strategy": "least-conn", "backends": 3, "usable": 2, "degraded": true,
         "in_flight": 5, "problems": ["s3 down: connect: refused"],
     }], "overrides": [],
@@ -28,6 +28,8 @@ pub(crate) struct Status {
     pub(crate) config_generation: u64,
     /// Where requests are taken.
     pub(crate) listeners: Vec<String>,
+    /// What is logged, and who has set that.
+    pub(crate) log: LogLevel,
     /// Whether any cluster is.
     pub(crate) degraded: bool,
     pub(crate) clusters: Vec<ClusterLine>,
@@ -50,7 +52,7 @@ pub(crate) struct ClusterLine {
 }
 
 impl Status {
-    pub(crate) fn new(overview: &Overview, clusters: &[Cluster]) -> Self {
+    pub(crate) fn new(overview: &Overview, clusters: &[Cluster], log: LogLevel) -> Self {
         let uptime = unix_millis().saturating_sub(overview.started);
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -60,6 +62,7 @@ impl Status {
             origin: overview.origin.clone(),
             config_generation: overview.config_generation,
             listeners: overview.listeners.iter().map(ToString::to_string).collect(),
+            log,
             degraded: clusters.iter().any(|cluster| cluster.degraded),
             clusters: clusters.iter().map(ClusterLine::new).collect(),
             overrides: overview.drift.iter().map(Override::from).collect(),

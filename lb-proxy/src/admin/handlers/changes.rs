@@ -6,7 +6,7 @@ use axum::{
 };
 use http::StatusCode;
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::write::{Answer, By, How, ask};
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         dto::{Bulk, Change, Changed},
         problem::Problem,
     },
-    control::Wish,
+    control::{Page, Wish},
 };
 
 /// Which changes.
@@ -26,16 +26,43 @@ use crate::{
 pub(crate) struct Which {
     /// Those after this one.
     #[serde(default)]
-    since: u64,
+    since: Option<u64>,
+    /// Those before this one, with `order=newest`.
+    #[serde(default)]
+    before: Option<u64>,
+    /// `oldest` first, unless it is said, or `newest`.
+    #[serde(default)]
+    order: Order,
     /// How many at most: 1 to 1000, 100 unless it is said.
     #[serde(default)]
     limit: Option<usize>,
 }
 
+/// Which come first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Order {
+    #[default]
+    Oldest,
+    Newest,
+}
+
+impl Which {
+    fn page(&self) -> Result<Page, Problem> {
+        let wrong = |detail: &str| Err(Problem::invalid(detail));
+        match (self.order, self.since, self.before) {
+            (Order::Oldest, _, Some(_)) => wrong("`before` is for `order=newest`"),
+            (Order::Newest, Some(_), _) => wrong("`since` is for `order=oldest`"),
+            (Order::Oldest, since, None) => Ok(Page::After(since.unwrap_or(0))),
+            (Order::Newest, None, before) => Ok(Page::Before(before.unwrap_or(u64::MAX))),
+        }
+    }
+}
+
 /// Changes at once, or in an answer.
 const MOST: usize = 1_000;
 
-/// Everything people changed, oldest first.
+/// Everything people changed, oldest or newest first.
 #[utoipa::path(get, path = "/api/v1/changes", operation_id = "list_changes", params(Which),
     responses((status = OK, body = Vec<Change>)))]
 pub(crate) async fn list(
@@ -43,7 +70,7 @@ pub(crate) async fn list(
     Query(which): Query<Which>,
 ) -> Result<Json<Vec<Change>>, Problem> {
     let limit = which.limit.unwrap_or(100).clamp(1, MOST);
-    let changes = api.desk.changes(which.since, limit).await.map_err(|error| {
+    let changes = api.desk.changes(which.page()?, limit).await.map_err(|error| {
         let title = "The journal cannot be read";
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "no-journal", title).detail(error)
     })?;

@@ -1,15 +1,17 @@
 //! What happened, and what happens.
 
+use std::{sync::Arc, time::Instant};
+
 use axum::{
     Json,
     extract::{Query, State},
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::admin::{api::Api, dto::Event, problem::Problem, sse};
+use crate::admin::{access::Caller, api::Api, dto::Event, problem::Problem, sse};
 
 /// Which events.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -27,8 +29,9 @@ pub(crate) struct Which {
 
 /// The last thousand events, oldest first; or, asked for as `text/event-stream`, all that
 /// come. A stream has the `seq` of each event as `id`, so that `Last-Event-ID` goes on where
-/// it was cut off; an event `gap` says how many are not to be had any more. At most 16
-/// streams are served at a time.
+/// it was cut off; an event `gap` says how many are not to be had any more. A stream ends after
+/// a quarter of an hour, or with the token or session that it was asked for by. At most 16
+/// are served at a time, four of them to one.
 #[utoipa::path(get, path = "/api/v1/events", operation_id = "events", params(Which),
     responses(
         (status = OK, content((Vec<Event> = "application/json"), (String = "text/event-stream"))),
@@ -37,6 +40,7 @@ pub(crate) struct Which {
 pub(crate) async fn events(
     State(api): State<Api>,
     Query(which): Query<Which>,
+    caller: Caller,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if !wants_stream(&headers) {
@@ -46,14 +50,12 @@ pub(crate) async fn events(
             all[all.len() - most..].iter().map(|event| Event::from(&**event)).collect();
         return Ok(Json(last).into_response());
     }
-    let Ok(place) = std::sync::Arc::clone(&api.streams).try_acquire_owned() else {
-        let title = "Too many streams";
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", title);
-        return Err(problem.hint("close one, or ask for a list now and then"));
-    };
+    let place = api.streams.take(&caller)?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let since = last.or(which.since);
-    Ok(sse::stream(api.desk.events(), since, place))
+    let (access, leave) = (Arc::clone(&api.access), caller.leave);
+    let allowed = move || access.holds(leave, Instant::now());
+    Ok(sse::stream(api.desk.events(), since, place, allowed))
 }
 
 fn wants_stream(headers: &HeaderMap) -> bool {

@@ -13,7 +13,7 @@ pub(crate) async fn status(State(api): State<Api>) -> Json<Status> {
     let overview = api.desk.overview();
     let one = |cluster| Cluster::new(cluster, &overview, &api.desk);
     let clusters: Vec<Cluster> = overview.clusters.iter().map(one).collect();
-    Json(Status::new(&overview, &clusters))
+    Json(Status::new(&overview, &clusters, api.log.now().into()))
 }
 
 /// The routes, in the order in which they are tried.

@@ -9,6 +9,7 @@ use crate::{
     admin::{
         access::Caller,
         api::{Api, cluster},
+        audit::Made,
         dto::{Backend, Changed, Cluster, Moment},
         problem::Problem,
     },
@@ -40,18 +41,18 @@ const LONGEST_WHY: usize = 1_000;
 /// Who asks for it, and under which condition.
 #[derive(Debug, Clone)]
 pub(crate) struct By {
-    caller: Caller,
+    pub(crate) caller: Caller,
     if_match: Option<String>,
+    made: Made,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for By {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(|| {
-            Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "Who are you?")
-        })?;
-        Ok(Self { caller, if_match: if_match(&parts.headers) })
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        let made = parts.extensions.get::<Made>().cloned().unwrap_or_default();
+        Ok(Self { caller, if_match: if_match(&parts.headers), made })
     }
 }
 
@@ -106,6 +107,9 @@ pub(crate) async fn ask(
             api.desk.ask(ask).await?
         }
     };
+    if !dry_run {
+        by.made.note(done.changes.iter().map(|change| change.id));
+    }
     Ok(changed(api, done, dry_run, named, backend.as_deref()))
 }
 

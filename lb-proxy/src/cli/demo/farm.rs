@@ -112,7 +112,7 @@ impl Farm {
 
     pub(super) fn serve(self, signals: Signals) -> Ending {
         let unread: Reread = Arc::new(|| None);
-        self.app.serve(signals, &unread, &|_| ())
+        self.app.serve(signals, &unread, &|_| None)
     }
 
     pub(super) fn stop(self) {

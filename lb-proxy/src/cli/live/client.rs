@@ -20,6 +20,7 @@ use tokio::{
 use super::{
     failure::Failure,
     place::{Place, Places, authorization},
+    untrusted,
 };
 use crate::{admin::Problem, cli::exit::Exit};
 
@@ -46,7 +47,7 @@ impl Answer {
     }
 
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        serde_json::from_str(&self.0).map_err(|error| {
+        untrusted::read(&self.0).map_err(|error| {
             Failure::new(Exit::Failed, format!("the answer makes no sense here: {error}"))
                 .help("is that `lb` of another version?")
         })
@@ -124,7 +125,7 @@ impl Client {
             return Err(self.refusal(response).await);
         }
         let text = timeout(ANSWERED, whole(response)).await.map_err(|_| self.too_slow())?;
-        text.map(Answer).map_err(|error| self.gone(&error))
+        text.map(|text| Answer(untrusted::raw(&text))).map_err(|error| self.gone(&error))
     }
 
     fn request(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Request<Full<Bytes>> {
@@ -167,7 +168,7 @@ impl Client {
         let status = response.status();
         let text = timeout(ANSWERED, whole(response)).await;
         let text = text.ok().and_then(Result::ok).unwrap_or_default();
-        match serde_json::from_str::<Problem>(&text) {
+        match untrusted::read::<Problem>(&text) {
             Ok(problem) => problem.into(),
             Err(_) => self.stranger(status),
         }

@@ -19,7 +19,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How often something is said where that is not overwritten.
 const TOLD: Duration = Duration::from_secs(5);
 
-/// Waits until all of these can be stopped. `is_limited`: bound clients have a time limit.
+/// Waits until all of these can be stopped. `is_limited`: bound clients have a time limit;
+/// `is_quiet`: nothing is said meanwhile.
 ///
 /// # Errors
 ///
@@ -29,6 +30,7 @@ pub(super) async fn until_over(
     targets: &[Target],
     limit: Option<Duration>,
     is_limited: bool,
+    is_quiet: bool,
 ) -> Result<Vec<Cluster>, Failure> {
     let start = Instant::now();
     let mut progress = Progress::new(start);
@@ -55,13 +57,19 @@ pub(super) async fn until_over(
             let text = format!("not drained after {} s: {}", waited.as_secs(), text.join(", "));
             return Err(Failure::new(Exit::TimedOut, text).help("the drain goes on"));
         }
-        if progress.told.is_none() && !is_limited && left.iter().any(|one| admits_bound(one)) {
+        if !is_quiet
+            && progress.told.is_none()
+            && !is_limited
+            && left.iter().any(|one| admits_bound(one))
+        {
             print::diagnostic(
                 "note: bound clients may come for ever; `--for 10m` sets them a limit, and \
                  `lb disable` ends it\n",
             );
         }
-        progress.tell(&text.join(", "));
+        if !is_quiet {
+            progress.tell(&text.join(", "));
+        }
         let rest = limit.map_or(PAUSE, |limit| limit.saturating_sub(waited));
         tokio::time::sleep(PAUSE.min(rest)).await;
     }

@@ -8,7 +8,7 @@ use super::{
     Connect,
     client::Client,
     failure::Failure,
-    with,
+    tell, untrusted, with,
     words::{moment, present, read_duration},
 };
 use crate::{
@@ -31,6 +31,8 @@ pub(in crate::cli) struct EventsArgs {
 }
 
 const LAST: usize = 50;
+/// Before a stream that has ended is asked for again.
+const PAUSE: Duration = Duration::from_millis(500);
 
 pub(in crate::cli) fn events(args: &EventsArgs) -> Exit {
     let EventsArgs { follow, since, connect } = args;
@@ -53,31 +55,36 @@ pub(in crate::cli) fn events(args: &EventsArgs) -> Exit {
             true => json(&shown),
             false => shown.iter().map(|event| line(event, connect.json)).collect(),
         };
-        print::result(&text)?;
+        tell(connect, &text)?;
         if *follow {
-            go_on(client, seen, connect.json).await?;
+            go_on(client, seen, connect).await?;
         }
         Ok(Exit::Done)
     })
 }
 
-/// Prints what comes after `seen`, for ever.
-async fn go_on(client: &Client, seen: u64, is_json: bool) -> Result<(), Failure> {
-    let mut lines = client.follow(&format!("/api/v1/events?since={seen}")).await?;
-    let mut is_gap = false;
-    while let Some(text) = lines.next().await {
-        if let Some(kind) = text.strip_prefix("event: ") {
-            is_gap = kind == "gap";
+/// Prints what comes after `seen`, until nobody is there any more. A stream ends now and
+/// then; the next one goes on where it has ended.
+async fn go_on(client: &Client, mut seen: u64, connect: &Connect) -> Result<(), Failure> {
+    loop {
+        let mut lines = client.follow(&format!("/api/v1/events?since={seen}")).await?;
+        let mut is_gap = false;
+        while let Some(text) = lines.next().await {
+            if let Some(kind) = text.strip_prefix("event: ") {
+                is_gap = kind == "gap";
+            }
+            let Some(data) = text.strip_prefix("data: ") else { continue };
+            if is_gap {
+                let missed = untrusted::raw(data);
+                print::diagnostic(&format!("warning: some events were missed: {missed}\n"));
+            } else if let Ok(event) = untrusted::read::<Event>(data) {
+                seen = event.seq;
+                tell(connect, &line(&event, connect.json))?;
+            }
         }
-        let Some(data) = text.strip_prefix("data: ") else { continue };
-        if is_gap {
-            print::diagnostic(&format!("warning: some events were missed: {data}\n"));
-        } else if let Ok(event) = serde_json::from_str::<Event>(data) {
-            print::result(&line(&event, is_json))?;
-        }
+        // One that ends all streams at once is not to be asked without end.
+        tokio::time::sleep(PAUSE).await;
     }
-    let text = format!("the lb at {} has ended the stream", client.place());
-    Err(Failure::new(Exit::NotRunning, text).help("`lb status` says whether it runs"))
 }
 
 fn line(event: &Event, is_json: bool) -> String {

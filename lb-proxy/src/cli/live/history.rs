@@ -8,12 +8,12 @@ use super::{
     failure::Failure,
     say,
     table::{Column, Table},
-    with,
+    tell, with,
     words::{difference, moment},
 };
 use crate::{
     admin::dto::{Change, Generation},
-    cli::{exit::Exit, print},
+    cli::exit::Exit,
 };
 
 #[derive(Debug, Args)]
@@ -29,36 +29,57 @@ pub(in crate::cli) struct ChangesArgs {
 /// As many as are asked for at once.
 const PAGE: usize = 1_000;
 
-/// Every change there is, oldest first.
-pub(super) async fn all_changes(client: &Client) -> Result<Vec<Change>, Failure> {
-    let mut all: Vec<Change> = Vec::new();
-    loop {
-        let since = all.last().map_or(0, |change| change.id);
-        let path = format!("/api/v1/changes?since={since}&limit={PAGE}");
-        let page: Vec<Change> = client.get(&path).await?.read()?;
-        let is_last = page.len() < PAGE;
-        all.extend(page);
-        if is_last {
-            return Ok(all);
+/// Changes, newest first, as many as are looked at.
+pub(super) struct Newest<'c> {
+    client: &'c Client,
+    page: std::vec::IntoIter<Change>,
+    /// The last one that was answered.
+    before: Option<u64>,
+    is_last: bool,
+}
+
+impl<'c> Newest<'c> {
+    pub(super) fn of(client: &'c Client) -> Self {
+        Self { client, page: Vec::new().into_iter(), before: None, is_last: false }
+    }
+
+    /// The next older one. Asks for at most `more` of them where it has to ask.
+    pub(super) async fn next(&mut self, more: usize) -> Result<Option<Change>, Failure> {
+        if self.page.as_slice().is_empty() && !self.is_last {
+            let limit = more.clamp(1, PAGE);
+            let before = self.before.map(|id| format!("&before={id}")).unwrap_or_default();
+            let path = format!("/api/v1/changes?order=newest&limit={limit}{before}");
+            let page: Vec<Change> = self.client.get(&path).await?.read()?;
+            self.is_last = page.len() < limit;
+            self.before = page.last().map(|change| change.id);
+            self.page = page.into_iter();
         }
+        Ok(self.page.next())
     }
 }
 
 pub(in crate::cli) fn changes(args: &ChangesArgs) -> Exit {
     with(&args.connect, async |client| {
-        let all = all_changes(client).await?;
-        let last = &all[all.len().saturating_sub(args.limit)..];
+        let mut newest = Newest::of(client);
+        let mut last = Vec::new();
+        while last.len() < args.limit
+            && let Some(change) = newest.next(args.limit - last.len()).await?
+        {
+            last.push(change);
+        }
+        last.reverse();
         let text = match args.connect.json {
             // It is all texts and numbers: that cannot fail.
-            true => serde_json::to_string(last).unwrap_or_default() + "\n",
-            false => listed(last, &all),
+            true => serde_json::to_string(&last).unwrap_or_default() + "\n",
+            false => listed(&last),
         };
-        print::result(&text)?;
+        tell(&args.connect, &text)?;
         Ok(Exit::Done)
     })
 }
 
-fn listed(last: &[Change], all: &[Change]) -> String {
+/// What took a change back is newer than that: it is among them as well.
+fn listed(last: &[Change]) -> String {
     const COLUMNS: [Column; 6] = [
         Column::number("change"),
         Column::text("when").dropped(2),
@@ -72,7 +93,7 @@ fn listed(last: &[Change], all: &[Change]) -> String {
     }
     let mut table = Table::new(&COLUMNS);
     for change in last {
-        let undone = all.iter().find(|one| one.undoes == Some(change.id));
+        let undone = last.iter().find(|one| one.undoes == Some(change.id));
         let what = difference(&change.field, &change.before, &change.after);
         let mut below: Vec<String> = change.why.iter().map(|why| format!("why: {why}")).collect();
         below.extend(change.undoes.map(|undone| format!("undoes: {undone}")));

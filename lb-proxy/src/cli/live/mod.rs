@@ -7,6 +7,7 @@
 //! Every change prints what is true afterwards, and how to undo it. `--json` prints what
 //! the API answered.
 
+mod audit;
 mod change;
 mod checks;
 mod client;
@@ -15,6 +16,7 @@ mod events;
 mod explain;
 mod failure;
 mod history;
+mod log_level;
 mod members;
 mod pattern;
 mod place;
@@ -26,15 +28,19 @@ mod switch;
 mod table;
 mod tune;
 mod undo;
+mod untrusted;
+mod watch;
 mod words;
 
 use clap::Args;
 
 pub(super) use self::{
+    audit::{AuditArgs, audit},
     checks::{CheckNowArgs, ChecksArgs, check_now, checks},
     events::{EventsArgs, events},
     explain::ask_running,
     history::{ChangesArgs, GenerationsArgs, changes, generations},
+    log_level::{LogLevelArgs, log_level},
     members::{AddArgs, RemoveArgs, add, remove},
     place::Place,
     reload::{ReloadArgs, reload},
@@ -64,6 +70,10 @@ pub(super) struct Connect {
     /// Print what the API answers, in JSON.
     #[arg(long)]
     pub(super) json: bool,
+
+    /// Print nothing but what went wrong.
+    #[arg(long, short, conflicts_with = "json")]
+    pub(super) quiet: bool,
 }
 
 /// Asks a running `lb`, and says what went wrong if anything did.
@@ -98,9 +108,19 @@ fn failed(failure: &Failure) -> Exit {
 
 /// Prints a text, or with `--json` the answer as it came.
 fn say(connect: &Connect, answer: &Answer, text: impl FnOnce() -> String) -> Result<(), Failure> {
-    print::result(&match connect.json {
-        true => format!("{}\n", answer.as_text()),
-        false => text(),
-    })?;
+    tell(
+        connect,
+        &match connect.json {
+            true => format!("{}\n", answer.as_text()),
+            false => text(),
+        },
+    )
+}
+
+/// Prints a result, unless only what went wrong is wanted.
+fn tell(connect: &Connect, text: &str) -> Result<(), Failure> {
+    if !connect.quiet {
+        print::result(text)?;
+    }
     Ok(())
 }

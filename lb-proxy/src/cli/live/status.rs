@@ -6,14 +6,15 @@ use super::{
     Connect,
     client::{Client, encoded},
     failure::Failure,
-    say,
     table::{Column, Table},
+    tell,
+    watch::watch,
     with,
-    words::{Said, lasted, percent},
+    words::{Said, lasted, moment, percent},
 };
 use crate::{
     admin::dto::{Backend, Cluster, Override, Status},
-    cli::{exit::Exit, print},
+    cli::exit::Exit,
 };
 
 #[derive(Debug, Args)]
@@ -27,28 +28,46 @@ pub(in crate::cli) struct StatusArgs {
     #[arg(long)]
     check: bool,
 
+    /// Tell it again each second, until a signal ends it.
+    #[arg(long, short, conflicts_with_all = ["check", "quiet"])]
+    watch: bool,
+
     #[command(flatten)]
     connect: Connect,
 }
 
 pub(in crate::cli) fn status(args: &StatusArgs) -> Exit {
-    with(&args.connect, async |client| {
-        let is_degraded = match &args.cluster {
-            Some(name) => one(client, args, name).await?,
-            None => all(client, args).await?,
-        };
+    let exit = with(&args.connect, async |client| {
+        if args.watch {
+            watch(async || picture(client, args).await.map(|(text, _)| text)).await?;
+        }
+        let (text, is_degraded) = picture(client, args).await?;
+        tell(&args.connect, &text)?;
         Ok(if args.check && is_degraded { Exit::Failed } else { Exit::Done })
-    })
+    });
+    // Who watches ends it so.
+    if args.watch && exit == Exit::Interrupted { Exit::Done } else { exit }
 }
 
-async fn one(client: &Client, args: &StatusArgs, name: &str) -> Result<bool, Failure> {
+/// How it is, and whether it is degraded.
+async fn picture(client: &Client, args: &StatusArgs) -> Result<(String, bool), Failure> {
+    match &args.cluster {
+        Some(name) => one(client, args, name).await,
+        None => all(client, args).await,
+    }
+}
+
+async fn one(client: &Client, args: &StatusArgs, name: &str) -> Result<(String, bool), Failure> {
     let answer = client.get(&format!("/api/v1/clusters/{}", encoded(name))).await?;
     let cluster: Cluster = answer.read()?;
-    say(&args.connect, &answer, || table_of(&cluster))?;
-    Ok(cluster.degraded)
+    let text = match args.connect.json {
+        true => format!("{}\n", answer.as_text()),
+        false => table_of(&cluster),
+    };
+    Ok((text, cluster.degraded))
 }
 
-async fn all(client: &Client, args: &StatusArgs) -> Result<bool, Failure> {
+async fn all(client: &Client, args: &StatusArgs) -> Result<(String, bool), Failure> {
     let (status, clusters) =
         (client.get("/api/v1/status").await?, client.get("/api/v1/clusters").await?);
     let (read, list): (Status, Vec<Cluster>) = (status.read()?, clusters.read()?);
@@ -62,8 +81,7 @@ async fn all(client: &Client, args: &StatusArgs) -> Result<bool, Failure> {
             format!("{}{}", headline(&read), parts.collect::<String>())
         }
     };
-    print::result(&text)?;
-    Ok(read.degraded)
+    Ok((text, read.degraded))
 }
 
 fn headline(status: &Status) -> String {
@@ -72,16 +90,21 @@ fn headline(status: &Status) -> String {
     let up = lasted(*uptime as u64);
     let state = if status.degraded { "degraded" } else { "serving" };
     let on = listeners.join(", ");
+    let log = match (&status.log.by, status.log.until) {
+        (None, _) => String::new(),
+        (Some(_), None) => format!("; logs {}", status.log.level),
+        (Some(_), Some(until)) => format!("; logs {} until {}", status.log.level, moment(until)),
+    };
     format!(
         "lb {version} {state} on {on}; {origin}, configuration {config_generation}; \
-         up {up}, pid {pid}\n"
+         up {up}, pid {pid}{log}\n"
     )
 }
 
 fn table_of(cluster: &Cluster) -> String {
     const COLUMNS: [Column; 7] = [
         Column::text("backend"),
-        Column::text("state"),
+        Column::state("state"),
         Column::number("weight").dropped(1),
         Column::number("share").dropped(2),
         Column::number("in flight").dropped(3),

@@ -14,12 +14,12 @@ use super::{
     drain::until_over,
     failure::Failure,
     pattern::{Target, resolve},
-    with,
+    tell, with,
     words::{read_duration, read_limit},
 };
 use crate::{
     admin::dto::{BackendChanges, Cluster, Operation, State},
-    cli::{exit::Exit, print},
+    cli::exit::Exit,
 };
 
 #[derive(Debug, Args)]
@@ -120,12 +120,12 @@ async fn switch(
     let operations = targets.iter().map(operation).collect();
     let (answer, mut changed) = make(client, operations, &how.query(*force)).await?;
     if !connect.json {
-        print::result(&told(&changed, &targets))?;
+        tell(connect, &told(&changed, &targets))?;
     } else if wait.is_none() {
-        print::result(&format!("{}\n", answer.as_text()))?;
+        tell(connect, &format!("{}\n", answer.as_text()))?;
     }
     let Some(limit) = wait else { return Ok(exit_of(&changed)) };
-    let waited = until_over(client, &targets, limit, is_limited).await;
+    let waited = until_over(client, &targets, limit, is_limited, connect.quiet).await;
     if connect.json {
         // What is true when the waiting is over, whatever came of it.
         if let Ok(clusters) = &waited {
@@ -135,12 +135,12 @@ async fn switch(
         }
         // It is all texts and numbers: that cannot fail.
         let text = serde_json::to_string(&changed).unwrap_or_default();
-        print::result(&format!("{text}\n"))?;
+        tell(connect, &format!("{text}\n"))?;
     }
     waited?;
     if !connect.json {
         for target in &targets {
-            print::result(&format!("{target} is drained: it can be stopped\n"))?;
+            tell(connect, &format!("{target} is drained: it can be stopped\n"))?;
         }
     }
     Ok(Exit::Done)

@@ -7,6 +7,8 @@ use std::{
     io::{IsTerminal as _, stdout},
 };
 
+use crate::cli::print;
+
 /// One column.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Column {
@@ -14,15 +16,22 @@ pub(super) struct Column {
     is_number: bool,
     /// Those with the highest go first; with 0 never.
     dropped: u8,
+    /// It has states, which a colour makes easier to find.
+    is_state: bool,
 }
 
 impl Column {
     pub(super) const fn text(title: &'static str) -> Self {
-        Self { title, is_number: false, dropped: 0 }
+        Self { title, is_number: false, dropped: 0, is_state: false }
     }
 
     pub(super) const fn number(title: &'static str) -> Self {
-        Self { title, is_number: true, dropped: 0 }
+        Self { title, is_number: true, dropped: 0, is_state: false }
+    }
+
+    /// States of backends.
+    pub(super) const fn state(title: &'static str) -> Self {
+        Self { is_state: true, ..Self::text(title) }
     }
 
     /// It may be left out: the higher, the sooner.
@@ -53,10 +62,10 @@ impl<'c> Table<'c> {
 
     /// As wide as the standard output is.
     pub(super) fn render(&self) -> String {
-        self.render_within(width())
+        self.render_within(width(), print::colour(&stdout()))
     }
 
-    fn render_within(&self, limit: Option<usize>) -> String {
+    fn render_within(&self, limit: Option<usize>, is_coloured: bool) -> String {
         let widths: Vec<usize> = (0..self.columns.len()).map(|one| self.width_of(one)).collect();
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         while limit.is_some_and(|limit| total(&shown, &widths) > limit) {
@@ -67,10 +76,10 @@ impl<'c> Table<'c> {
             }
         }
         let titles: Vec<&str> = self.columns.iter().map(|column| column.title).collect();
-        let mut text = self.line(&titles, &shown, &widths);
+        let mut text = self.line(&titles, &shown, &widths, false);
         for (cells, below) in &self.rows {
             let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
-            text += &self.line(&cells, &shown, &widths);
+            text += &self.line(&cells, &shown, &widths, is_coloured);
             text.extend(below.iter().map(|line| format!("  {line}\n")));
         }
         text
@@ -82,16 +91,35 @@ impl<'c> Table<'c> {
         widest.max(self.columns[column].title.chars().count())
     }
 
-    fn line(&self, cells: &[&str], shown: &[usize], widths: &[usize]) -> String {
+    fn line(&self, cells: &[&str], shown: &[usize], widths: &[usize], is_coloured: bool) -> String {
         let cell = |one: &usize| {
             let (width, text) = (widths[*one], cells.get(*one).copied().unwrap_or_default());
-            match self.columns[*one].is_number {
-                true => format!("{text:>width$}"),
-                false => format!("{text:width$}"),
+            let column = &self.columns[*one];
+            let colour = colour_of(text).filter(|_| column.is_state && is_coloured);
+            match (column.is_number, colour) {
+                (true, _) => format!("{text:>width$}"),
+                (false, None) => format!("{text:width$}"),
+                (false, Some(colour)) => {
+                    let rest = width.saturating_sub(text.chars().count());
+                    format!("\x1b[{colour}m{text}\x1b[0m{:rest$}", "")
+                }
             }
         };
         let line = shown.iter().map(cell).collect::<Vec<_>>().join("  ");
         format!("{}\n", line.trim_end())
+    }
+}
+
+/// What a state looks like; its word is there as well.
+fn colour_of(state: &str) -> Option<u8> {
+    let (red, green, yellow) = (31, 32, 33);
+    match state {
+        "up" => Some(green),
+        "down" | "ejected" => Some(red),
+        "draining" | "drained" | "disabled" | "starting" | "joining" | "half-open" | "leaving" => {
+            Some(yellow)
+        }
+        _ => None,
     }
 }
 
@@ -135,15 +163,33 @@ mod tests {
         let text = "target   weight  address\n\
                     web/s1        3  10.0.0.1:80\n\
                     web/s22      12\n\x20 why: so\n";
-        assert_eq!(table().render_within(None), text);
-        assert_eq!(table().render_within(Some(28)), text);
+        assert_eq!(table().render_within(None, false), text);
+        assert_eq!(table().render_within(Some(28), false), text);
     }
 
     #[test]
     fn what_does_not_fit_goes_by_importance_and_the_rest_stays() {
-        let columns = |width| table().render_within(Some(width)).lines().next().map(str::to_owned);
+        let columns =
+            |width| table().render_within(Some(width), false).lines().next().map(str::to_owned);
         assert_eq!(columns(27).as_deref(), Some("target   weight"));
         assert_eq!(columns(14).as_deref(), Some("target"));
         assert_eq!(columns(1).as_deref(), Some("target"));
+    }
+
+    #[test]
+    fn a_state_is_a_word_with_a_colour_and_stays_in_its_column() {
+        const STATES: [Column; 2] = [Column::state("state"), Column::number("weight")];
+        let mut table = Table::new(&STATES);
+        for state in ["up", "draining", "down", "unknown"] {
+            table.row(vec![state.to_owned(), "1".to_owned()], vec![]);
+        }
+        let text = "state     weight\n\
+                    \x1b[32mup\x1b[0m             1\n\
+                    \x1b[33mdraining\x1b[0m       1\n\
+                    \x1b[31mdown\x1b[0m           1\n\
+                    unknown        1\n";
+        assert_eq!(table.render_within(None, true), text);
+        let plain = table.render_within(None, false);
+        assert_eq!(plain.lines().nth(1), Some("up             1"));
     }
 }

@@ -1,5 +1,7 @@
 //! `lb undo`
 
+use std::collections::HashSet;
+
 use clap::Args;
 
 use super::{
@@ -7,12 +9,11 @@ use super::{
     change::{How, exit_of, told},
     client::Client,
     failure::Failure,
-    history::all_changes,
-    place::Place,
+    history::Newest,
     say, with,
 };
 use crate::{
-    admin::dto::{Change, Changed},
+    admin::dto::{Change, Changed, WhoAmI},
     cli::exit::Exit,
 };
 
@@ -55,28 +56,40 @@ pub(in crate::cli) fn undo(args: &UndoArgs) -> Exit {
     })
 }
 
+/// The newest one that is one's own and was not undone. An undo is none: to undo twice is
+/// to go back further.
 async fn last_of_mine(client: &Client) -> Result<u64, Failure> {
-    let all = all_changes(client).await?;
-    let own = match client.place() {
-        Place::Socket(_) => Some(format!("socket, uid {}", rustix::process::geteuid().as_raw())),
-        Place::Address(_) => None,
-    };
-    last_standing(&all, own.as_deref()).ok_or_else(|| {
-        Failure::new(Exit::NoTarget, "no change of yours is left to undo")
-            .help("`lb changes` lists those of others: `lb undo NUMBER`")
-    })
+    let me: WhoAmI = client.get("/api/v1/whoami").await?.read()?;
+    let mut newest = Newest::of(client);
+    let (mut undone, mut seen) = (HashSet::new(), 0);
+    // Mostly it is among the last; the further back, the more at once.
+    while let Some(change) = newest.next(20 + seen).await? {
+        seen += 1;
+        if let Some(id) = standing_of(&me, &change, &mut undone) {
+            return Ok(id);
+        }
+    }
+    Err(Failure::new(Exit::NoTarget, "no change of yours is left to undo")
+        .help("`lb changes` lists those of others: `lb undo NUMBER`"))
 }
 
-/// The last one that came in by this door and was not undone; without a door, by any that
-/// is a person's and no socket. An undo is none: to undo twice is to go back further.
-fn last_standing(changes: &[Change], door: Option<&str>) -> Option<u64> {
-    let is_mine = |change: &&Change| match door {
-        Some(door) => change.door == door,
-        None => change.door != "itself" && !change.door.starts_with("socket"),
-    };
-    let is_undone = |change: &&Change| changes.iter().any(|one| one.undoes == Some(change.id));
-    let stands = |change: &&Change| change.undoes.is_none() && !is_undone(change);
-    changes.iter().rev().filter(is_mine).find(stands).map(|change| change.id)
+/// The number of a change that is `me`'s and stands. Has to see all that are newer before.
+fn standing_of(me: &WhoAmI, change: &Change, undone: &mut HashSet<u64>) -> Option<u64> {
+    undone.extend(change.undoes);
+    let is_undo = change.undoes.is_some();
+    (is_mine(me, change) && !is_undo && !undone.contains(&change.id)).then_some(change.id)
+}
+
+/// By a token or in a browser with it, that is the same person; by the socket it is
+/// whoever has the same user.
+fn is_mine(me: &WhoAmI, change: &Change) -> bool {
+    let is_local = |door: &str| door.starts_with("socket");
+    let is_by_token =
+        |door: &str| matches!(door, "browser" | "loopback") || door.starts_with("token ");
+    match is_local(&me.door) {
+        true => change.door == me.door,
+        false => is_by_token(&change.door) && change.author == me.name,
+    }
 }
 
 #[cfg(test)]
@@ -94,16 +107,32 @@ mod tests {
         .unwrap()
     }
 
+    fn last_standing(changes: &[Change], name: &str, door: &str) -> Option<u64> {
+        let me = json!({ "name": name, "role": "admin", "door": door });
+        let me: WhoAmI = serde_json::from_value(me).unwrap();
+        let mut undone = HashSet::new();
+        changes.iter().rev().find_map(|change| standing_of(&me, change, &mut undone))
+    }
+
     #[test]
     fn undoing_twice_goes_back_two_changes() {
         let own = "socket, uid 7";
         let mut changes = vec![change(1, own, None), change(2, own, None)];
         changes.push(change(3, "token admin", None));
-        assert_eq!(last_standing(&changes, Some(own)), Some(2));
+        assert_eq!(last_standing(&changes, "ann", own), Some(2));
         changes.push(change(4, own, Some(2)));
-        assert_eq!(last_standing(&changes, Some(own)), Some(1));
+        assert_eq!(last_standing(&changes, "ann", own), Some(1));
         changes.push(change(5, own, Some(1)));
-        assert_eq!(last_standing(&changes, Some(own)), None);
-        assert_eq!(last_standing(&changes, None), Some(3));
+        assert_eq!(last_standing(&changes, "ann", own), None);
+        assert_eq!(last_standing(&changes, "ann", "token ann"), Some(3));
+    }
+
+    #[test]
+    fn who_has_a_token_is_the_same_in_a_browser_and_on_the_command_line() {
+        let changes = vec![change(1, "browser", None), change(2, "socket, uid 7", None)];
+        assert_eq!(last_standing(&changes, "ann", "token ann"), Some(1));
+        assert_eq!(last_standing(&changes, "bob", "token bob"), None);
+        let dropped = change(3, "itself", None);
+        assert_eq!(last_standing(&[dropped], "ann", "token ann"), None);
     }
 }

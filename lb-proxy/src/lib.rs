@@ -53,9 +53,9 @@ pub use self::{
     },
     listen::{ListenerLimits, ListenerSettings, ListenerTimeouts, TrustedProxies},
     observe::{
-        AccessLog, AccessLogSettings, ClusterCounters, Counters, HealthCounters, LogFormat,
-        LogTarget, ProbeCounters, ReloadCounters, RetryCounters, StickyCounters, Template,
-        TemplateError, rfc3339,
+        AccessLog, AccessLogSettings, ClusterCounters, Counters, HealthCounters, Histogram,
+        KeptRequest, KeptTry, LogFormat, LogTarget, Observer, ProbeCounters, Read, Reading,
+        ReloadCounters, RetryCounters, Seen, StickyCounters, Template, TemplateError, rfc3339,
     },
     probe::{CheckKind, HealthCheck, HttpCheck, Prober, Watched},
     runtime::{

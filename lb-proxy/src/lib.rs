@@ -53,9 +53,10 @@ pub use self::{
     },
     listen::{ListenerLimits, ListenerSettings, ListenerTimeouts, TrustedProxies},
     observe::{
-        AccessLog, AccessLogSettings, ClusterCounters, Counters, HealthCounters, Histogram,
-        KeptRequest, KeptTry, LogFormat, LogTarget, Observer, ProbeCounters, Read, Reading,
-        ReloadCounters, RetryCounters, Seen, StickyCounters, Template, TemplateError, rfc3339,
+        AccessLog, AccessLogSettings, ClientsSeen, ClusterCounters, Counted, Counters,
+        HealthCounters, Histogram, KeptRequest, KeptTry, LogFormat, LogTarget, Observer,
+        ProbeCounters, Reading, ReloadCounters, RetryCounters, StickyCounters, Template,
+        TemplateError, rfc3339,
     },
     probe::{CheckKind, HealthCheck, HttpCheck, Prober, Watched},
     runtime::{

@@ -12,11 +12,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use axum::{
-    extract::{Request, State},
+    extract::{FromRequestParts, Request, State},
     middleware::Next,
     response::Response,
 };
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode, header, request::Parts};
 use lb_proxy::config::{Admin, Token};
 use rustix::rand::{GetRandomFlags, getrandom};
 use sha2::{Digest as _, Sha256};
@@ -163,6 +163,15 @@ impl Caller {
     }
 }
 
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| unauthorized("nobody knows who asks"))
+    }
+}
+
 /// Lets in who is known, and to what changes something only who may.
 pub(super) async fn let_in(
     State(access): State<Arc<Access>>,
@@ -193,7 +202,10 @@ fn is_reading(request: &Request) -> bool {
     let path = request.uri().path();
     matches!(*request.method(), Method::GET | Method::HEAD)
         || *request.method() == Method::POST
-            && matches!(path, "/api/v1/explain" | "/api/v1/config/check")
+            && matches!(
+                path,
+                "/api/v1/explain" | "/api/v1/config/check" | "/api/v1/sessions/lookup"
+            )
 }
 
 fn bearer(request: &Request) -> Option<&[u8]> {

@@ -16,7 +16,8 @@ use super::{
     api::Api,
     body::{read_whole, seal},
     handlers::{
-        backends, changes, clusters, config, events, explain, generations, sources, status,
+        backends, changes, clusters, config, events, explain, generations, requests, series,
+        sessions, sources, status,
     },
     origin::guard,
     problem::Problem,
@@ -59,6 +60,11 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(changes::undo))
         .routes(routes!(events::events))
         .routes(routes!(explain::explain))
+        .routes(routes!(series::show))
+        .routes(routes!(requests::list))
+        .routes(routes!(requests::show))
+        .routes(routes!(sessions::show))
+        .routes(routes!(sessions::look_up))
         .routes(routes!(sources::list))
         .routes(routes!(generations::list))
         .routes(routes!(status::routes))

@@ -58,7 +58,7 @@ pub(super) fn answer(
         });
         let (total, attempts) = match outgoing {
             Ok(mut outgoing) => {
-                outgoing.is_answered(response.status(), client.worker.clock.coarse());
+                outgoing.answered(response.status(), client.worker.clock.coarse());
                 (outgoing.deadlines.take_total(), Some(outgoing.attempts))
             }
             Err(_) => {

@@ -131,11 +131,12 @@ impl Outgoing {
     }
 
     /// Counts it for its cluster: the client gets this answer, whoever it is from.
-    pub(super) fn is_answered(&self, status: StatusCode, now: Tick) {
+    pub(super) fn answered(&self, status: StatusCode, now: Tick) {
         let meter = &self.cluster().kept.meters.whole;
         let is_error = Outcome::Status(status.as_u16()).is_held_against();
-        match self.first_pick {
+        match self.first_pick.filter(|_| self.tries > 0) {
             Some(picked) => meter.answers(now.since(picked), is_error),
+            // Nobody could be picked: that took no time worth telling.
             None => meter.ends_unanswered(is_error),
         }
     }

@@ -44,7 +44,7 @@ pub(crate) use meter::Meters;
 pub use observer::Observer;
 #[cfg(test)]
 pub(crate) use readings::MeterBoard;
-pub use readings::{Read, Reading, Seen};
+pub use readings::{ClientsSeen, Counted, Reading};
 pub(crate) use recent::Recents;
 pub use recent::{KeptRequest, KeptTry};
 pub use settings::{AccessLogSettings, LogFormat, LogTarget};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{Board, KeptRequest, Read, Reading, Seen, Window};
+use super::{Board, ClientsSeen, Counted, KeptRequest, Reading, Window};
 use crate::runtime::clock;
 
 /// What a proxy has counted and kept, read without disturbing its workers. All clones see
@@ -18,7 +18,7 @@ impl Observer {
     /// What happened since the last call, of each cluster and backend of which something
     /// did. There should be one who calls this: what he got, nobody else gets.
     #[must_use]
-    pub fn read(&self) -> BTreeMap<Read, Reading> {
+    pub fn read(&self) -> BTreeMap<Counted, Reading> {
         self.0.meters.read()
     }
 
@@ -33,7 +33,7 @@ impl Observer {
     /// time that they are [remembered](crate::StickySettings::remembered): estimates, to
     /// within 5 % in two of three cases, of clients that came since the start.
     #[must_use]
-    pub fn seen(&self, cluster: &str, remembered: Duration) -> Seen {
+    pub fn seen(&self, cluster: &str, remembered: Duration) -> ClientsSeen {
         let window = Window::of_secs(remembered.as_secs());
         self.0.meters.seen(cluster, window, clock::since_epoch().as_secs())
     }

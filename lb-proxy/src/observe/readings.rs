@@ -35,12 +35,12 @@ pub struct Reading {
 }
 
 /// What is read: a cluster, or one of its backends.
-pub type Read = (Arc<str>, Option<Arc<str>>);
+pub type Counted = (Arc<str>, Option<Arc<str>>);
 
 /// How many different clients were seen, estimated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Seen {
+pub struct ClientsSeen {
     /// Of all backends: less than their sum if some went from one to another.
     pub clients: u64,
     /// Of each backend, by name. Those that nobody came to are not there.
@@ -82,7 +82,7 @@ impl MeterBoard {
     }
 
     /// What happened since the last call, of those of whom something did.
-    pub(crate) fn read(&self) -> BTreeMap<Read, Reading> {
+    pub(crate) fn read(&self) -> BTreeMap<Counted, Reading> {
         let mut known = self.known();
         let mut readings = BTreeMap::new();
         known.meters.retain_mut(|watched| {
@@ -96,7 +96,7 @@ impl MeterBoard {
 
     /// How many clients the backends of a cluster saw in the last `window`. `now` is in
     /// seconds since 1970.
-    pub(crate) fn seen(&self, cluster: &str, window: Window, now: u64) -> Seen {
+    pub(crate) fn seen(&self, cluster: &str, window: Window, now: u64) -> ClientsSeen {
         let known = self.known();
         let mut unions = BTreeMap::<Arc<str>, Union>::new();
         for Watched { begun, .. } in &known.meters {
@@ -109,7 +109,10 @@ impl MeterBoard {
         let mut all = Union::default();
         unions.values().for_each(|union| all.merge(union));
         let backends = unions.into_iter().map(|(name, union)| (name, union.estimate()));
-        Seen { clients: all.estimate(), backends: backends.filter(|(_, some)| *some > 0).collect() }
+        ClientsSeen {
+            clients: all.estimate(),
+            backends: backends.filter(|(_, some)| *some > 0).collect(),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -126,7 +129,7 @@ impl MeterBoard {
 }
 
 impl Watched {
-    fn read(&mut self, readings: &mut BTreeMap<Read, Reading>) {
+    fn read(&mut self, readings: &mut BTreeMap<Counted, Reading>) {
         let Self { begun: Begun { cluster, backend, meter }, last, latency } = self;
         let now = meter.read();
         if now == *last {
@@ -163,7 +166,7 @@ mod tests {
         Cluster::builder("web").membership(Membership::new(members).unwrap()).build()
     }
 
-    fn of(backend: Option<&str>) -> Read {
+    fn of(backend: Option<&str>) -> Counted {
         ("web".into(), backend.map(Into::into))
     }
 
@@ -210,6 +213,6 @@ mod tests {
         }
         let seen = board.seen("web", window, 50);
         assert_eq!((seen.clients, seen.backends["a"]), (3, 3));
-        assert_eq!(board.seen("other", window, 50), Seen::default());
+        assert_eq!(board.seen("other", window, 50), ClientsSeen::default());
     }
 }

@@ -19,3 +19,4 @@ mod stderr;
 mod stop;
 mod strategies;
 mod tiers;
+mod traffic;

@@ -8,6 +8,9 @@ mod change;
 mod cluster;
 mod config;
 mod explain;
+mod rate;
+mod request;
+mod session;
 mod source;
 mod status;
 mod time;
@@ -19,6 +22,9 @@ pub(crate) use self::{
     cluster::{Cluster, NewStrategy},
     config::{Checked, EffectiveConfig, Reloaded, SettingLine},
     explain::{Asked, Candidate, Explained},
+    rate::{Columns, Rate, Series},
+    request::{KeptOne, OneTry},
+    session::{BackendSessions, SessionAsked, SessionFound, Sessions},
     source::{Cause, Generation, Source},
     status::{Route, Status},
     time::{ago, at_tick},

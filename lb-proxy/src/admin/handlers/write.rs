@@ -47,10 +47,8 @@ pub(crate) struct By {
 impl<S: Send + Sync> FromRequestParts<S> for By {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let caller = parts.extensions.get::<Caller>().cloned().ok_or_else(|| {
-            Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "Who are you?")
-        })?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, state).await?;
         Ok(Self { caller, if_match: if_match(&parts.headers) })
     }
 }

@@ -44,7 +44,15 @@ pub(crate) struct Series {
     /// How long ago the last point ended.
     pub(crate) ended: Duration,
     /// Of the cluster as its clients see it, then of its backends by name.
-    pub(crate) rows: Vec<(Option<Arc<str>>, Vec<Option<Point>>)>,
+    pub(crate) rows: Vec<Points>,
+}
+
+/// One row of them.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Points {
+    /// `None`: of the cluster.
+    pub(crate) backend: Option<Arc<str>>,
+    pub(crate) points: Vec<Option<Point>>,
 }
 
 /// A cheap handle. All clones are one.
@@ -101,7 +109,10 @@ impl Traffic {
             };
             let missing = points.saturating_sub(ring.len());
             let known = ring.iter().skip(ring.len().saturating_sub(points)).copied().map(Some);
-            (backend.clone(), std::iter::repeat_n(None, missing).chain(known).collect())
+            Points {
+                backend: backend.clone(),
+                points: std::iter::repeat_n(None, missing).chain(known).collect(),
+            }
         });
         let ended = rows.ended[usize::from(step == Step::Ten)];
         Series {

@@ -21,8 +21,8 @@ fn pass(traffic: &Traffic, readings: &[(Option<&str>, u64)], loads: &Loads) {
 }
 
 fn requests(series: &Series, backend: Option<&str>) -> Vec<Option<u32>> {
-    let row = series.rows.iter().find(|(name, _)| name.as_deref() == backend);
-    row.expect("a row").1.iter().map(|point| point.map(|point| point.requests)).collect()
+    let row = series.rows.iter().find(|row| row.backend.as_deref() == backend);
+    row.expect("a row").points.iter().map(|point| point.map(|point| point.requests)).collect()
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_cluster_and_its_backends_have_a_point_for_each_second() {
     let series = traffic.series("web", Step::Second, 5);
     assert_eq!(requests(&series, None), [None, None, Some(4), Some(0), Some(1)]);
     assert_eq!(requests(&series, Some("a")), [None, None, Some(5), Some(0), Some(1)]);
-    assert_eq!(series.rows[1].1[4].expect("a point").in_flight, 3);
+    assert_eq!(series.rows[1].points[4].expect("a point").in_flight, 3);
     let last = traffic.series("web", Step::Second, 1);
     assert_eq!(requests(&last, None), [Some(1)]);
     assert!(traffic.series("other", Step::Second, 5).rows.is_empty());

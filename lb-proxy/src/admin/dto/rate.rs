@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::traffic::{self, Point};
+use crate::traffic::{self, Point, Points};
 
 /// What happened in the last ten seconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -67,7 +67,8 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    pub(crate) fn new(backend: Option<&str>, points: &[Option<Point>]) -> Self {
+    pub(crate) fn new(row: &Points) -> Self {
+        let Points { backend, points } = row;
         let column = |of: fn(&Point) -> u32| -> Vec<Option<u32>> {
             points.iter().map(|point| point.as_ref().map(of)).collect()
         };
@@ -75,7 +76,7 @@ impl Columns {
             points.iter().map(|point| point.and_then(of)).collect()
         };
         Self {
-            backend: backend.map(str::to_owned),
+            backend: backend.as_deref().map(str::to_owned),
             requests: column(|point| point.requests),
             errors: column(|point| point.errors),
             p50_ms: times(Point::p50_ms),

@@ -66,7 +66,7 @@ pub(crate) async fn show(
         }
         .as_millis() as u64,
         until: unix_millis().saturating_sub(ago),
-        series: rows.iter().map(|(name, row)| Columns::new(name.as_deref(), row)).collect(),
+        series: rows.iter().map(Columns::new).collect(),
     }))
 }
 
@@ -79,10 +79,9 @@ impl Which {
         };
         let window = duration("window", &self.window)?.unwrap_or(FINE);
         let step = match duration("step", &self.step)? {
-            None if window <= FINE => Step::Second,
-            None => Step::Ten,
             Some(SECOND) => Step::Second,
-            Some(TEN) => Step::Ten,
+            None if window <= FINE => Step::Second,
+            Some(TEN) | None => Step::Ten,
             Some(_) => {
                 return Err(Problem::invalid("there are no steps of that length")
                     .hint("`step` is `1s` or `10s`"));

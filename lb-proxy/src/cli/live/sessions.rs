@@ -113,8 +113,8 @@ fn listed(sessions: &Sessions) -> String {
         return format!("{cluster}: clients are not bound\n");
     };
     let window = lasted(*window_s);
-    let mut text =
-        format!("{cluster}: by {bound_by}; about {sessions} sessions in the last {window}\n");
+    let count = if *sessions == 1 { "1 session" } else { &*format!("{sessions} sessions") };
+    let mut text = format!("{cluster}: by {bound_by}; about {count} in the last {window}\n");
     let mut table = Table::new(&COLUMNS);
     for one in backends {
         let state = one.state.clone().unwrap_or_else(|| "gone".to_owned());

@@ -72,6 +72,8 @@ fn explain_past(args: &ExplainArgs) -> Exit {
     const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
     let mistake = if METHODS.iter().any(|method| method.eq_ignore_ascii_case(&args.method)) {
         Some("what is asked for? `lb explain GET /path`")
+    } else if args.method.contains('/') {
+        Some("by which method? `lb explain GET /path`")
     } else if args.config.is_some() {
         Some("a file knows nothing of requests that are over: leave `--config` out")
     } else {

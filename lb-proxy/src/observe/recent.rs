@@ -5,7 +5,7 @@
 //! have rings of their own, so that neither drives the other out, of [`KEPT`] each. A
 //! request that is kept is copied once, when it has ended; one that is not costs a
 //! comparison here. Paths and queries are cut off after [`LONGEST`] bytes, so that a worker
-//! keeps some hundred kilobytes, and never more than 4 MiB.
+//! keeps some hundred kilobytes, and never more than 8 MiB.
 //!
 //! The hard decision is who waits: nobody. A worker keeps to itself what it has until its
 //! next tick, and hands it over then if no reader is just reading, else with the tick after

@@ -173,7 +173,11 @@ fn an_error_is_kept_however_much_goes_well_after_it_and_says_who_was_tried() {
     assert!(told.contains("  answer   503 after ") && told.contains("  unknown  who else"));
     let nobody = live.say(&["explain", "0192-unknown"]);
     assert_eq!(nobody.code, Some(4), "{nobody:?}");
-    assert_eq!(live.say(&["explain", "GET"]).code, Some(2));
+    for half in ["GET", "/a"] {
+        let said = live.say(&["explain", half]);
+        assert_eq!(said.code, Some(2), "{said:?}");
+        assert!(said.stderr.contains("`lb explain GET /path`"), "{said:?}");
+    }
 }
 
 #[test]

@@ -319,7 +319,7 @@ fn prepared(
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(session) = outgoing.session {
-        flight.saw(session);
+        flight.saw(session.get());
     }
     let stickiness = flight.bind(outgoing.bound.as_ref(), &mut head.headers);
     // hyper answers in the version the client speaks.

@@ -139,7 +139,6 @@ fn prepare(
         tries_left: usize::from(retry.attempts),
         bound,
         session,
-        first_pick: None,
         deadlines: Deadlines::begin(client, &of.settings.timeouts),
         attempts,
         site,

@@ -1,6 +1,6 @@
 //! A request on its way to a backend, with all it takes to send it again.
 
-use std::{mem, net::IpAddr, rc::Rc};
+use std::{mem, net::IpAddr, num::NonZeroU64, rc::Rc};
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use lb_core::{Outcome, PickCx, PickError, Tick, Tried};
@@ -54,9 +54,7 @@ pub(super) struct Outgoing {
     /// To which backend the client is bound.
     pub(super) bound: Option<Bound>,
     /// Which session it is of, where its cluster binds those.
-    pub(super) session: Option<u64>,
-    /// When a backend was picked for it first.
-    pub(super) first_pick: Option<Tick>,
+    pub(super) session: Option<NonZeroU64>,
     pub(super) deadlines: Deadlines,
     pub(super) attempts: Rc<Attempts>,
 }
@@ -78,8 +76,7 @@ impl Outgoing {
     pub(super) fn pick(&mut self, client: &Client, tried: &Tried) -> Result<Flight, PickError> {
         let worker = &client.worker;
         let now = worker.clock.now();
-        if self.first_pick.is_none() {
-            self.first_pick = Some(now);
+        if self.tries == 0 {
             client.records.began(now);
         }
         let cluster = self.cluster();
@@ -134,7 +131,8 @@ impl Outgoing {
     pub(super) fn answered(&self, status: StatusCode, now: Tick) {
         let meter = &self.cluster().kept.meters.whole;
         let is_error = Outcome::Status(status.as_u16()).is_held_against();
-        match self.first_pick.filter(|_| self.tries > 0) {
+        let first = self.attempts.list().first().map(|first| first.started);
+        match first {
             Some(picked) => meter.answers(now.since(picked), is_error),
             // Nobody could be picked: that took no time worth telling.
             None => meter.ends_unanswered(is_error),

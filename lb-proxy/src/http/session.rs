@@ -9,6 +9,7 @@
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     net::IpAddr,
+    num::NonZeroU64,
 };
 
 use http::{HeaderMap, header};
@@ -22,7 +23,7 @@ pub(super) fn of(
     key: Option<&RequestKey>,
     client: IpAddr,
     headers: &HeaderMap,
-) -> Option<u64> {
+) -> Option<NonZeroU64> {
     // Its keys are the same in all workers, so that they agree on who is who.
     let mut hasher = DefaultHasher::new();
     match key {
@@ -33,5 +34,5 @@ pub(super) fn of(
         }
         None => return None,
     }
-    Some(hasher.finish())
+    Some(NonZeroU64::new(hasher.finish()).unwrap_or(NonZeroU64::MIN))
 }

@@ -53,8 +53,9 @@ pub use self::{
     },
     listen::{ListenerLimits, ListenerSettings, ListenerTimeouts, TrustedProxies},
     observe::{
-        AccessLog, AccessLogSettings, ClusterCounters, Counters, HealthCounters, LogFormat,
-        LogTarget, ProbeCounters, ReloadCounters, RetryCounters, StickyCounters, Template,
+        AccessLog, AccessLogSettings, ClientsSeen, ClusterCounters, Counted, Counters,
+        HealthCounters, Histogram, KeptRequest, KeptTry, LogFormat, LogTarget, Observer,
+        ProbeCounters, Reading, ReloadCounters, RetryCounters, StickyCounters, Template,
         TemplateError, rfc3339,
     },
     probe::{CheckKind, CheckResult, HealthCheck, HttpCheck, NotChecked, Prober, Watched},

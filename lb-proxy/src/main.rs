@@ -7,6 +7,7 @@ mod cli;
 mod control;
 mod explain;
 mod state;
+mod traffic;
 
 use std::process::ExitCode;
 

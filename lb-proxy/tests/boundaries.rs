@@ -33,7 +33,7 @@ const CORE_MAY_USE: &[&str] = &[
 /// and who changes them.
 const REQUEST_PATH: &[&str] = &["http", "listen", "observe", "probe", "runtime", "upstream"];
 const NOT_FOR_THE_REQUEST_PATH: &[&str] =
-    &["admin", "app", "cli", "config", "control", "demo", "lb_discovery", "state"];
+    &["admin", "app", "cli", "config", "control", "demo", "lb_discovery", "state", "traffic"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

@@ -89,6 +89,17 @@ impl Sticky {
     }
 }
 
+impl Sticky {
+    /// When a sealed value ends that is good now; `None` of all others, and where it never
+    /// does. For those who look at sessions: no request asks.
+    #[must_use]
+    pub fn expires(&self, value: &[u8], now: UnixTime) -> Option<UnixTime> {
+        matches!(self.read(value, now), Some(Binding::Route(_)))
+            .then(|| sealed::expires(value))
+            .flatten()
+    }
+}
+
 /// The route that 16 lower-case hexadecimal digits mean.
 fn derived(value: &[u8]) -> Option<Binding<'static>> {
     let digit = |byte: &u8| match byte {

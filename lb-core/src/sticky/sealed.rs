@@ -66,6 +66,13 @@ pub(super) fn open<'v>(
     number(12).map(Binding::Route)
 }
 
+/// When a value says it ends, whoever made it; `None`: never.
+pub(super) fn expires(value: &[u8]) -> Option<UnixTime> {
+    let bytes = decode(value)?;
+    let expires = u64::from_be_bytes(bytes[4..12].try_into().ok()?);
+    (expires != NEVER).then(|| UnixTime::from_secs(expires))
+}
+
 /// Tells keys apart without telling anything of them.
 fn key_id(key: Secret) -> [u8; 3] {
     let [a, b, c, ..] = key.mac([b"key id", b""]);

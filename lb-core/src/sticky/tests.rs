@@ -68,6 +68,19 @@ fn a_sealed_value_is_good_until_it_expires() {
 }
 
 #[test]
+fn a_sealed_value_tells_when_it_ends_and_no_other_does() {
+    let value = sealed(&[1]).value("b0", NOW);
+    let told = |by: &Sticky, now| by.expires(value.as_bytes(), now);
+    assert_eq!(told(&sealed(&[1]), later(5)), Some(later(3_600)));
+    assert_eq!(told(&sealed(&[1]), later(3_600)), None, "it has ended");
+    assert_eq!(told(&sealed(&[2]), NOW), None, "anybody may have written that");
+    let for_ever = Sticky::new(Format::Sealed { ttl: None }, ring(&[1]));
+    assert_eq!(for_ever.expires(for_ever.value("b0", NOW).as_bytes(), NOW), None);
+    let derived = Sticky::new(Format::Derived, ring(&[1]));
+    assert_eq!(derived.expires(derived.value("b0", NOW).as_bytes(), NOW), None);
+}
+
+#[test]
 fn no_changed_character_leaves_a_seal_whole() {
     let sticky = sealed(&[1]);
     let value = sticky.value("b0", NOW);

@@ -250,7 +250,11 @@ fn needed(request: &Request) -> Role {
 /// Whether nothing is changed: all that is asked by GET, and what computes an answer.
 pub(super) fn is_reading(method: &Method, path: &str) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
-        || *method == Method::POST && matches!(path, "/api/v1/explain" | "/api/v1/config/check")
+        || *method == Method::POST
+            && matches!(
+                path,
+                "/api/v1/explain" | "/api/v1/config/check" | "/api/v1/sessions/lookup"
+            )
 }
 
 fn bearer(request: &Request) -> Option<&[u8]> {

@@ -19,7 +19,7 @@ use super::{
     finish::to_the_end,
     handlers::{
         audit, backends, changes, checks, clusters, config, events, explain, generations, log_level,
-        login, probes, sources, status,
+        login, probes, requests, series, sessions, sources, status,
     },
     origin::guard,
     problem::{Problem, in_our_words},
@@ -67,6 +67,11 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(changes::undo))
         .routes(routes!(events::events))
         .routes(routes!(explain::explain))
+        .routes(routes!(series::show))
+        .routes(routes!(requests::list))
+        .routes(routes!(requests::show))
+        .routes(routes!(sessions::show))
+        .routes(routes!(sessions::look_up))
         .routes(routes!(sources::list))
         .routes(routes!(generations::list))
         .routes(routes!(status::routes))

@@ -159,6 +159,7 @@ impl App {
         app.control.block_on(app.tell_dropped(dropped));
         app.resume_drains();
         app.publish();
+        app.watch_traffic();
         let owner = app.happening.clone();
         app.control.spawn(async move {
             let mut hours = tokio::time::interval(EXPIRY);
@@ -170,6 +171,12 @@ impl App {
             }
         });
         Ok(app)
+    }
+
+    fn watch_traffic(&self) {
+        let (traffic, observer) = (self.desk.traffic().clone(), self.running.observer());
+        let desk = self.desk.clone();
+        self.control.spawn(traffic.follow(observer, move || desk.loads()));
     }
 
     /// Where people's wishes are taken.

@@ -77,7 +77,7 @@ enum Command {
     /// Check configuration files, and say all that is wrong with them.
     #[command(visible_alias = "validate")]
     Check(check::CheckArgs),
-    /// Say where a request would go, and why, without sending it.
+    /// Say where a request would go, or where one that is over went, and why.
     Explain(explain::ExplainArgs),
     /// Show what a configuration file comes to, or what may stand in one.
     Config(config::ConfigArgs),
@@ -86,6 +86,10 @@ enum Command {
     /// Say how the running lb and its backends are, and why.
     #[command(visible_alias = "ls")]
     Status(live::StatusArgs),
+    /// List the last requests: where each went, and what came of it.
+    Requests(live::RequestsArgs),
+    /// Say how many clients are bound to whom, and where one of them is.
+    Sessions(live::SessionsArgs),
     /// Let no new clients come to a backend, and wait until it can be stopped.
     Drain(live::DrainArgs),
     /// Use a backend again.
@@ -160,6 +164,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Config(args) => config::config(&args),
         Command::Demo(args) => demo::demo(&args),
         Command::Status(args) => live::status(&args),
+        Command::Requests(args) => live::requests(&args),
+        Command::Sessions(args) => live::sessions(&args),
         Command::Drain(args) => live::drain(&args),
         Command::Enable(args) => live::enable(&args),
         Command::Disable(args) => live::disable(&args),

@@ -13,6 +13,7 @@ use super::{
     overview::Overview,
     refused::Refused,
 };
+use crate::traffic::{Loads, Traffic};
 
 /// Wishes that may wait. More are refused: whoever asks faster than a build takes is
 /// better told so than kept.
@@ -38,6 +39,7 @@ pub(crate) struct Desk {
     overview: Arc<ArcSwap<Overview>>,
     events: Events,
     drains: Drains,
+    traffic: Traffic,
     journal: ReadJournal,
 }
 
@@ -56,7 +58,8 @@ impl Desk {
     pub(crate) fn new(overview: Overview, events: Events, journal: ReadJournal) -> (Self, Inbox) {
         let (asked, inbox) = mpsc::channel(WAITING);
         let overview = Arc::new(ArcSwap::from_pointee(overview));
-        (Self { asked, overview, events, drains: Drains::default(), journal }, inbox)
+        let (drains, traffic) = Default::default();
+        (Self { asked, overview, events, drains, traffic, journal }, inbox)
     }
 
     /// Has it done. Resolves when every worker goes by it, or when it was refused; a
@@ -84,6 +87,16 @@ impl Desk {
     /// What happened, and what will.
     pub(crate) fn events(&self) -> &Events {
         &self.events
+    }
+
+    /// What goes on.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Requests in flight, of all who are there.
+    pub(crate) fn loads(&self) -> Loads {
+        self.overview().loads()
     }
 
     /// How far a drain has come; `None` where the backend is not drained.

@@ -10,6 +10,8 @@ use lb_proxy::{
 };
 use serde_json::Value;
 
+use crate::traffic::Loads;
+
 /// What runs. Numbers that change with every request are read from the clusters in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Overview {
@@ -87,6 +89,25 @@ impl Overview {
             prober: Arc::default(),
             drift: Vec::new(),
         }
+    }
+
+    /// Requests in flight of each cluster and backend that is there.
+    pub(crate) fn loads(&self) -> Loads {
+        let mut loads = Loads::new();
+        for ClusterOverview { cluster, .. } in &self.clusters {
+            let name: Arc<str> = cluster.name().into();
+            let snapshot = cluster.snapshot();
+            let view = snapshot.view();
+            let mut all = 0_u32;
+            for slot in view.slots() {
+                let in_flight = view.in_flight(slot);
+                all = all.saturating_add(in_flight);
+                let backend = Arc::clone(view.backend(slot).shared_name());
+                loads.insert((Arc::clone(&name), Some(backend)), in_flight);
+            }
+            loads.insert((name, None), all);
+        }
+        loads
     }
 
     /// The cluster of this name.

@@ -105,7 +105,7 @@ fn told(cookie: &str, claim: &Claim) -> String {
 }
 
 /// The cluster as the file has it, all backends up.
-fn build(settings: &Cluster) -> lb_core::Cluster {
+pub(super) fn build(settings: &Cluster) -> lb_core::Cluster {
     let strategy = &settings.strategy;
     // The file was checked: no two backends have a name.
     let membership = Membership::new(settings.backends.iter().cloned()).unwrap_or_default();
@@ -135,7 +135,7 @@ fn acquire(
 }
 
 /// What a strategy goes by that a file does not say.
-fn assumption(strategy: &Strategy) -> Option<String> {
+pub(super) fn assumption(strategy: &Strategy) -> Option<String> {
     match strategy.kind {
         StrategyKind::RoundRobin | StrategyKind::Random => None,
         StrategyKind::First => {

@@ -5,6 +5,7 @@
 
 mod among;
 mod cluster;
+mod holder;
 
 use std::{fmt::Write as _, net::IpAddr};
 
@@ -15,6 +16,7 @@ use lb_proxy::{
 };
 use serde_json::{Value, json};
 
+pub(crate) use self::holder::Holder;
 use self::{
     among::Among,
     cluster::{Asked, ClusterLines},

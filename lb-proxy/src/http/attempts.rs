@@ -1,36 +1,39 @@
 //! What a request went through, try by try, for those who want to know.
 //!
-//! Kept only if [somebody does](Attempts::begin): a request that nobody logs has no
-//! such list, and pays one comparison for it. The list is shared by the request and
-//! by the flights of its tries, as the last of them may outlive the request's
-//! future; each flight writes its own entry.
+//! Every request has such a list, as nobody knows before its end whether it will be asked
+//! about. The list is shared by the request and by the flights of its tries, as the last
+//! of them may outlive the request's future; each flight writes its own entry. A worker
+//! uses the lists of requests that are over [again](Spares), so that one costs no
+//! allocation, and what only a log wants to know is read from the clock only for a log.
 
 use std::{
     cell::{Cell, Ref, RefCell},
     fmt,
     rc::Rc,
-    sync::Arc,
     time::Duration,
 };
 
 use lb_core::{Lease, Outcome, Tick, cluster::Standing, strategy::Reason};
 
-use super::binder::Stickiness;
+use super::{binder::Stickiness, spares::Spares};
+use crate::observe::meter::Metered;
 
 /// The tries of one request, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Attempts {
     list: RefCell<Vec<Attempt>>,
     stickiness: Cell<Stickiness>,
+    /// A log will have it.
+    is_logged: Cell<bool>,
 }
 
 /// One try with one backend.
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     /// The backend's name.
-    pub(crate) backend: Arc<str>,
+    pub(crate) backend: Rc<str>,
     /// Where it was.
-    pub(crate) address: Arc<str>,
+    pub(crate) address: Rc<str>,
     /// Why it was picked.
     pub(crate) reason: Reason,
     /// Where the backend stood then.
@@ -52,14 +55,23 @@ pub(crate) struct Attempt {
 }
 
 impl Attempts {
-    /// A list for a request, if anybody is going to read it.
-    pub(super) fn begin(is_logged: bool) -> Option<Rc<Self>> {
-        (is_logged || tracing::enabled!(tracing::Level::DEBUG)).then(Rc::default)
+    /// A list for a request.
+    pub(super) fn begin(spares: &Spares, is_logged: bool) -> Rc<Self> {
+        let attempts = spares.attempts();
+        attempts.is_logged.set(is_logged || tracing::enabled!(tracing::Level::DEBUG));
+        attempts
+    }
+
+    /// As new. Its room is kept.
+    pub(super) fn clear(&self) {
+        self.list.borrow_mut().clear();
+        self.stickiness.set(Stickiness::None);
     }
 
     #[cfg(any(test, feature = "bench"))]
     pub(crate) fn of(list: Vec<Attempt>, stickiness: Stickiness) -> Rc<Self> {
-        Rc::new(Self { list: RefCell::new(list), stickiness: Cell::new(stickiness) })
+        let (list, stickiness) = (RefCell::new(list), Cell::new(stickiness));
+        Rc::new(Self { list, stickiness, is_logged: Cell::new(true) })
     }
 
     /// The tries so far.
@@ -116,37 +128,39 @@ impl fmt::Display for Attempt {
     }
 }
 
-/// The entry that a flight writes, if there is a list.
-#[derive(Debug, Default)]
-pub(super) struct Entry(Option<(Rc<Attempts>, usize)>);
+/// The entry that a flight writes.
+#[derive(Debug)]
+pub(super) struct Entry(Rc<Attempts>, usize);
 
 impl Entry {
-    pub(super) fn begin(attempts: Option<&Rc<Attempts>>, lease: &Lease) -> Self {
-        Self(attempts.map(|attempts| {
-            let mut list = attempts.list.borrow_mut();
-            let backend = lease.backend();
-            list.push(Attempt {
-                backend: Arc::clone(backend.shared_name()),
-                address: Arc::clone(backend.shared_address()),
-                reason: lease.reason(),
-                standing: lease.standing(),
-                started: lease.started(),
-                connect: None,
-                first_byte: None,
-                total: None,
-                status: None,
-                error: None,
-                replayed: false,
-            });
-            (Rc::clone(attempts), list.len() - 1)
-        }))
+    pub(super) fn begin(attempts: &Rc<Attempts>, lease: &Lease, whose: &Metered) -> Self {
+        let mut list = attempts.list.borrow_mut();
+        list.push(Attempt {
+            backend: Rc::clone(&whose.name),
+            address: Rc::clone(&whose.address),
+            reason: lease.reason(),
+            standing: lease.standing(),
+            started: lease.started(),
+            connect: None,
+            first_byte: None,
+            total: None,
+            status: None,
+            error: None,
+            replayed: false,
+        });
+        Self(Rc::clone(attempts), list.len() - 1)
     }
 
-    /// Changes the entry, if there is one.
+    /// Changes the entry.
     pub(super) fn note(&self, change: impl FnOnce(&mut Attempt)) {
-        if let Some((attempts, at)) = &self.0 {
-            change(&mut attempts.list.borrow_mut()[*at]);
+        if let Some(attempt) = self.0.list.borrow_mut().get_mut(self.1) {
+            change(attempt);
         }
+    }
+
+    /// Whether its times have to be precise.
+    pub(super) fn is_logged(&self) -> bool {
+        self.0.is_logged.get()
     }
 }
 
@@ -192,7 +206,8 @@ mod tests {
         let attempts = Rc::<Attempts>::default();
         let start = Tick::from_millis(5);
         let lease = handle.acquire(&PickCx::new(start, 0)).unwrap();
-        let entry = Entry::begin(Some(&attempts), &lease);
+        let meters = crate::observe::MeterBoard::default().meters("test");
+        let entry = Entry::begin(&attempts, &lease, &meters.of(&lease));
         entry.note(|attempt| attempt.error = Some("backend-connect-timeout"));
         entry.note(|attempt| attempt.ends(Outcome::Connect, Tick::from_millis(7)));
         attempts.binds(Stickiness::Moved);
@@ -200,6 +215,7 @@ mod tests {
             attempts.to_string(),
             "a at 10.0.0.1:80 (first) backend-connect-timeout total 2ms; sticky moved"
         );
-        Entry::begin(None, &lease).note(|_| unreachable!("nobody wants to know"));
+        attempts.clear();
+        assert_eq!(attempts.to_string(), "");
     }
 }

@@ -217,6 +217,13 @@ impl Binder {
 }
 
 impl StickySettings {
+    /// When a value of the cookie ends that is good now in the cluster of this name, where
+    /// it says so itself.
+    #[must_use]
+    pub fn expires(&self, cluster: &str, value: &[u8], now: UnixTime) -> Option<UnixTime> {
+        Binder::new(self, cluster).sticky.expires(value, now)
+    }
+
     /// Reads what a request says in a cluster, as the proxy does. `target` is what its
     /// backend would be asked for.
     #[must_use]

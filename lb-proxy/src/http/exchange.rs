@@ -318,6 +318,9 @@ fn prepared(
         // The backend may never take what is left.
         head.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    if let Some(session) = outgoing.session {
+        flight.saw(session.get());
+    }
     let stickiness = flight.bind(outgoing.bound.as_ref(), &mut head.headers);
     // hyper answers in the version the client speaks.
     head.version = Version::HTTP_11;

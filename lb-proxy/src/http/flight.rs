@@ -18,6 +18,7 @@ use super::{
     status::Trouble,
 };
 use crate::{
+    observe::meter::Metered,
     runtime::{ClusterTimeouts, site::WorkerCluster, worker::Worker},
     upstream::{Traffic, UpstreamConnection},
 };
@@ -28,6 +29,9 @@ pub(super) struct Flight {
     cluster: Rc<WorkerCluster>,
     /// There until this is dropped.
     lease: Option<Lease>,
+    /// Where it is counted.
+    metered: Rc<Metered>,
+    answered: bool,
     done: bool,
     /// The backend has said that it closes the connection after its answer.
     may_hang_up: bool,
@@ -46,15 +50,18 @@ impl Flight {
         worker: &Rc<Worker>,
         cluster: &Rc<WorkerCluster>,
         cx: &PickCx<'_>,
-        attempts: Option<&Rc<Attempts>>,
+        attempts: &Rc<Attempts>,
     ) -> Result<Self, PickError> {
         let lease = cluster.kept.handle.borrow_mut().acquire(cx)?;
-        let entry = Entry::begin(attempts, &lease);
+        let metered = cluster.kept.meters.of(&lease);
+        let entry = Entry::begin(attempts, &lease, &metered);
         let (worker, cluster) = (Rc::clone(worker), Rc::clone(cluster));
         Ok(Self {
             worker,
             cluster,
             lease: Some(lease),
+            metered,
+            answered: false,
             done: false,
             may_hang_up: false,
             traffic: None,
@@ -110,6 +117,15 @@ impl Flight {
     /// is half-open would be back at once.
     pub(super) fn answers(&mut self, status: u16, came: Tick) {
         self.lease_mut().answers(status, came);
+        self.answered = true;
+        let is_error = Outcome::Status(status).is_held_against();
+        self.metered.meter.answers(came.since(self.lease().started()), is_error);
+    }
+
+    /// The backend has a client of this session, for as long as its cluster binds it.
+    pub(super) fn saw(&self, session: u64) {
+        let (window, now) = (self.cluster.remembers, self.worker.clock.unix());
+        self.metered.meter.saw(session, window, now.as_secs());
     }
 
     /// Takes from the head of an answer what the backend reports of its load.
@@ -179,7 +195,22 @@ impl Flight {
                 self.lease_mut().transferred(bytes);
             }
             self.lease_mut().backend_done(outcome, now);
-            self.entry.note(|entry| entry.ends(outcome, self.worker.clock.now()));
+            self.count(outcome);
+            let clock = &self.worker.clock;
+            let now = if self.entry.is_logged() { clock.now() } else { clock.coarse() };
+            self.entry.note(|entry| entry.ends(outcome, now));
+        }
+    }
+
+    /// Counts what was not counted with the head of an answer.
+    fn count(&self, outcome: Outcome) {
+        let is_error = outcome.is_failure();
+        if !self.answered {
+            self.metered.meter.ends_unanswered(is_error);
+        } else if is_error {
+            // The client has got the head of this answer.
+            self.metered.meter.errs();
+            self.cluster.kept.meters.whole.errs();
         }
     }
 
@@ -205,6 +236,10 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
+        if !self.done && !self.answered {
+            // Nobody is left to be answered.
+            self.cluster.kept.meters.whole.ends_unanswered(false);
+        }
         self.backend_done(Outcome::ClientGone);
         // The worker has use for what the lease held on to. Whoever drops flights while
         // it picks does without.

@@ -29,6 +29,7 @@ use super::{
     outgoing::Outgoing,
     request_id::{self, X_REQUEST_ID},
     rewrite::{Rewritten, rewrite},
+    session,
     status::{self, Form, Trouble},
 };
 use crate::observe::RetryReason;
@@ -51,14 +52,20 @@ pub(super) fn answer(
             Ok(outgoing) => forward(&client, outgoing).await,
             Err(trouble) => Err(*trouble),
         };
-        let (total, attempts) = match &mut outgoing {
-            Ok(outgoing) => (outgoing.deadlines.take_total(), outgoing.attempts.take()),
-            Err(_) => (None, None),
-        };
         let mut response = answer.unwrap_or_else(|trouble| {
             let form = Form::accepted(accept.as_ref().map(HeaderValue::as_bytes));
             refuse(&client, trouble, form, id.as_ref())
         });
+        let (total, attempts) = match outgoing {
+            Ok(mut outgoing) => {
+                outgoing.answered(response.status(), client.worker.clock.coarse());
+                (outgoing.deadlines.take_total(), Some(outgoing.attempts))
+            }
+            Err(_) => {
+                client.records.began(client.worker.clock.now());
+                (None, None)
+            }
+        };
         client.records.note(|record| {
             record.status = response.status().as_u16();
             record.id.clone_from(&id);
@@ -103,14 +110,15 @@ fn prepare(
     let Rewritten { cluster, client_ip, key, public, lacks_host, named } =
         rewrite(&mut head, client, &site, id)?;
     let of = &site.clusters[cluster];
-    let attempts = Attempts::begin(client.records.is_open());
+    let attempts = Attempts::begin(&client.worker.spares, client.records.is_logged());
     client.records.note(|record| {
         record.cluster = Some(Rc::clone(&of.name));
-        record.attempts.clone_from(&attempts);
+        record.attempts = Some(Rc::clone(&attempts));
     });
     let retry = &of.settings.retry;
     let is_harmless = retry.any_method || head.method.is_idempotent();
     let is_repeatable = is_harmless && body.is_end_stream();
+    let session = session::of(of, key.as_ref(), client_ip, &head.headers);
     let now = || client.worker.clock.unix();
     let finds = |binding: Binding<'_>| is_there(of.kept.handle.borrow().snapshot(), binding);
     let take = |binder: &Binder| binder.take(&head.uri, &mut head.headers, now(), finds);
@@ -130,6 +138,7 @@ fn prepare(
         tries: 0,
         tries_left: usize::from(retry.attempts),
         bound,
+        session,
         deadlines: Deadlines::begin(client, &of.settings.timeouts),
         attempts,
         site,

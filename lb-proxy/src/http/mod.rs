@@ -14,9 +14,10 @@
 //! | `exchange`, `flight`, `replay` | a try with a backend, and what follows a failed one |
 //! | `load_report`, `load_probe` | what a backend says of its load, and asking it |
 //! | `attempts` | what is remembered of the tries |
+//! | `session` | which session a request belongs to |
 //! | `body`, `driver`, `upload` | bytes in both directions |
 //! | `status` | answers of our own |
-//! | `records` | what is logged of it |
+//! | `records`, `spares` | what is logged and kept of it, in used boxes |
 
 mod arrival;
 pub(crate) mod attempts;
@@ -47,6 +48,8 @@ pub(crate) mod retry;
 mod rewrite;
 pub(crate) mod route;
 mod serve;
+mod session;
+mod spares;
 mod status;
 pub(crate) mod sticky;
 mod trailers;
@@ -77,4 +80,5 @@ pub use route::{
     Unrouted, ValuePattern, Verdict,
 };
 pub(crate) use serve::serve;
+pub(crate) use spares::Spares;
 pub use sticky::{SameSite, StickySettings, StickyValue};

@@ -1,9 +1,9 @@
 //! A request on its way to a backend, with all it takes to send it again.
 
-use std::{mem, net::IpAddr, rc::Rc};
+use std::{mem, net::IpAddr, num::NonZeroU64, rc::Rc};
 
-use http::{HeaderValue, Request, Response, header};
-use lb_core::{PickCx, PickError, Tried};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use lb_core::{Outcome, PickCx, PickError, Tick, Tried};
 
 use super::{
     attempts::Attempts,
@@ -53,8 +53,10 @@ pub(super) struct Outgoing {
     pub(super) tries_left: usize,
     /// To which backend the client is bound.
     pub(super) bound: Option<Bound>,
+    /// Which session it is of, where its cluster binds those.
+    pub(super) session: Option<NonZeroU64>,
     pub(super) deadlines: Deadlines,
-    pub(super) attempts: Option<Rc<Attempts>>,
+    pub(super) attempts: Rc<Attempts>,
 }
 
 impl Outgoing {
@@ -72,10 +74,14 @@ impl Outgoing {
 
     /// Picks a backend, none of those that were tried. This is a try.
     pub(super) fn pick(&mut self, client: &Client, tried: &Tried) -> Result<Flight, PickError> {
-        let (worker, cluster) = (&client.worker, self.cluster());
-        let mut cx = PickCx::new(worker.clock.now(), worker.entropy.next())
-            .on_worker(worker.number)
-            .avoiding(tried);
+        let worker = &client.worker;
+        let now = worker.clock.now();
+        if self.tries == 0 {
+            client.records.began(now);
+        }
+        let cluster = self.cluster();
+        let mut cx =
+            PickCx::new(now, worker.entropy.next()).on_worker(worker.number).avoiding(tried);
         if let Some(key) = &self.key {
             cx = cx.keyed(key.as_bytes());
         }
@@ -85,7 +91,7 @@ impl Outgoing {
         let flight = {
             let probes = cluster.settings.probes.as_ref().map(|_| cluster.kept.probes.pool());
             let cx = probes.as_deref().map_or(cx, |pool| cx.probed(pool));
-            Flight::begin(worker, cluster, &cx, self.attempts.as_ref())?
+            Flight::begin(worker, cluster, &cx, &self.attempts)?
         };
         if cluster.settings.probes.is_some() {
             load_probe::picked(worker, cluster, flight.lease(), self.tries == 0);
@@ -116,11 +122,21 @@ impl Outgoing {
     pub(super) fn pass_on(&self, answer: Answer) -> Response<ResponseBody> {
         if let Some(stickiness) = answer.stickiness {
             self.cluster().kept.tally.bound(stickiness);
-            if let Some(attempts) = &self.attempts {
-                attempts.binds(stickiness);
-            }
+            self.attempts.binds(stickiness);
         }
         answer.response
+    }
+
+    /// Counts it for its cluster: the client gets this answer, whoever it is from.
+    pub(super) fn answered(&self, status: StatusCode, now: Tick) {
+        let meter = &self.cluster().kept.meters.whole;
+        let is_error = Outcome::Status(status.as_u16()).is_held_against();
+        let first = self.attempts.list().first().map(|first| first.started);
+        match first {
+            Some(picked) => meter.answers(now.since(picked), is_error),
+            // Nobody could be picked: that took no time worth telling.
+            None => meter.ends_unanswered(is_error),
+        }
     }
 
     /// Whether it may be replayed: once for free, then for a token.

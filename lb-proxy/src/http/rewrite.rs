@@ -49,7 +49,7 @@ pub(super) fn rewrite(
         client.records.note(|record| record.came_from(believed.client));
     }
     let Routed { route, key, target, prefix } = routed(head, client_ip, believed.is_some(), site)?;
-    client.records.note(|record| record.route = Some((*route.name).into()));
+    client.records.note(|record| record.route = Some(site.name_of(route)));
     if let Target::Absolute { .. } = head.target() {
         let host = HeaderValue::from_str(host_of(head)).ok();
         if let Some(host) = host {

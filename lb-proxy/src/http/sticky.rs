@@ -4,6 +4,9 @@ use std::{fmt, time::Duration};
 
 use lb_core::sticky::Ring;
 
+/// How long a session counts whose cookie ends with the browser.
+const SESSION: Duration = Duration::from_mins(30);
+
 /// A cluster whose clients stay with their backend. Its `Debug` form has no keys.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StickySettings {
@@ -46,6 +49,13 @@ impl StickySettings {
             same_site: Some(SameSite::Lax),
             partitioned: false,
         }
+    }
+
+    /// How long clients of a cluster are remembered by estimates of how many there are: as
+    /// long as their cookie lasts, where that is said.
+    #[must_use]
+    pub fn remembered(sticky: Option<&Self>) -> Duration {
+        sticky.and_then(|sticky| sticky.ttl).unwrap_or(SESSION)
     }
 
     /// The keys of the cluster of this name, which it must be [built

@@ -1,7 +1,7 @@
 //! What the benches measure: a request of a browser that met a backend that refused,
 //! and then one that answered.
 
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 
 use http::{HeaderValue, Request};
 use lb_core::{cluster::Standing, strategy::Reason};
@@ -28,7 +28,7 @@ pub struct Lines {
     client: HeaderValue,
     listener: Rc<str>,
     cluster: Rc<str>,
-    backends: [Arc<str>; 2],
+    backends: [Rc<str>; 2],
     out: Vec<u8>,
 }
 
@@ -67,9 +67,9 @@ impl Lines {
         record.status = 200;
         record.bytes_out = 4711;
         let took = self.clock.now().since(started);
-        let attempt = |address: &Arc<str>, status, error| Attempt {
-            backend: Arc::clone(address),
-            address: Arc::clone(address),
+        let attempt = |address: &Rc<str>, status, error| Attempt {
+            backend: Rc::clone(address),
+            address: Rc::clone(address),
             reason: Reason::Idle,
             standing: Standing::In,
             started,

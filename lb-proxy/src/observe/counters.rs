@@ -11,7 +11,7 @@ use std::sync::{
 
 use lb_core::{Cluster, Health, health::TransitionCounts};
 
-use super::AccessLog;
+use super::{AccessLog, readings::MeterBoard, recent::RecentBoard};
 use crate::{http::binder::Stickiness, runtime::clock};
 
 /// What a proxy has counted since it was started. A snapshot: plain values.
@@ -185,6 +185,8 @@ pub(crate) struct Board {
     health: Mutex<Vec<(Arc<str>, HealthTally)>>,
     reloads: Mutex<(ReloadCounters, Option<u64>)>,
     log: Mutex<Dropped>,
+    pub(crate) meters: MeterBoard,
+    pub(crate) recent: RecentBoard,
 }
 
 /// What clusters of one name have counted.

@@ -22,7 +22,7 @@ pub(super) fn object(out: &mut Vec<u8>, record: &Record, when: When, query: bool
     out.extend_from_slice(level(record).as_bytes());
     out.push(b'"');
     text(out, br#","id":"#, record.id.as_ref());
-    text(out, br#","client":"#, Some(&record.client));
+    text(out, br#","client":"#, Some(record.client().as_bytes()));
     if let Some(asked) = &record.request {
         text(out, br#","method":"#, Some(asked.method.as_str()));
         text(out, br#","host":"#, asked.host());

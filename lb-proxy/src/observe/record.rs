@@ -1,12 +1,12 @@
 //! What is known of one request, filled along its way and written at its end.
 //!
-//! A record holds on to what the request came with (a count each, no copies), and
-//! only to what the format of the log asks for.
+//! A record holds on to what the request came with (a count each, no copies): to what says
+//! what was asked for, and of the rest to what the format of the log wants.
 
-use std::{cell::Ref, net::IpAddr, rc::Rc};
+use std::{borrow::Cow, cell::Ref, net::IpAddr, rc::Rc};
 
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header};
-use lb_core::{Tick, cluster::Standing, strategy::Reason};
+use lb_core::{Outcome, Tick, cluster::Standing, strategy::Reason};
 
 use crate::http::{
     attempts::{Attempt, Attempts},
@@ -30,8 +30,10 @@ pub(crate) mod end {
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) started: Tick,
-    /// The client's address, as text.
-    pub(crate) client: HeaderValue,
+    /// The other end's address, as text.
+    neighbour: HeaderValue,
+    /// Where a trusted neighbour says it came from.
+    came_from: Option<IpAddr>,
     /// The listener's address, as text.
     pub(crate) listener: Rc<str>,
     /// `None`: what came was no request.
@@ -64,7 +66,6 @@ pub(crate) struct Asked {
 /// Which headers a format asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    pub(super) host: bool,
     /// User agent and referer.
     pub(super) agent: bool,
 }
@@ -77,7 +78,7 @@ impl Asked {
             method: request.method().clone(),
             target: request.uri().clone(),
             version: request.version(),
-            host: wanted.host.then(|| value(headers, &header::HOST)).flatten(),
+            host: value(headers, &header::HOST),
             user_agent: agent(&header::USER_AGENT),
             referer: agent(&header::REFERER),
         }
@@ -111,10 +112,11 @@ fn value(headers: &HeaderMap, name: &http::HeaderName) -> Option<HeaderValue> {
 
 impl Record {
     /// Nothing has happened yet.
-    pub(crate) fn new(started: Tick, client: HeaderValue, listener: Rc<str>) -> Self {
+    pub(crate) fn new(started: Tick, neighbour: HeaderValue, listener: Rc<str>) -> Self {
         Self {
             started,
-            client,
+            neighbour,
+            came_from: None,
             listener,
             request: None,
             id: None,
@@ -130,9 +132,39 @@ impl Record {
 
     /// A trusted neighbour says where it came from.
     pub(crate) fn came_from(&mut self, client: IpAddr) {
-        if let Ok(text) = HeaderValue::from_str(&client.to_string()) {
-            self.client = text;
+        self.came_from = Some(client);
+    }
+
+    /// The client's address. It is made a text only for those who read it.
+    pub(super) fn client(&self) -> Cow<'_, str> {
+        match self.came_from {
+            Some(client) => client.to_string().into(),
+            None => String::from_utf8_lossy(self.neighbour.as_bytes()),
         }
+    }
+
+    /// Lets go of the request, and returns the list of its tries. What little there is of
+    /// the connection stays until it is used [again](Self::begin_again).
+    pub(crate) fn clear(&mut self) -> Option<Rc<Attempts>> {
+        (self.request, self.id, self.route, self.cluster) = (None, None, None, None);
+        self.attempts.take()
+    }
+
+    /// As new, where it was cleared. Less is written than for a new one, and this is done
+    /// for every request.
+    pub(crate) fn begin_again(
+        &mut self,
+        started: Tick,
+        neighbour: &HeaderValue,
+        listener: &Rc<str>,
+    ) {
+        self.started = started;
+        self.neighbour.clone_from(neighbour);
+        self.came_from = None;
+        self.listener.clone_from(listener);
+        self.status = 0;
+        (self.bytes_in, self.bytes_out) = (0, 0);
+        self.end = None;
     }
 
     /// Says why it ended, unless that was said before.
@@ -170,6 +202,12 @@ impl Record {
 
     pub(super) fn end(&self) -> &'static str {
         self.end.unwrap_or(end::DONE)
+    }
+
+    /// Whether something went wrong that is not the client's mistake.
+    pub(super) fn is_error(&self) -> bool {
+        let is_clients = (400..500).contains(&self.status);
+        Outcome::Status(self.status).is_held_against() || self.end() != end::DONE && !is_clients
     }
 
     /// Whether it is logged whatever the sample is.

@@ -58,7 +58,7 @@ impl Renderer {
             LogFormat::Template(template) => Format::Text(template.clone()),
         };
         let wanted = match &format {
-            Format::Json => Wanted { host: true, agent: true },
+            Format::Json => Wanted { agent: true },
             Format::Text(template) => wanted(template),
         };
         Self { format, query, wanted }
@@ -92,7 +92,7 @@ impl Renderer {
             Variable::Ts => Stamp::new(when.started).rfc3339(out),
             Variable::Level => out.extend_from_slice(level(record).as_bytes()),
             Variable::Id => text(out, record.id.as_ref()),
-            Variable::Client => text(out, Some(&record.client)),
+            Variable::Client => text(out, Some(record.client().as_bytes())),
             Variable::Listener => text(out, Some(record.listener.as_bytes())),
             Variable::Request => self.request(out, asked),
             Variable::Method => text(out, asked.map(|asked| asked.method.as_str())),
@@ -144,7 +144,7 @@ fn wanted(template: &Template) -> Wanted {
             .iter()
             .any(|part| matches!(part, Part::Variable(variable) if wanted.contains(variable)))
     };
-    Wanted { host: has(&[Variable::Host]), agent: has(&[Variable::UserAgent, Variable::Referer]) }
+    Wanted { agent: has(&[Variable::UserAgent, Variable::Referer]) }
 }
 
 pub(super) fn level(record: &Record) -> &'static str {

@@ -22,7 +22,7 @@ use super::{
     start_error::StartError,
     worker,
 };
-use crate::observe::{Board, Counters};
+use crate::observe::{Board, Counters, Observer};
 
 /// A reverse proxy in this process.
 ///
@@ -191,6 +191,12 @@ impl Running {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.present().board.read()
+    }
+
+    /// Sees what goes on, beside the workers, until its end and longer.
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        Observer::new(Arc::clone(&self.present().board))
     }
 
     fn try_reload(&self, service: Service) -> Result<Reloaded, StartError> {

@@ -13,7 +13,7 @@ use crate::{
         sticky::StickySettings,
     },
     listen::ListenerSettings,
-    observe::AccessLog,
+    observe::{AccessLog, Window},
 };
 
 /// Everything a proxy serves: where it listens, which path goes to which
@@ -65,6 +65,13 @@ impl ClusterSettings {
             reports: None,
             probes: None,
         }
+    }
+}
+
+impl ClusterSettings {
+    /// The time that is looked back on for who is bound.
+    pub(crate) fn remembers(&self) -> Window {
+        Window::of_secs(StickySettings::remembered(self.sticky.as_ref()).as_secs())
     }
 }
 

@@ -23,8 +23,8 @@ use super::{
     service::{ClusterSettings, Service},
 };
 use crate::{
-    http::{RouteTable, binder::Binder, load_probe::Probes},
-    observe::{Board, Tally, WorkerLog, WorkerLogs},
+    http::{Route, RouteTable, binder::Binder, load_probe::Probes},
+    observe::{Board, Meters, Tally, Window, WorkerLog, WorkerLogs},
     upstream::Pool,
 };
 
@@ -32,9 +32,20 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) routes: Arc<RouteTable>,
+    /// In the order of `routes`. Those of the table are shared by all workers, and to
+    /// count on them is to write where the others do.
+    route_names: Box<[Rc<str>]>,
     /// In the order the routes count them.
     pub(crate) clusters: Box<[Rc<WorkerCluster>]>,
     pub(crate) log: Option<Rc<WorkerLog>>,
+}
+
+impl Site {
+    /// The name of a route of this site.
+    pub(crate) fn name_of(&self, route: &Route) -> Rc<str> {
+        let known = self.routes.position(route).and_then(|at| self.route_names.get(at));
+        known.map_or_else(|| (*route.name).into(), Rc::clone)
+    }
 }
 
 /// A cluster as one site of one worker has it.
@@ -44,6 +55,8 @@ pub(crate) struct WorkerCluster {
     pub(crate) settings: ClusterSettings,
     /// Of a sticky cluster.
     pub(crate) binder: Option<Binder>,
+    /// How long a session counts as one of a backend.
+    pub(crate) remembers: Window,
     pub(crate) kept: Rc<Kept>,
 }
 
@@ -53,6 +66,8 @@ pub(crate) struct Kept {
     pub(crate) handle: RefCell<ClusterHandle>,
     pub(crate) pool: Pool,
     pub(crate) tally: Arc<Tally>,
+    /// For series.
+    pub(crate) meters: Meters,
     /// This worker's share of the retries.
     pub(crate) budget: RefCell<RetryBudget>,
     /// What this worker knows by asking.
@@ -97,6 +112,7 @@ impl Sites {
             let name = settings.cluster.name();
             Rc::new(WorkerCluster {
                 name: name.into(),
+                remembers: settings.remembers(),
                 binder: settings.sticky.as_ref().map(|sticky| Binder::new(sticky, name)),
                 settings: settings.clone(),
                 kept,
@@ -105,6 +121,7 @@ impl Sites {
         Rc::new(Site {
             clusters: clusters.collect(),
             routes: Arc::clone(&service.routes),
+            route_names: service.routes.routes().iter().map(|route| (*route.name).into()).collect(),
             log: service.access_log.as_ref().map(|log| self.logs.part_of(log)),
         })
     }
@@ -123,6 +140,7 @@ impl Sites {
             handle: RefCell::new(handle),
             pool,
             tally: self.board.tally(cluster.name()),
+            meters: self.board.meters.meters(cluster.name()),
             budget: RefCell::new(budget),
             probes: Probes::new(for_probes),
         });
@@ -147,6 +165,7 @@ impl Sites {
             for pool in kept.pools() {
                 pool.retain_incarnations(|whose| snapshot.slot_of(whose).is_some());
             }
+            kept.meters.retain(|whose| snapshot.slot_of(whose).is_some());
         }
     }
 

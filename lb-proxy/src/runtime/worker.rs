@@ -31,9 +31,9 @@ use super::{
     timers::{TICK, Timers},
 };
 use crate::{
-    http::{RequestIds, via::Via},
+    http::{RequestIds, Spares, via::Via},
     listen::{Listener, ListenerSettings, accept},
-    observe::WorkerLog,
+    observe::{Recents, WorkerLog},
     upstream::Names,
 };
 
@@ -51,6 +51,10 @@ pub(crate) struct Worker {
     pub(crate) request_ids: RequestIds,
     pub(crate) names: Names,
     pub(crate) via: Rc<Via>,
+    /// What its requests leave to the next ones.
+    pub(crate) spares: Spares,
+    /// Its last requests.
+    pub(crate) recents: Recents,
     sites: Sites,
     site: RefCell<Rc<Site>>,
     listeners: RefCell<Vec<WorkerListener>>,
@@ -83,6 +87,8 @@ impl Worker {
             clock,
             entropy: Entropy::from_os(),
             via: Rc::new(Via::new(plan.instance.id)),
+            spares: Spares::default(),
+            recents: plan.board.recent.part(),
             listeners: RefCell::default(),
             request_ids: RequestIds::default(),
             draining: Cell::new(false),
@@ -303,6 +309,7 @@ async fn tick(worker: Rc<Worker>) {
         interval.tick().await;
         worker.timers.tick(worker.clock.tick());
         worker.sites.logs.hand_over();
+        worker.recents.hand_over();
         if count % SWEEP == 0 {
             worker.sites.sweep();
         }

@@ -27,7 +27,7 @@ fn exchange(mut stream: impl Read + Write, head: &str, body: &str) -> (u16, Stri
 }
 
 /// Over the socket.
-fn ask(socket: &Path, method: &str, path: &str, body: &str) -> (u16, Value) {
+pub(crate) fn ask(socket: &Path, method: &str, path: &str, body: &str) -> (u16, Value) {
     let stream = UnixStream::connect(socket).expect("somebody listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
     let json = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
@@ -41,7 +41,13 @@ fn get(address: SocketAddr, path: &str, token: &str) -> u16 {
     send(address, "GET", path, token, "").0
 }
 
-fn send(address: SocketAddr, method: &str, path: &str, token: &str, body: &str) -> (u16, String) {
+pub(crate) fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    token: &str,
+    body: &str,
+) -> (u16, String) {
     let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("it listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
     let head = format!(

@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
     process::{Command, Stdio},
     sync::mpsc,
     thread,
@@ -69,6 +70,11 @@ impl Live {
         said(&mut self.command(args))
     }
 
+    /// Where its API is.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.join("lb.sock")
+    }
+
     /// What it says when all is well.
     pub(crate) fn done(&self, args: &[&str]) -> String {
         let Said { code, stdout, stderr } = self.say(args);
@@ -111,9 +117,9 @@ fn the_state_of_every_backend_is_told_with_its_weight_share_and_reason() {
     assert!(head.ends_with(&format!("pid {}", live.lb.pid())), "{head}");
     let table = "\
 web: round-robin, 1 of 2 take requests
-backend  state     weight  share  in flight  tier  address
-web/s1   unknown        3   100%          0     0  127.0.0.1:1
-web/s2   disabled       1     0%          0     0  127.0.0.1:2
+backend  state     weight  share  in flight  req/s  errors  p99  tier  address
+web/s1   unknown        3   100%          0      0       -    -     0  127.0.0.1:1
+web/s2   disabled       1     0%          0      0       -    -     0  127.0.0.1:2
   why: takes no requests; nothing is in flight
   set: state is disabled, the file says enabled (lb undo 1)
 ";

@@ -22,3 +22,4 @@ mod stderr;
 mod stop;
 mod strategies;
 mod tiers;
+mod traffic;

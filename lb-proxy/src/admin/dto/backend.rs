@@ -5,11 +5,12 @@ use lb_core::{
     cluster::{Slot, Standing},
     health::{Condition, Reason},
 };
+use lb_proxy::StickySettings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::at_tick;
+use super::{Rate, at_tick};
 use crate::control::{self, ClusterOverview, DrainProgress, Drift};
 
 /// A backend.
@@ -19,7 +20,8 @@ use crate::control::{self, ClusterOverview, DrainProgress, Drift};
     "why": "no new requests; 2 are in flight", "admin": "draining", "health": "up",
     "since": 1_790_000_000_000_u64, "takes_requests": false, "weight": 3, "weight_now": 3.0,
     "share": 0.0, "tier": 0, "spare": false, "max_in_flight": 64, "in_flight": 2, "held": 2,
-    "drain": { "busy": 2, "held": 2, "admits_bound": true, "finished": false },
+    "last_10s": { "requests_per_second": 0.2, "error_share": 0.0, "p50_ms": 4.3, "p99_ms": 4.3 },
+    "drain": { "busy": 2, "held": 2, "bound": 14, "admits_bound": true, "finished": false },
     "overrides": [{
         "cluster": "web", "backend": "s1", "field": "state", "value": "draining",
         "file": "enabled", "change": 12, "absent": false,
@@ -68,6 +70,8 @@ pub(crate) struct Backend {
     pub(crate) in_flight: u32,
     /// Requests whose client has not got the whole answer.
     pub(crate) held: u32,
+    #[serde(default)]
+    pub(crate) last_10s: Rate,
     /// How far its drain has come, if it is drained.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) drain: Option<Drain>,
@@ -86,6 +90,10 @@ pub(crate) struct Drain {
     pub(crate) busy: u32,
     /// Requests whose client has not got the whole answer.
     pub(crate) held: u32,
+    /// Sessions that were seen there lately, an estimate; absent where no cookie binds
+    /// clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bound: Option<u64>,
     /// Whether bound clients may still come.
     pub(crate) admits_bound: bool,
     /// No request is left, and none will come: it can be stopped.
@@ -128,11 +136,18 @@ impl From<&Drift> for Override {
     }
 }
 
-impl From<DrainProgress> for Drain {
-    fn from(progress: DrainProgress) -> Self {
+impl Drain {
+    fn new(progress: DrainProgress, bound: Option<u64>) -> Self {
         let DrainProgress { busy, held, admits_bound, is_finished } = progress;
-        Self { busy, held, admits_bound, finished: is_finished }
+        Self { busy, held, bound, admits_bound, finished: is_finished }
     }
+}
+
+/// How many sessions a backend has, where a cookie binds clients.
+fn sessions(cluster: &ClusterOverview, name: &str, desk: &control::Desk) -> Option<u64> {
+    let sticky = cluster.settings.sticky.as_ref()?;
+    let seen = desk.traffic().seen(&cluster.name, StickySettings::remembered(Some(sticky)));
+    Some(seen.backends.get(name).copied().unwrap_or(0))
 }
 
 /// What is known of a cluster at one moment.
@@ -196,7 +211,8 @@ impl Backend {
             max_in_flight: backend.max_in_flight().map(std::num::NonZeroU32::get),
             in_flight,
             held: view.held(slot),
-            drain: drain.map(Drain::from),
+            last_10s: desk.traffic().rate(&cluster.name, Some(name)).into(),
+            drain: drain.map(|drain| Drain::new(drain, sessions(cluster, name, desk))),
             leaves_at: leaving.map(|one| one.until),
             overrides: drift
                 .iter()

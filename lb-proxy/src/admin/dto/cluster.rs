@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{Backend, Moment, Override};
+use super::{Backend, Moment, Override, Rate};
 use crate::control::{ClusterOverview, Desk, Overview};
 
 /// A cluster.
@@ -14,7 +14,9 @@ use crate::control::{ClusterOverview, Desk, Overview};
 #[schema(example = json!({
     "name": "web", "strategy": "least-conn", "sticky": "WEB", "checked": true,
     "generation": "7", "etag": "\"5f1c6f0f6b2d9a11\"", "usable": 2, "degraded": false,
-    "in_flight": 5, "routes": ["www.example.org/"], "backends": [], "overrides": [],
+    "in_flight": 5,
+    "last_10s": { "requests_per_second": 120.4, "error_share": 0.0, "p50_ms": 4.3, "p99_ms": 31.2 },
+    "routes": ["www.example.org/"], "backends": [], "overrides": [],
 }))]
 pub(crate) struct Cluster {
     pub(crate) name: String,
@@ -46,6 +48,9 @@ pub(crate) struct Cluster {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) panic: Option<String>,
     pub(crate) in_flight: u64,
+    /// As clients see it, however many backends were tried.
+    #[serde(default)]
+    pub(crate) last_10s: Rate,
     /// The names of the routes that lead here.
     pub(crate) routes: Vec<String>,
     /// In the order of file and sources.
@@ -94,6 +99,7 @@ impl Cluster {
             degraded: usable == 0 || snapshot.panic().is_some() || backends.iter().any(is_out),
             panic: snapshot.panic().map(|panic| panic.to_string()),
             in_flight: backends.iter().map(|backend| u64::from(backend.in_flight)).sum(),
+            last_10s: desk.traffic().rate(&cluster.name, None).into(),
             routes: routes.map(|route| route.name.to_string()).collect(),
             overrides: elsewhere.map(Override::from).collect(),
             backends,

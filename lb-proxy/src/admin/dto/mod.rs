@@ -12,6 +12,9 @@ mod config;
 mod explain;
 mod log_level;
 mod login;
+mod rate;
+mod request;
+mod session;
 mod source;
 mod status;
 mod time;
@@ -27,6 +30,9 @@ pub(crate) use self::{
     explain::{Asked, Candidate, Explained},
     log_level::{LogLevel, WantedLevel},
     login::{Login, WhoAmI},
+    rate::{Columns, Rate, Series},
+    request::{KeptOne, OneTry},
+    session::{BackendSessions, SessionAsked, SessionFound, Sessions},
     source::{Cause, Generation, Source},
     status::{Route, Status},
     time::{ago, at_tick},

@@ -87,7 +87,7 @@ fn as_it_is(overview: &Overview) -> Config {
 
 /// A cluster that lists whom the snapshot has. Whoever is out, for whatever reason, is
 /// disabled in it: who comes next is found by the same code then.
-fn cluster_as_it_is(overview: &ClusterOverview) -> config::Cluster {
+pub(super) fn cluster_as_it_is(overview: &ClusterOverview) -> config::Cluster {
     let snapshot = overview.cluster.snapshot();
     let view = snapshot.view();
     let backends = view.slots().map(|slot| {

@@ -96,7 +96,12 @@ fn told(backend: &Backend) -> String {
         1 => "1 request left".to_owned(),
         many => format!("{many} requests left"),
     };
-    let bound = if admits_bound(backend) { ", bound clients may come" } else { "" };
+    let sessions = backend.drain.as_ref().and_then(|drain| drain.bound);
+    let bound = match sessions {
+        _ if !admits_bound(backend) => String::new(),
+        Some(sessions) => format!(", bound clients may come (about {sessions} lately)"),
+        None => ", bound clients may come".to_owned(),
+    };
     format!("{}/{}: {left}{bound}", backend.cluster, backend.name)
 }
 

@@ -22,6 +22,8 @@ mod pattern;
 mod place;
 mod reload;
 mod settings;
+mod requests;
+mod sessions;
 mod sources;
 mod status;
 mod switch;
@@ -45,6 +47,8 @@ pub(super) use self::{
     place::Place,
     reload::{ReloadArgs, reload},
     settings::{HealthArgs, StickyArgs, set_health, set_sticky},
+    requests::{RequestsArgs, explain_kept, requests},
+    sessions::{SessionsArgs, sessions},
     sources::{SourcesArgs, sources},
     status::{StatusArgs, status},
     switch::{DisableArgs, DrainArgs, EnableArgs, disable, drain, enable},

@@ -10,10 +10,10 @@ use super::{
     tell,
     watch::watch,
     with,
-    words::{Said, lasted, moment, percent},
+    words::{Said, frequency, lasted, latency, moment, nothing, percent},
 };
 use crate::{
-    admin::dto::{Backend, Cluster, Override, Status},
+    admin::dto::{Backend, Cluster, Override, Rate, Status},
     cli::exit::Exit,
 };
 
@@ -102,14 +102,17 @@ fn headline(status: &Status) -> String {
 }
 
 fn table_of(cluster: &Cluster) -> String {
-    const COLUMNS: [Column; 7] = [
+    const COLUMNS: [Column; 10] = [
         Column::text("backend"),
         Column::state("state"),
         Column::number("weight").dropped(1),
         Column::number("share").dropped(2),
         Column::number("in flight").dropped(3),
-        Column::number("tier").dropped(5),
-        Column::text("address").dropped(4),
+        Column::number("req/s").dropped(4),
+        Column::number("errors").dropped(5),
+        Column::number("p99").dropped(6),
+        Column::number("tier").dropped(8),
+        Column::text("address").dropped(7),
     ];
     let mut text = cluster_line(cluster);
     let mut table = Table::new(&COLUMNS);
@@ -120,6 +123,9 @@ fn table_of(cluster: &Cluster) -> String {
             backend.weight.to_string(),
             percent(backend.share),
             backend.in_flight.to_string(),
+            frequency(backend.last_10s.requests_per_second),
+            errors(&backend.last_10s),
+            backend.last_10s.p99_ms.map_or_else(nothing, latency),
             backend.tier.to_string(),
             backend.address.clone(),
         ];
@@ -129,6 +135,14 @@ fn table_of(cluster: &Cluster) -> String {
         text += &table.render();
     }
     text
+}
+
+/// Of requests that there were.
+fn errors(rate: &Rate) -> String {
+    match rate.requests_per_second > 0.0 || rate.error_share > 0.0 {
+        true => percent(rate.error_share),
+        false => nothing(),
+    }
 }
 
 fn cluster_line(cluster: &Cluster) -> String {

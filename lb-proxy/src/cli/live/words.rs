@@ -44,6 +44,30 @@ pub(super) fn percent(share: f64) -> String {
     }
 }
 
+/// What stands in a table where there is nothing to say, so that `awk` has its word.
+pub(super) fn nothing() -> String {
+    "-".to_owned()
+}
+
+/// `0`, `0.4`, `12`: per second.
+pub(super) fn frequency(per_second: f64) -> String {
+    match per_second {
+        none if none <= 0.0 => "0".to_owned(),
+        few if few < 9.95 => format!("{few:.1}"),
+        many => format!("{many:.0}"),
+    }
+}
+
+/// `0.42ms`, `4.2ms`, `420ms`, `4.2s`.
+pub(super) fn latency(millis: f64) -> String {
+    match millis {
+        little if little < 0.995 => format!("{little:.2}ms"),
+        little if little < 9.95 => format!("{little:.1}ms"),
+        some if some < 999.5 => format!("{some:.0}ms"),
+        much => format!("{:.1}s", much / 1_000.0),
+    }
+}
+
 /// A value of a change.
 pub(super) struct Said<'v>(pub(super) &'v Value);
 
@@ -107,6 +131,14 @@ mod tests {
     #[test]
     fn a_small_share_is_not_nothing() {
         assert_eq!([0.0, 0.001, 0.333, 1.0].map(percent), ["0%", "<1%", "33%", "100%"]);
+    }
+
+    #[test]
+    fn numbers_have_the_digits_that_matter() {
+        let told = [0.0, 0.42, 4.24, 9.96, 120.4].map(frequency);
+        assert_eq!(told, ["0", "0.4", "4.2", "10", "120"]);
+        let told = [0.042, 0.999, 4.24, 42.4, 999.7, 4_240.0].map(latency);
+        assert_eq!(told, ["0.04ms", "1.0ms", "4.2ms", "42ms", "1.0s", "4.2s"]);
     }
 
     #[test]

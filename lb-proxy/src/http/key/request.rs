@@ -60,6 +60,17 @@ impl RequestKey {
         Some(Self(held))
     }
 
+    /// The key of all requests of a client; `None` where the rule goes by something else
+    /// too.
+    #[must_use]
+    pub fn of_client(rule: &KeyRule, client: IpAddr) -> Option<Self> {
+        match rule {
+            KeyRule::ClientIp => Some(Self(Held::Short(octets(client)))),
+            KeyRule::ClientIpText => Some(Self(Held::Short(text(client)))),
+            _ => None,
+        }
+    }
+
     /// The bytes to pick by.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -102,6 +102,14 @@ impl RouteTable {
         &self.in_order
     }
 
+    /// Where one of [`routes`](Self::routes) stands among them, in constant time.
+    pub(crate) fn position(&self, route: &Route) -> Option<usize> {
+        let from_first =
+            std::ptr::from_ref(route).addr().checked_sub(self.in_order.as_ptr().addr())?;
+        let position = from_first / size_of::<Route>();
+        (position < self.in_order.len()).then_some(position)
+    }
+
     /// Every route that can never be taken, with the one that is taken instead:
     /// one before it has the same host and path, and the same condition or none.
     #[must_use]

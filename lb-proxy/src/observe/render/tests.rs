@@ -11,7 +11,7 @@ const WHEN: When =
 fn record(request: &Request<()>) -> Record {
     let client = HeaderValue::from_static("192.0.2.7");
     let mut record = Record::new(Tick::ZERO, client, "127.0.0.1:80".into());
-    record.request = Some(Asked::new(request, Wanted { host: true, agent: true }));
+    record.request = Some(Asked::new(request, Wanted { agent: true }));
     record.status = 200;
     record.bytes_out = 2326;
     record
@@ -215,8 +215,8 @@ fn an_absolute_target_says_the_host_and_no_password() {
 fn headers_are_kept_only_for_formats_that_write_them() {
     let wanted = |format: &LogFormat| Renderer::new(format, false).wanted();
     assert_eq!(wanted(&LogFormat::Common), Wanted::default());
-    assert_eq!(wanted(&LogFormat::Combined), Wanted { host: false, agent: true });
-    assert_eq!(wanted(&template("$host")), Wanted { host: true, agent: false });
+    assert_eq!(wanted(&LogFormat::Combined), Wanted { agent: true });
+    assert_eq!(wanted(&template("$host")), Wanted { agent: false });
 }
 
 fn header() -> impl Strategy<Value = HeaderValue> {

@@ -6,6 +6,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// Why something was not done (RFC 9457). `application/problem+json`.
@@ -34,6 +35,13 @@ pub(crate) struct Problem {
     /// Which parts of the body are wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) errors: Vec<FieldError>,
+    /// What is wrong with a configuration, each as `lb check --json` has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub(crate) diagnostics: Vec<Value>,
+    /// The same, as `lb check` prints it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) report: Option<Box<str>>,
     /// When to try again.
     #[serde(skip)]
     pub(crate) retry_after: Option<u64>,
@@ -59,6 +67,8 @@ impl Problem {
             detail: None,
             hint: None,
             errors: Vec::new(),
+            diagnostics: Vec::new(),
+            report: None,
             retry_after: None,
         }
     }

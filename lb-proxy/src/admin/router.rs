@@ -16,7 +16,8 @@ use super::{
     api::Api,
     body::{read_whole, seal},
     handlers::{
-        backends, changes, clusters, config, events, explain, generations, sources, status,
+        backends, changes, clusters, config, events, explain, generations, saving, sources,
+        status,
     },
     origin::guard,
     problem::Problem,
@@ -62,7 +63,9 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(sources::list))
         .routes(routes!(generations::list))
         .routes(routes!(status::routes))
-        .routes(routes!(config::show))
+        .routes(routes!(config::show, config::replace))
+        .routes(routes!(saving::difference))
+        .routes(routes!(saving::save))
         .routes(routes!(config::check))
         .routes(routes!(config::reload))
 }

@@ -69,7 +69,7 @@ fn show(args: &ShowArgs) -> Result<String, Exit> {
 
 /// The same as a JSON list.
 pub(super) fn as_json(settings: &[Setting]) -> Value {
-    let one = |Setting { key, value, place }: &Setting| {
+    let one = |Setting { key, value, place, .. }: &Setting| {
         let (file, line) = place.as_ref().map(|(file, line)| (file, line)).unzip();
         json!({ "key": key, "value": value, "file": file, "line": line })
     };

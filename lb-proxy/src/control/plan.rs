@@ -129,8 +129,9 @@ impl Planner<'_> {
                 Ok(())
             }
             Wish::Undo { change } => self.undo(*change),
-            Wish::Reload => {
-                Err(Refused::Conflict { detail: "a reload is asked for on its own".to_owned() })
+            Wish::Reload | Wish::Save(_) | Wish::Replace { .. } => {
+                let detail = "what is about the file is asked for on its own";
+                Err(Refused::Conflict { detail: detail.to_owned() })
             }
         }
     }

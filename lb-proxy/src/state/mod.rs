@@ -24,7 +24,7 @@ pub(crate) use self::{
     error::{OpenError, Problem, StoreError},
     model::{Change, ChangeId, Field, NewChange, Override, Setting, Subject, UnixMillis},
     path::{Because, Place, Surroundings, place},
-    precedence::{Dropped, settle},
+    precedence::{Dropped, is_same, settle},
     store::Store,
     undo::{Undoer, undo},
 };

@@ -158,6 +158,18 @@ impl Field {
         }
     }
 
+    /// The keys under which a file has it, below the table of its subject; `None` where
+    /// it is about a backend being there at all.
+    pub(crate) const fn keys(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::State => Some(&["state"]),
+            Self::Weight => Some(&["weight"]),
+            Self::MaxInFlight => Some(&["max_in_flight"]),
+            Self::Strategy => Some(&["strategy"]),
+            Self::Added | Self::Removed => None,
+        }
+    }
+
     pub(crate) fn of_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|field| field.name() == name)
     }

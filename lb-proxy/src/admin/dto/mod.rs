@@ -8,6 +8,7 @@ mod change;
 mod cluster;
 mod config;
 mod explain;
+mod saving;
 mod source;
 mod status;
 mod time;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     cluster::{Cluster, NewStrategy},
     config::{Checked, EffectiveConfig, Reloaded, SettingLine},
     explain::{Asked, Candidate, Explained},
+    saving::{Differences, DriftItem, SaveWish, Saved},
     source::{Cause, Generation, Source},
     status::{Route, Status},
     time::{ago, at_tick},

@@ -7,6 +7,7 @@ pub(super) mod config;
 pub(super) mod events;
 pub(super) mod explain;
 pub(super) mod generations;
+pub(super) mod saving;
 pub(super) mod sources;
 pub(super) mod status;
 mod write;

@@ -60,6 +60,25 @@ fn if_match(headers: &HeaderMap) -> Option<String> {
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
+/// Asks for something that is about the file, and says what came of it.
+pub(crate) async fn ask_of_file(
+    api: &Api,
+    by: By,
+    how: How,
+    wish: Wish,
+) -> Result<Done, Problem> {
+    check_why(&how)?;
+    let ask = Ask {
+        wishes: vec![wish],
+        author: by.caller.author,
+        why: how.why.filter(|why| !why.is_empty()),
+        dry_run: how.dry_run,
+        force: how.force,
+    };
+    let _turn = api.turns.read().await;
+    Ok(api.desk.ask(ask).await?)
+}
+
 /// Asks for changes, and says what is true afterwards.
 pub(crate) async fn ask(
     api: &Api,
@@ -67,14 +86,7 @@ pub(crate) async fn ask(
     how: How,
     wishes: Vec<Wish>,
 ) -> Result<Changed, Problem> {
-    if how.why.as_ref().is_some_and(|why| why.len() > LONGEST_WHY) {
-        return Err(
-            Problem::invalid("`why` is too long").hint(format!("{LONGEST_WHY} bytes at most"))
-        );
-    }
-    if how.why.as_ref().is_some_and(|why| why.chars().any(char::is_control)) {
-        return Err(Problem::invalid("`why` is one line of text"));
-    }
+    check_why(&how)?;
     let (named, backend) = subjects(&wishes);
     let dry_run = how.dry_run;
     let ask = Ask {
@@ -109,6 +121,18 @@ pub(crate) async fn ask(
     Ok(changed(api, done, dry_run, named, backend.as_deref()))
 }
 
+fn check_why(how: &How) -> Result<(), Problem> {
+    if how.why.as_ref().is_some_and(|why| why.len() > LONGEST_WHY) {
+        return Err(
+            Problem::invalid("`why` is too long").hint(format!("{LONGEST_WHY} bytes at most"))
+        );
+    }
+    if how.why.as_ref().is_some_and(|why| why.chars().any(char::is_control)) {
+        return Err(Problem::invalid("`why` is one line of text"));
+    }
+    Ok(())
+}
+
 /// What it is about: all clusters, and the backend if it is one.
 fn subjects(wishes: &[Wish]) -> (Vec<String>, Option<String>) {
     let mut named = Vec::new();
@@ -124,7 +148,7 @@ fn subjects(wishes: &[Wish]) -> (Vec<String>, Option<String>) {
                 cluster
             }
             Wish::Strategy { cluster, .. } => cluster,
-            Wish::Undo { .. } | Wish::Reload => continue,
+            Wish::Undo { .. } | Wish::Reload | Wish::Save(_) | Wish::Replace { .. } => continue,
         };
         if !named.contains(cluster) {
             named.push(cluster.clone());
@@ -218,6 +242,7 @@ impl From<Refused> for Problem {
             Refused::Invalid { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
             Refused::ChangedSince { .. } => (StatusCode::CONFLICT, "changed-since"),
             Refused::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
+            Refused::FileChanged { .. } => (StatusCode::CONFLICT, "file-changed"),
             Refused::NotRecorded { .. } => (StatusCode::INSUFFICIENT_STORAGE, "not-recorded"),
             Refused::BadConfig { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad-config"),
             Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
@@ -231,6 +256,11 @@ impl From<Refused> for Problem {
         };
         if let Refused::Invalid { field, detail } = &refused {
             problem = problem.at(format!("/{}", field.replace('.', "/")), detail.clone());
+        }
+        if let Refused::BadConfig { mistakes, .. } = &refused {
+            problem.diagnostics.clone_from(&mistakes.found);
+            let report = Some(&*mistakes.report).filter(|report| !report.is_empty());
+            problem.report = report.map(Into::into);
         }
         if refused == Refused::Busy {
             problem.retry_after = Some(1);

@@ -6,9 +6,12 @@
 use toml::de::DeValue;
 
 use super::{Table, Value};
-use crate::config::{
-    diagnostics::Diagnostics,
-    keys::{HEALTH_HEADERS, Key, Section, Shape},
+use crate::{
+    Address,
+    config::{
+        diagnostics::Diagnostics,
+        keys::{HEALTH_HEADERS, Key, Section, Shape},
+    },
 };
 
 /// A key and its value.
@@ -20,6 +23,9 @@ pub struct Setting {
     pub value: String,
     /// File and line of the value; `None` for a default.
     pub place: Option<(String, usize)>,
+    /// As it stands in the file, where variables are in it that say something else than
+    /// where somebody is.
+    pub variables: Option<String>,
 }
 
 /// The values of a file, and of all that it includes.
@@ -102,6 +108,7 @@ impl Walk<'_> {
                 key: path,
                 value: default.to_owned(),
                 place: None,
+                variables: None,
             })),
             // Lists of tables are one list over all files; of other keys the first wins.
             Some(_) if is_list_of_tables(key) => {
@@ -144,6 +151,7 @@ impl Walk<'_> {
                     key: path,
                     value: default.to_owned(),
                     place: None,
+                    variables: None,
                 })),
             }
         }
@@ -158,9 +166,29 @@ impl Walk<'_> {
         }
         let position = self.out.position(value.span().start);
         let place = Some((position.file.to_owned(), position.line));
+        let written = self.out.written(&value.span());
+        let says_more = written.contains("${") && !is_secret && !is_place(path, value.item());
+        let variables = says_more.then(|| written.lines().map(str::trim).collect());
         let shown = shown(value.item(), is_secret);
-        self.found.push(Setting { key: path.to_owned(), value: shown, place });
+        self.found.push(Setting { key: path.to_owned(), value: shown, place, variables });
     }
+}
+
+/// Whether a value only says where somebody is: a variable in it may be told.
+fn is_place(path: &str, value: &DeValue<'_>) -> bool {
+    let key = path.rsplit('.').next().unwrap_or_default();
+    let key = key.split('[').next().unwrap_or_default();
+    let is_address = |text: &str| {
+        let mut parts = text.split([',', ' ', '\t', '\r', '\n']).filter(|part| !part.is_empty());
+        parts.all(|part| part.parse::<Address>().is_ok())
+    };
+    matches!(key, "address" | "backends" | "listen" | "to")
+        && match value {
+            DeValue::String(text) => is_address(text),
+            DeValue::Array(items) => items.iter().all(|item| is_place(path, item.get_ref())),
+            DeValue::Table(_) => false,
+            _ => true,
+        }
 }
 
 fn joined(outer: &str, key: &str) -> String {

@@ -35,16 +35,22 @@ pub(crate) struct Problem {
     /// Which parts of the body are wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) errors: Vec<FieldError>,
-    /// What is wrong with a configuration, each as `lb check --json` has it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Object>)]
-    pub(crate) diagnostics: Vec<Value>,
-    /// The same, as `lb check` prints it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) report: Option<Box<str>>,
+    /// What is wrong with a configuration, if it is about one.
+    #[serde(flatten)]
+    pub(crate) mistakes: Option<Box<ConfigMistakes>>,
     /// When to try again.
     #[serde(skip)]
     pub(crate) retry_after: Option<u64>,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ConfigMistakes {
+    /// Each as `lb check --json` has it.
+    #[schema(value_type = Vec<Object>)]
+    pub(crate) diagnostics: Vec<Value>,
+    /// The same, as `lb check` prints it.
+    pub(crate) report: String,
 }
 
 /// One part of a body that is wrong.
@@ -67,8 +73,7 @@ impl Problem {
             detail: None,
             hint: None,
             errors: Vec::new(),
-            diagnostics: Vec::new(),
-            report: None,
+            mistakes: None,
             retry_after: None,
         }
     }

@@ -16,8 +16,7 @@ use super::{
     api::Api,
     body::{read_whole, seal},
     handlers::{
-        backends, changes, clusters, config, events, explain, generations, saving, sources,
-        status,
+        backends, changes, clusters, config, events, explain, generations, saving, sources, status,
     },
     origin::guard,
     problem::Problem,

@@ -32,8 +32,8 @@ use super::{
 };
 use crate::{
     control::{
-        Ask, ChangeRecord, Decided, Done, Impact, Overrides, Plan, Refused, Saving, Sight, Wish, Written,
-        plan, read_strategy, undoing,
+        Ask, ChangeRecord, Decided, Done, Impact, Overrides, Plan, Refused, Saving, Sight, Wish,
+        Written, plan, read_strategy, undoing,
     },
     state::Field,
 };

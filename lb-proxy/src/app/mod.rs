@@ -10,6 +10,7 @@ mod attend;
 mod carry;
 mod farm;
 mod feed;
+mod rewrite;
 mod save;
 mod serve;
 mod show;

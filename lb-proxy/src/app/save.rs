@@ -6,34 +6,24 @@
 //! only when the file says it. Whatever cannot be written stays set, and is told with the
 //! reason.
 
-use lb_proxy::config::{
-    Alteration, Altered, Config, Instead, Loader as _, Machine, Setting, Written,
-};
+use lb_proxy::config::{Altered, Config, did_you_mean};
 
 use super::{
     App, Prepared, Settled,
-    serve::{Applied, Interrupting},
+    rewrite::{Draft, changed, conflict, replacement, rewritten},
+    serve::{Applied, Interrupting, Reread},
     settle_with,
     show::change_event,
     signals::Taken,
     write::{Unwritten, keep, take_back, write_all},
 };
 use crate::{
-    app::serve::{Read, Reread},
     control::{
-        Asked, Author, ChangeRecord, EventKind, Refused, SavedItem, Saving, Texts, Which, Wish,
-        difference, in_file, is_said, meant, now, wording,
+        Asked, Author, ChangeRecord, EventKind, Overrides, Refused, SavedItem, Saving, Texts,
+        Which, Wish, in_file, meant, now,
     },
-    state::{NewChange, Override, Setting as Set, is_same},
+    state::{NewChange, Override, Setting, is_same},
 };
-
-/// What would be written, and what it would make of the balancer.
-struct Draft {
-    saving: Saving,
-    read: Option<Read>,
-    /// Whether the whole file is another one.
-    is_replaced: bool,
-}
 
 /// A draft that only has to be carried out.
 struct Ready {
@@ -67,12 +57,13 @@ impl App {
             self.answer_reload(Ok(said(&saving, ask.dry_run)), Vec::new(), Some(saving), answer);
             return next;
         };
+        let before = self.ledger.overrides.clone();
         let done = self.carry_out_saving(&saving, is_replaced, prepared, applied).await;
         let changes = match done {
             Ok(says) => {
                 tracing::info!("saved: {says}");
                 self.tell_of_reload(EventKind::Reload, &ask.author, says);
-                self.note_saved(&saving, &ask.author, ask.why.as_deref()).await
+                self.note_saved(&saving, &before, &ask.author, ask.why.as_deref()).await
             }
             Err(refused) => {
                 self.tell_of_reload(EventKind::Rejected, &ask.author, refused.detail());
@@ -108,7 +99,8 @@ impl App {
             true => settle_with(&self.ledger.overrides, &read.config),
             false => self.settle_saved(&draft.saving, &read.config),
         };
-        let prepared = self.prepare_read(read, settled).await.map_err(|error| unservable(&error))?;
+        let prepared =
+            self.prepare_read(read, settled).await.map_err(|error| unservable(&error))?;
         Ok(Ready { draft, prepared: Some(prepared) })
     }
 
@@ -127,14 +119,20 @@ impl App {
             if is_there || self.ledger.overrides.values().any(is_set) {
                 continue;
             }
-            let near = None;
             return Err(match (found, backend) {
-                (Some(_), Some(name)) => Refused::NoSuchBackend {
-                    cluster: cluster.clone(),
-                    name: name.clone(),
-                    near,
-                },
-                _ => Refused::NoSuchCluster { name: cluster.clone(), near },
+                (Some(found), Some(name)) => {
+                    let snapshot = found.cluster.snapshot();
+                    let view = snapshot.view();
+                    let names = view.slots().map(|slot| view.backend(slot).name());
+                    let near = did_you_mean(name, names).map(str::to_owned);
+                    let (cluster, name) = (cluster.clone(), name.clone());
+                    Refused::NoSuchBackend { cluster, name, near }
+                }
+                _ => {
+                    let names = overview.clusters.iter().map(|one| &*one.name);
+                    let near = did_you_mean(cluster, names).map(str::to_owned);
+                    Refused::NoSuchCluster { name: cluster.clone(), near }
+                }
             });
         }
         Ok(meant(&self.ledger.overrides, which))
@@ -203,6 +201,7 @@ impl App {
     async fn note_saved(
         &mut self,
         saving: &Saving,
+        before: &Overrides,
         author: &Author,
         why: Option<&str>,
     ) -> Vec<ChangeRecord> {
@@ -217,25 +216,25 @@ impl App {
                 why: Some(format!("saved into {spot}{why}")),
                 subject: of.subject.clone(),
                 field: of.field,
-                before: Set::Override(of.value.clone()),
-                after: Set::Configured(says.clone()),
+                before: Setting::Override(of.value.clone()),
+                after: Setting::Configured(says.clone()),
                 basis: says,
                 undoes: None,
             })
         });
         // What is set of whoever came into the file holds, whatever that says of him.
-        let kept = self.ledger.overrides.values().filter(|one| {
-            saving.items.iter().any(|item| item.of.subject == one.subject && item.outcome.is_ok())
+        let kept = self.ledger.overrides.iter().filter(|(key, one)| {
+            before.get(*key).is_some_and(|was| !is_same(&was.basis, &one.basis))
         });
-        let kept = kept.map(|of| NewChange {
+        let kept = kept.map(|(_, of)| NewChange {
             at: now(),
             author: "lb".to_owned(),
             door: "itself".to_owned(),
             why: Some("still set: the file has its backend now, and cannot say this".to_owned()),
             subject: of.subject.clone(),
             field: of.field,
-            before: Set::Override(of.value.clone()),
-            after: Set::Override(of.value.clone()),
+            before: Setting::Configured(of.basis.clone()),
+            after: Setting::Override(of.value.clone()),
             basis: of.basis.clone(),
             undoes: None,
         });
@@ -254,178 +253,6 @@ impl App {
         records.iter().for_each(|one| self.desk.events().push(change_event(one)));
         records
     }
-}
-
-/// What is written of these, if the files still say what they said.
-fn rewritten(texts: &Texts, overrides: &[Override], reread: &Reread) -> Result<Draft, Refused> {
-    // What a flag says holds whatever is written, which is found out by reading again.
-    let mut hidden: Vec<usize> = Vec::new();
-    loop {
-        let name = &texts[0].0;
-        let main = read(name)?;
-        let mut written = Written::read(name, &main, &Machine);
-        check_unchanged(texts, &written)?;
-        let write = |(index, of): (usize, &Override)| {
-            let outcome = match hidden.contains(&index) {
-                true => Err("a flag or a variable of `lb run` says something else".to_owned()),
-                false => write_one(&mut written, of),
-            };
-            SavedItem { of: of.clone(), outcome: outcome.map(|()| NOWHERE) }
-        };
-        let mut items: Vec<SavedItem> = overrides.iter().enumerate().map(write).collect();
-        let files = written.altered();
-        if files.is_empty() {
-            let saving = Saving { items, ..Saving::default() };
-            return Ok(Draft { saving, read: None, is_replaced: false });
-        }
-        let read = reread(&instead(&files)).map_err(|mistakes| Refused::BadConfig {
-            detail: "with this in it the file could not be used; nothing was written".to_owned(),
-            mistakes,
-        })?;
-        let not_said = items.iter().position(|item| {
-            item.outcome.is_ok() && !is_said(&read.config, &item.of)
-        });
-        if let Some(index) = not_said {
-            hidden.push(index);
-            continue;
-        }
-        let old = Written::read(name, &main, &Machine);
-        for item in items.iter_mut().filter(|item| item.outcome.is_ok()) {
-            let (cluster, backend) = (item.of.subject.cluster(), item.of.subject.backend());
-            let keys = item.of.field.keys().unwrap_or_default();
-            let spot = written.spot(cluster, backend, keys);
-            let spot = spot.or_else(|| old.spot(cluster, backend, keys));
-            item.outcome = spot.ok_or_else(|| "it is not found again".to_owned());
-        }
-        let diffs = diffs(name, &main, &files);
-        let saving = Saving { items, files, diffs, difference: None };
-        return Ok(Draft { saving, read: Some(read), is_replaced: false });
-    }
-}
-
-/// Stands for a place that is only known when all is written.
-const NOWHERE: lb_proxy::config::Spot = lb_proxy::config::Spot { file: String::new(), line: 0 };
-
-fn write_one(written: &mut Written<'_>, of: &Override) -> Result<(), String> {
-    let what = wording(of)?;
-    let cluster = of.subject.cluster().to_owned();
-    let backend = of.subject.backend().map(str::to_owned);
-    written.alter(&Alteration { cluster, backend, what })
-}
-
-/// What another file would change.
-fn replacement(
-    texts: &Texts,
-    file: &Config,
-    text: &str,
-    reread: &Reread,
-) -> Result<Draft, Refused> {
-    let [(name, known)] = &**texts else {
-        return Err(conflict("it includes other files: change those where they are".to_owned()));
-    };
-    let main = read(name)?;
-    let (now, new) = (Written::read(name, &main, &Machine), Written::read(name, text, &Machine));
-    check_unchanged(texts, &now)?;
-    if let Some(form) = now.variable() {
-        return Err(conflict(format!("`{name}` has variables in it, {form}, which would be lost")));
-    }
-    if new.texts().count() > 1 || includes(text) {
-        return Err(invalid("a file that is sent includes no others"));
-    }
-    if let Some(form) = new.variable() {
-        return Err(invalid(&format!("a file that is sent has no variables in it: {form}")));
-    }
-    let altered =
-        Altered { name: name.clone(), before: main, after: text.to_owned() };
-    let files: Vec<Altered> =
-        Some(altered).filter(|file| file.before != file.after).into_iter().collect();
-    let read = reread(&Instead { files: [(name.into(), text.to_owned())].into() });
-    let read = read.map_err(|mistakes| Refused::BadConfig {
-        detail: "the file that was sent could not be used; nothing was changed".to_owned(),
-        mistakes,
-    })?;
-    let old = settings(name, known, texts);
-    let new = settings(name, text, &[(name.clone(), text.to_owned())].into());
-    let difference = Some(difference((file, &old), (&read.config, &new)));
-    let diffs = files.first().map_or_else(Vec::new, |file| diffs(name, &file.before, &files));
-    let saving = Saving { items: Vec::new(), difference, files, diffs };
-    let read = Some(read).filter(|_| !saving.files.is_empty());
-    Ok(Draft { saving, read, is_replaced: true })
-}
-
-/// What is different in these files, without the secrets in them.
-fn diffs(name: &str, main: &str, files: &[Altered]) -> Vec<(String, String)> {
-    let printable = |text: fn(&Altered) -> &String| {
-        let texts = files.iter().map(|file| ((&file.name).into(), text(file).clone()));
-        let instead = Instead { files: texts.collect() };
-        let main = instead.files.get(std::path::Path::new(name)).map_or(main, String::as_str);
-        Config::parse(name, main, &instead).1.printable_texts()
-    };
-    let (old, new) = (printable(|file| &file.before), printable(|file| &file.after));
-    let of = |texts: &[(String, String)], name: &str| {
-        let found = texts.iter().find(|(one, _)| one == name);
-        found.map_or_else(String::new, |(_, text)| text.clone())
-    };
-    let diff = |Altered { name, .. }: &Altered| {
-        let shown =
-            Altered { name: name.clone(), before: of(&old, name), after: of(&new, name) };
-        (name.clone(), shown.diff())
-    };
-    files.iter().map(diff).collect()
-}
-
-fn includes(text: &str) -> bool {
-    text.parse::<toml_edit::DocumentMut>().is_ok_and(|document| document.contains_key("include"))
-}
-
-/// Whether the disk says what is served. Other comments and blanks are no difference.
-fn check_unchanged(texts: &Texts, now: &Written<'_>) -> Result<(), Refused> {
-    let known = texts.iter().map(|(name, text)| (&**name, &**text));
-    let different = known.zip(now.texts()).find(|(known, now)| known != now);
-    let is_as_many = texts.len() == now.texts().count();
-    let Some(different) = different.map(|(known, _)| known.0).or((!is_as_many).then_some("it"))
-    else {
-        return Ok(());
-    };
-    let (name, main) = &texts[0];
-    let on_disk: Texts =
-        now.texts().map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
-    let values = |main: &str, texts: &Texts| -> Vec<(String, String)> {
-        let all = settings(name, main, texts).into_iter();
-        all.map(|one| (one.key, one.value)).collect()
-    };
-    let now_main = on_disk.first().map_or("", |(_, text)| text);
-    match values(main, texts) == values(now_main, &on_disk) {
-        true => Ok(()),
-        false => Err(changed(different)),
-    }
-}
-
-fn settings(name: &str, main: &str, texts: &Texts) -> Vec<Setting> {
-    let files = texts.iter().map(|(name, text)| (name.into(), text.clone()));
-    Config::settings(name, main, &Instead { files: files.collect() })
-}
-
-fn instead(files: &[Altered]) -> Instead {
-    let files = files.iter().map(|file| ((&file.name).into(), file.after.clone()));
-    Instead { files: files.collect() }
-}
-
-fn read(name: &str) -> Result<String, Refused> {
-    let read = Machine.read(name.as_ref());
-    read.map_err(|error| conflict(format!("`{name}` cannot be read any more: {error}")))
-}
-
-fn changed(name: &str) -> Refused {
-    Refused::FileChanged { file: name.to_owned() }
-}
-
-fn conflict(detail: String) -> Refused {
-    Refused::Conflict { detail }
-}
-
-fn invalid(detail: &str) -> Refused {
-    Refused::Invalid { field: "file".to_owned(), detail: detail.to_owned() }
 }
 
 fn unservable(error: &anyhow::Error) -> Refused {

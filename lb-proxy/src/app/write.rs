@@ -50,8 +50,7 @@ pub(super) fn write_all(files: &[Altered]) -> Result<(), Unwritten> {
 /// Has the files say again what they said.
 pub(super) fn take_back(files: &[Altered]) {
     for Altered { name, before, after } in files {
-        let back =
-            Altered { name: name.clone(), before: after.clone(), after: before.clone() };
+        let back = Altered { name: name.clone(), before: after.clone(), after: before.clone() };
         if let Err(why) = write_all(&[back]) {
             tracing::error!(file = name, ?why, "what was written could not be taken back");
         }
@@ -128,7 +127,8 @@ impl Beside {
         self.has_moved = true;
         let folder = self.place.parent().filter(|folder| !folder.as_os_str().is_empty());
         // It is there; only a loss of power could still take it.
-        let _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+        let _ = File::open(folder.unwrap_or_else(|| Path::new(".")))
+            .and_then(|folder| folder.sync_all());
         Ok(())
     }
 }

@@ -10,17 +10,17 @@ use clap::Args;
 use lb_proxy::{
     KeyRule, StickySettings,
     config::{
-        Bind, Cluster, Config, Diagnostics, Instead, MOST_WORKERS, Strategy, Written,
-        cookie_problem, find_strategy, read_key_rule,
+        Bind, Cluster, Config, Instead, MOST_WORKERS, Strategy, Written, cookie_problem,
+        find_strategy, read_key_rule,
     },
 };
 
 use super::{
     admin_place::{AdminPlace, read_admin},
-    check::finding,
     exit::Exit,
     log::{self, Level},
     memory, print,
+    reading::{Reading, mistakes},
     source::{self, Source},
     target::read_targets,
     variable::{variable, warn_unknown},
@@ -107,10 +107,9 @@ Environment:
 pub(super) fn run(args: &RunArgs) -> Exit {
     warn_unknown();
     let kept = RunningConfig::default();
-    let read = match prepare(args, &Reading::aloud("nothing was started", &kept)) {
-        Ok(read) => read,
+    let Ok(read) = prepare(args, &Reading::aloud("nothing was started", &kept)) else {
         // What is wrong was printed.
-        Err(_) => return Exit::Usage,
+        return Exit::Usage;
     };
     let level = match log::start(level_of(&read.config)) {
         Ok(level) => level,
@@ -130,35 +129,6 @@ pub(super) fn run(args: &RunArgs) -> Exit {
 
 fn level_of(config: &Config) -> &str {
     config.log.level.as_deref().unwrap_or("info")
-}
-
-/// How a configuration is read.
-#[derive(Debug)]
-struct Reading<'r> {
-    /// What follows from its being wrong; `None`: nothing is printed.
-    consequence: Option<&'r str>,
-    kept: &'r RunningConfig,
-    /// What stands for files of the machine.
-    instead: Instead,
-}
-
-impl<'r> Reading<'r> {
-    fn aloud(consequence: &'r str, kept: &'r RunningConfig) -> Self {
-        Self { consequence: Some(consequence), kept, instead: Instead::default() }
-    }
-
-    /// What is wrong with flags, variables or the finding of a file.
-    fn refuse(&self, mistakes: impl IntoIterator<Item = String>) -> Mistakes {
-        let texts = mistakes.into_iter().map(|mistake| format!("error: {mistake}\n"));
-        self.print(texts.collect())
-    }
-
-    fn print(&self, report: String) -> Mistakes {
-        if self.consequence.is_some() {
-            print::diagnostic(&report);
-        }
-        Mistakes { found: Vec::new(), report }
-    }
 }
 
 /// What is to run: the file or the backends, and what flags and variables say on
@@ -233,12 +203,6 @@ fn from_file(path: &Path, reading: &Reading<'_>) -> Result<ReadConfig, Mistakes>
     };
     reading.kept.read(Config::settings(&name, &text, instead));
     Ok(ReadConfig { config, origin: name, texts })
-}
-
-fn mistakes(diagnostics: &Diagnostics) -> Mistakes {
-    let found = diagnostics.to_vec().iter().map(|one| finding(one, diagnostics)).collect();
-    let report = format!("{}{}\n", diagnostics.render(false), diagnostics.summary());
-    Mistakes { found, report }
 }
 
 fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
@@ -395,11 +359,7 @@ fn file_of(args: &RunArgs) -> Option<PathBuf> {
 
 /// The configuration as it is now, or as it would be with these texts; unless it is wrong
 /// or cannot be read again. Whoever proposes a text is told by the answer alone.
-fn reread(
-    args: &RunArgs,
-    kept: &RunningConfig,
-    instead: &Instead,
-) -> Result<ReadConfig, Mistakes> {
+fn reread(args: &RunArgs, kept: &RunningConfig, instead: &Instead) -> Result<ReadConfig, Mistakes> {
     let consequence = instead.files.is_empty().then_some("nothing was changed");
     let reading = Reading { consequence, kept, instead: instead.clone() };
     if args.config.as_deref() == Some(Path::new("-")) {

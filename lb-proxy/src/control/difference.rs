@@ -127,7 +127,10 @@ mod tests {
         let same = difference((&one.0, &one.1), (&one.0, &one.1));
         assert_eq!(same, Difference::default());
         let found = difference((&one.0, &one.1), (&two.0, &two.1));
-        assert_eq!((&*found.clusters_added, found.clusters_removed.len()), (&["api".to_owned()][..], 0));
+        assert_eq!(
+            (&*found.clusters_added, found.clusters_removed.len()),
+            (&["api".to_owned()][..], 0)
+        );
         let backends: Vec<_> = found.backends.iter().map(|one| (&*one.backend, one.what)).collect();
         assert_eq!(backends, [("b:1", "changed"), ("d:1", "added"), ("c:1", "removed")]);
         assert!(found.routes_changed);

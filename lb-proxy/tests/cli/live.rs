@@ -14,7 +14,7 @@ use crate::process::{Folder, Lb, PATIENCE, eventually, finish, folder, lb, text}
 
 /// A running `lb` whose socket is in a folder of its own.
 pub(crate) struct Live {
-    folder: Folder,
+    pub(crate) folder: Folder,
     pub(crate) lb: Lb,
 }
 
@@ -57,18 +57,18 @@ impl Live {
     }
 
     /// What it says when all is well.
-    fn done(&self, args: &[&str]) -> String {
+    pub(crate) fn done(&self, args: &[&str]) -> String {
         let Said { code, stdout, stderr } = self.say(args);
         assert_eq!((code, &*stderr), (Some(0), ""), "{args:?}: {stdout}");
         stdout
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.done(&[args, &["--json"]].concat())).expect("JSON")
     }
 }
 
-fn at_home(folder: &Folder, args: &[&str]) -> Command {
+pub(crate) fn at_home(folder: &Folder, args: &[&str]) -> Command {
     let mut command = lb(args);
     command.env_remove("LB_ADMIN").env("XDG_RUNTIME_DIR", &**folder);
     command.env("LB_STATE", folder.join("state.db"));

@@ -14,6 +14,7 @@ mod live_places;
 mod process;
 mod reload;
 mod run;
+mod saving;
 mod standstill;
 mod stderr;
 mod stop;

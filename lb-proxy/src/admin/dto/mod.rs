@@ -20,7 +20,7 @@ pub(crate) use self::{
     cluster::{Cluster, NewStrategy},
     config::{Checked, EffectiveConfig, Reloaded, SettingLine},
     explain::{Asked, Candidate, Explained},
-    saving::{Differences, DriftItem, SaveWish, Saved},
+    saving::{Differences, DriftItem, SaveWish, Saved, SavedItem},
     source::{Cause, Generation, Source},
     status::{Route, Status},
     time::{ago, at_tick},

@@ -87,7 +87,7 @@ fn override_of(drift: &Drift) -> Option<((Subject, Field), Override)> {
 /// kept. What the file says from then on is not set beside it any more. With `dry_run` it
 /// is said what would be different.
 #[utoipa::path(post, path = "/api/v1/config/save", operation_id = "save_config", params(How),
-    request_body = SaveWish,
+    request_body = Option<SaveWish>,
     responses(
         (status = OK, body = Saved),
         (status = NOT_FOUND, body = Problem),
@@ -99,9 +99,9 @@ pub(crate) async fn save(
     State(api): State<Api>,
     Query(how): Query<How>,
     by: By,
-    body::Json(wish): body::Json<SaveWish>,
+    body::JsonOrNone(wish): body::JsonOrNone<SaveWish>,
 ) -> Result<Json<Saved>, Problem> {
     let dry_run = how.dry_run;
-    let done = ask_of_file(&api, by, how, Wish::Save(wish.into())).await?;
+    let done = ask_of_file(&api, by, how, Wish::Save(wish.unwrap_or_default().into())).await?;
     Ok(Json(Saved::new(done, dry_run, api.desk.overview().config_generation)))
 }

@@ -10,9 +10,9 @@ use crate::{
         access::Caller,
         api::{Api, cluster},
         dto::{Backend, Changed, Cluster, Moment},
-        problem::Problem,
+        problem::{ConfigMistakes, Problem},
     },
-    control::{Ask, Done, Refused, Wish},
+    control::{Ask, Done, Mistakes, Refused, Wish},
 };
 
 /// How a change is to be made.
@@ -61,12 +61,7 @@ fn if_match(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Asks for something that is about the file, and says what came of it.
-pub(crate) async fn ask_of_file(
-    api: &Api,
-    by: By,
-    how: How,
-    wish: Wish,
-) -> Result<Done, Problem> {
+pub(crate) async fn ask_of_file(api: &Api, by: By, how: How, wish: Wish) -> Result<Done, Problem> {
     check_why(&how)?;
     let ask = Ask {
         wishes: vec![wish],
@@ -257,10 +252,11 @@ impl From<Refused> for Problem {
         if let Refused::Invalid { field, detail } = &refused {
             problem = problem.at(format!("/{}", field.replace('.', "/")), detail.clone());
         }
-        if let Refused::BadConfig { mistakes, .. } = &refused {
-            problem.diagnostics.clone_from(&mistakes.found);
-            let report = Some(&*mistakes.report).filter(|report| !report.is_empty());
-            problem.report = report.map(Into::into);
+        if let Refused::BadConfig { mistakes, .. } = &refused
+            && *mistakes != Mistakes::default()
+        {
+            let Mistakes { found, report } = mistakes.clone();
+            problem.mistakes = Some(Box::new(ConfigMistakes { diagnostics: found, report }));
         }
         if refused == Refused::Busy {
             problem.retry_after = Some(1);

@@ -18,6 +18,8 @@ mod members;
 mod pattern;
 mod place;
 mod reload;
+mod save;
+mod show;
 mod sources;
 mod status;
 mod switch;
@@ -40,6 +42,8 @@ pub(super) use self::{
     members::{AddArgs, RemoveArgs, add, remove},
     place::Place,
     reload::{ReloadArgs, reload},
+    save::{DiffArgs, SaveArgs, diff, save},
+    show::show_running,
     sources::{SourcesArgs, sources},
     status::{StatusArgs, status},
     switch::{DisableArgs, DrainArgs, EnableArgs, disable, drain, enable},

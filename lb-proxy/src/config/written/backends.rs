@@ -99,10 +99,13 @@ impl<'d> Backends<'d> {
             if let Some(form) = tables.get(position).and_then(|table| form_of(table)) {
                 return Err(decided(&form));
             }
-            return Ok(take_table(tables, position));
+            take_table(tables, position);
+            return Ok(());
         }
         let array = self.array()?;
-        if let Some(form) = array.get(position).cloned().map(Item::Value).and_then(|one| form_within(&one)) {
+        if let Some(form) =
+            array.get(position).cloned().map(Item::Value).and_then(|one| form_within(&one))
+        {
             return Err(decided(&form));
         }
         take(array, position);

@@ -140,9 +140,8 @@ impl<'l> Written<'l> {
     /// Why it cannot be written, as the end of a sentence about it.
     pub fn alter(&mut self, alteration: &Alteration) -> Result<(), String> {
         let Alteration { cluster, backend, what } = alteration;
-        let home = self
-            .home(cluster)
-            .ok_or_else(|| format!("no file has the cluster `{cluster}`"))?;
+        let home =
+            self.home(cluster).ok_or_else(|| format!("no file has the cluster `{cluster}`"))?;
         let (index, loader) = (home.file(), self.loader);
         // What fails half-way is as if it had not been begun.
         let mut document = self.files[index].document.clone();

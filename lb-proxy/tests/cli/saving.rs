@@ -113,7 +113,10 @@ fn what_was_set_is_told_and_written_where_it_stands_with_comments_kept() {
     assert!(status.contains("web/s1   unknown        5"), "{status}");
     assert!(status.contains("web/s2   draining"), "{status}");
     let changes = live.done(&["changes"]);
-    assert!(changes.contains("why: saved into lb.toml:14\n"), "{changes}");
+    assert!(
+        changes.contains("weight: 5, by the file\n  why: saved into lb.toml:14\n"),
+        "{changes}"
+    );
     let undo = live.say(&["undo", "1"]);
     assert_eq!(undo.code, Some(5), "{undo:?}");
     let again = live.done(&["config", "save"]);
@@ -130,7 +133,9 @@ fn a_change_is_saved_with_it_and_nothing_else_is() {
     let live = Live::start(FARM);
     live.done(&["set-weight", "web/s2", "9"]);
     let told = live.done(&["set-weight", "web/s1", "7", "--save"]);
-    assert!(told.ends_with("Undo: lb undo 2\nsaved web/s1: weight 7: lb.toml:14\n"), "{told}");
+    let end = "Undo: lb undo 2\nsaved web/s1: weight 7: lb.toml:14\n\
+               What is saved is not undone, but set anew.\n";
+    assert!(told.ends_with(end), "{told}");
     live.done(&["remove", "web/s1", "--save"]);
     let text = live.text("lb.toml");
     assert!(!text.contains("s1"), "{text}");
@@ -321,6 +326,23 @@ fn saving_and_a_restart_change_nothing_for_clients() {
     let live = Live { folder, lb };
     assert_eq!(live.say(&["config", "diff"]).code, Some(0));
     assert_eq!(shares(live.lb.address(), "/", 20).get("a"), Some(&10));
+}
+
+#[test]
+fn no_difference_tells_a_secret() {
+    let check = "health = { path = \"/\", headers = { authorization = \"hunter2\" } }";
+    let live = Live::start(&FARM.replace("strategy =", &format!("{check}\nstrategy =")));
+    live.done(&["set-strategy", "web", "first"]);
+    let diff = live.done(&["config", "save", "--dry-run"]);
+    assert!(
+        diff.contains("headers = { authorization = ***") && diff.contains("+strategy"),
+        "{diff}"
+    );
+    let other = live.text("lb.toml").replace("hunter2", "hunter3");
+    let (status, answer) = live.ask("PUT", "/config?dry_run=true", &other);
+    assert!(status == 200 && !answer.to_string().contains("hunter"), "{answer}");
+    live.done(&["config", "save"]);
+    assert!(live.text("lb.toml").contains("hunter2"), "it is kept in the file");
 }
 
 #[test]

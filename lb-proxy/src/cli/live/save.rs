@@ -113,7 +113,11 @@ impl AlsoSave {
         if changes.is_empty() && targets.is_empty() {
             return Ok(Exit::Done);
         }
-        write(client, &SaveWish { targets, changes }, "", connect).await
+        let exit = write(client, &SaveWish { targets, changes }, "", connect).await?;
+        if exit == Exit::Done && !connect.json {
+            print::result("What is saved is not undone, but set anew.\n")?;
+        }
+        Ok(exit)
     }
 }
 

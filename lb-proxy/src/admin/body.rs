@@ -9,6 +9,7 @@ use axum::{
     response::Response,
 };
 use http::{HeaderValue, StatusCode, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
@@ -64,6 +65,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             };
             Problem::new(status, "invalid-body", title).detail(error.to_string())
         })
+    }
+}
+
+/// A body in JSON, or none.
+#[derive(Debug)]
+pub(super) struct JsonOrNone<T>(pub(super) Option<T>);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonOrNone<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        // It was read as a whole, so its size is known.
+        match request.body().size_hint().exact() {
+            Some(0) => Ok(Self(None)),
+            _ => Json::from_request(request, state).await.map(|Json(value)| Self(Some(value))),
+        }
     }
 }
 

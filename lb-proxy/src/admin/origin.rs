@@ -144,7 +144,7 @@ fn check_type(request: &Request) -> Result<(), Problem> {
         return Ok(());
     }
     let wanted = match request.uri().path() {
-        "/api/v1/config/check" => "application/toml",
+        "/api/v1/config" | "/api/v1/config/check" => "application/toml",
         _ => "application/json",
     };
     let given = headers.get(header::CONTENT_TYPE).and_then(|given| given.to_str().ok());

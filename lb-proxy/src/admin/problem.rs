@@ -8,6 +8,7 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// Why something was not done (RFC 9457). `application/problem+json`.
@@ -36,9 +37,22 @@ pub(crate) struct Problem {
     /// Which parts of the body are wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) errors: Vec<FieldError>,
+    /// What is wrong with a configuration, if it is about one.
+    #[serde(flatten)]
+    pub(crate) mistakes: Option<Box<ConfigMistakes>>,
     /// When to try again.
     #[serde(skip)]
     pub(crate) retry_after: Option<u64>,
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ConfigMistakes {
+    /// Each as `lb check --json` has it.
+    #[schema(value_type = Vec<Object>)]
+    pub(crate) diagnostics: Vec<Value>,
+    /// The same, as `lb check` prints it.
+    pub(crate) report: String,
 }
 
 /// One part of a body that is wrong.
@@ -61,6 +75,7 @@ impl Problem {
             detail: None,
             hint: None,
             errors: Vec::new(),
+            mistakes: None,
             retry_after: None,
         }
     }

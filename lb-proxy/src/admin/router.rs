@@ -18,8 +18,8 @@ use super::{
     body::{read_whole, seal},
     finish::to_the_end,
     handlers::{
-        audit, backends, changes, checks, clusters, config, events, explain, generations, log_level,
-        login, probes, requests, series, sessions, sources, status,
+        audit, backends, changes, checks, clusters, config, events, explain, generations,
+        log_level, login, probes, requests, saving, series, sessions, sources, status,
     },
     origin::guard,
     problem::{Problem, in_our_words},
@@ -75,7 +75,9 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(sources::list))
         .routes(routes!(generations::list))
         .routes(routes!(status::routes))
-        .routes(routes!(config::show))
+        .routes(routes!(config::show, config::replace))
+        .routes(routes!(saving::difference))
+        .routes(routes!(saving::save))
         .routes(routes!(config::check))
         .routes(routes!(config::reload))
         .routes(routes!(login::login))

@@ -106,7 +106,7 @@ impl Api {
                 let refused = refusing.lock().unwrap().clone();
                 let changes = if dry_run { Vec::new() } else { vec![record(7)] };
                 let impact = Impact { says: "nothing moves".to_owned(), ..Impact::default() };
-                let done = Done { changes, impact, effective: true };
+                let done = Done { changes, impact, effective: true, saving: None };
                 let _ = asked.answer.send(refused.map_or(Ok(done), Err));
             }
         });
@@ -505,7 +505,7 @@ fn a_refusal_says_why_and_what_helps() {
         (Refused::ChangedSince { change: 1, detail: "by 2".into() }, 409),
         (Refused::Conflict { detail: "twice".into() }, 409),
         (Refused::Invalid { field: "weight".into(), detail: "0".into() }, 422),
-        (Refused::BadConfig { detail: "line 3".into() }, 422),
+        (Refused::BadConfig { detail: "line 3".into(), mistakes: Default::default() }, 422),
         (Refused::NotRecorded { detail: "disk full".into() }, 507),
         (Refused::Busy, 503),
     ];

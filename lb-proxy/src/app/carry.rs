@@ -32,7 +32,7 @@ use super::{
     stage::News,
 };
 use crate::control::{
-    Ask, ChangeRecord, Decided, Done, Impact, Overrides, Plan, Refused, Sight, Unfit, Wish,
+    Ask, ChangeRecord, Decided, Done, Impact, Overrides, Plan, Refused, Saving, Sight, Unfit, Wish,
     Written, plan, tune, undoing,
 };
 
@@ -90,7 +90,7 @@ impl App {
         let Ready { ask, plan, written } = ready;
         if ask.dry_run {
             let changes = plan.edits.iter().map(|edit| would_be(&ask, edit)).collect();
-            let done = Done { changes, impact: plan.impact, effective: false };
+            let done = Done { changes, impact: plan.impact, ..Done::default() };
             // He may have gone away, here and below: it is done all the same.
             let _ = answer.send(Ok(done));
             return;
@@ -114,12 +114,18 @@ impl App {
         let soon = progress.soon;
         self.control.spawn(async move {
             let effective = are_all(soon).await;
-            let _ = answer.send(Ok(Done { changes, impact, effective }));
+            let _ = answer.send(Ok(Done { changes, impact, effective, saving: None }));
         });
     }
 
     /// Answers for a reload, when every worker goes by it.
-    pub(super) fn answer_reload(&self, reloaded: Result<String, Refused>, answer: Answer) {
+    pub(super) fn answer_reload(
+        &self,
+        reloaded: Result<String, Refused>,
+        changes: Vec<ChangeRecord>,
+        saving: Option<Saving>,
+        answer: Answer,
+    ) {
         let says = match reloaded {
             Ok(says) => says,
             Err(refused) => return drop(answer.send(Err(refused))),
@@ -135,7 +141,8 @@ impl App {
         self.control.spawn(async move {
             let effective = are_all(soon).await;
             let impact = Impact { says, ..Impact::default() };
-            let _ = answer.send(Ok(Done { changes: Vec::new(), impact, effective }));
+            let saving = saving.map(Box::new);
+            let _ = answer.send(Ok(Done { changes, impact, effective, saving }));
         });
     }
 

@@ -10,12 +10,15 @@ mod attend;
 mod carry;
 mod farm;
 mod feed;
+mod rewrite;
+mod save;
 mod serve;
 mod show;
 mod signals;
 mod stage;
 mod told;
 mod watchdog;
+mod write;
 
 use std::{fmt::Write as _, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread, time::Duration};
 
@@ -23,24 +26,24 @@ use anyhow::Context as _;
 use lb_proxy::{
     AccessLog, AccessLogSettings, ListenerChanges, ListenerSettings, Proxy, Route, Running,
     Service,
-    config::{self, Config},
+    config::{self, Config, Instead},
 };
 use tokio::{runtime::Runtime, sync::mpsc};
 
 use self::{
     carry::with_settings,
     farm::{Draft, Farm},
-    serve::Applied,
+    serve::{Applied, Read},
     told::{Happened, Told},
 };
 pub(crate) use self::{
-    serve::{Ending, Reread},
+    serve::{Ending, Read as ReadConfig, Reread},
     signals::Signals,
 };
 use crate::{
     control::{
-        ChangeRecord, Desk, Event, EventKind, Events, Inbox, Ledger, Overrides, Overview, in_file,
-        now, take_unfit, unix_millis,
+        ChangeRecord, Desk, Event, EventKind, Events, Inbox, Ledger, Mistakes, Overrides, Overview,
+        Texts, in_file, now, take_unfit, unix_millis,
     },
     state::{Dropped, settle},
 };
@@ -60,6 +63,8 @@ pub(crate) struct App {
     /// What is served, as the file has it: without what people have set beside it.
     file: Config,
     origin: String,
+    /// The files that say so.
+    texts: Texts,
     /// Counts what was served.
     generation: u64,
     /// In milliseconds since 1970.
@@ -87,6 +92,7 @@ struct Prepared {
     /// As the file has it.
     config: Config,
     origin: String,
+    texts: Texts,
     listeners: Vec<ListenerSettings>,
     service: Service,
     draft: Draft,
@@ -147,6 +153,7 @@ impl App {
             listeners,
             file,
             origin,
+            texts: Texts::default(),
             generation: 1,
             started,
             ledger,
@@ -179,6 +186,12 @@ impl App {
         self.control.spawn(traffic.follow(observer, move || desk.loads()));
     }
 
+    /// Says which files the configuration is in, so that it can be written there.
+    pub(crate) fn is_written_in(&mut self, texts: Texts) {
+        self.texts = texts;
+        self.publish();
+    }
+
     /// Where people's wishes are taken.
     pub(crate) fn desk(&self) -> &Desk {
         &self.desk
@@ -206,22 +219,33 @@ impl App {
     }
 
     /// Reads the configuration again, and does all that can fail or take long. Nothing
-    /// that runs is changed. `None` is that of [`Reread`].
-    async fn prepare(&self, reread: &Reread) -> anyhow::Result<Option<Prepared>> {
+    /// that runs is changed. What is wrong with it is that of [`Reread`].
+    async fn prepare(&self, reread: &Reread) -> anyhow::Result<Result<Prepared, Mistakes>> {
         let reread = Arc::clone(reread);
-        let read = self.aside(move || {
-            let Some((config, origin)) = reread() else { return Ok(None) };
-            let listeners = listeners(&config)?;
-            Ok(Some((config, origin, listeners)))
-        });
-        let Some((config, origin, listeners)) = read.await? else { return Ok(None) };
-        let settled = settle_with(&self.ledger.overrides, &config);
+        let read = self.aside(move || Ok(reread(&Instead::default())));
+        let read = match read.await? {
+            Ok(read) => read,
+            Err(mistakes) => return Ok(Err(mistakes)),
+        };
+        let settled = settle_with(&self.ledger.overrides, &read.config);
+        self.prepare_read(read, settled).await.map(Ok)
+    }
+
+    /// The same of what was read, with what people have set that holds with it.
+    async fn prepare_read(&self, read: Read, settled: Settled) -> anyhow::Result<Prepared> {
+        let Read { config, origin, texts } = read;
+        let (config, listeners) = self
+            .aside(move || {
+                let listeners = listeners(&config)?;
+                Ok((config, listeners))
+            })
+            .await?;
         let effective = with_settings(&config, &settled.kept);
         let draft = self.farm.draft(&effective, &origin, &listeners, &settled.kept).await?;
         let (wanted, open) = (config.log.access.clone(), self.log.clone());
         let log = self.aside(move || open_log(wanted.as_ref(), open.as_ref())).await?;
         let service = service(&config, listeners.clone(), &draft, log.as_ref());
-        Ok(Some(Prepared { config, origin, listeners, service, draft, log, settled }))
+        Ok(Prepared { config, origin, texts, listeners, service, draft, log, settled })
     }
 
     /// Does what may hang, like a look-up of a name, in a thread that nobody waits for at
@@ -242,7 +266,7 @@ impl App {
         prepared: Prepared,
         applied: &Applied<'_>,
     ) -> anyhow::Result<String> {
-        let Prepared { config, origin, listeners, service, draft, log, settled } = prepared;
+        let Prepared { config, origin, texts, listeners, service, draft, log, settled } = prepared;
         let reloaded = self.running.reload(service)?;
         let ListenerChanges { opened, closed, .. } = reloaded.listeners();
         let listening = format!("listeners: {} opened, {} closed", opened.len(), closed.len());
@@ -252,7 +276,7 @@ impl App {
         let same = self.routes == config.routes;
         self.routes.clone_from(&config.routes);
         let warning = applied(&config);
-        (self.listeners, self.origin) = (listeners, origin);
+        (self.listeners, self.origin, self.texts) = (listeners, origin, texts);
         self.ledger.overrides = settled.kept;
         self.generation += 1;
         if config.workers.is_some_and(|workers| workers != self.running.workers()) {

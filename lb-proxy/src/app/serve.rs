@@ -2,14 +2,17 @@
 
 use std::{future::pending, pin::pin, sync::Arc};
 
-use lb_proxy::{Running, config::Config};
+use lb_proxy::{
+    Running,
+    config::{Config, Instead},
+};
 
 use super::{
     App, Signals,
     signals::{ServiceSignals, Taken},
     told::Happened,
 };
-use crate::control::{self, Asked, Author, Event, EventKind, Refused};
+use crate::control::{self, Asked, Author, Event, EventKind, Mistakes, Refused, Texts};
 
 /// How serving ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +25,19 @@ pub(crate) enum Ending {
     Died,
 }
 
-/// Reads the configuration again, with the name of where it came from. `None`: it
-/// cannot be served, and its author was told why. May take its time.
-pub(crate) type Reread = Arc<dyn Fn() -> Option<(Config, String)> + Send + Sync>;
+/// A configuration that was read.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) config: Config,
+    /// Where it came from.
+    pub(crate) origin: String,
+    pub(crate) texts: Texts,
+}
+
+/// Reads the configuration again, as if these texts were in the files of their names. An
+/// error is why it cannot be served; of a file as it is, its author was told. May take its
+/// time.
+pub(crate) type Reread = Arc<dyn Fn(&Instead) -> Result<Read, Mistakes> + Send + Sync>;
 
 /// Told of a configuration that is served from now on. Returns what its author has to know.
 pub(crate) type Applied<'a> = dyn Fn(&Config) -> Option<&'static str> + 'a;
@@ -32,14 +45,14 @@ pub(crate) type Applied<'a> = dyn Fn(&Config) -> Option<&'static str> + 'a;
 /// What is to be done next.
 #[derive(Debug)]
 enum Turn {
-    Signal(Wish),
+    Signal(Interrupting),
     Asked(Box<Asked>),
     Happened(Happened),
 }
 
 /// What the next signal wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
+pub(super) enum Interrupting {
     Drain { limited: bool },
     Reload,
     Reopen,
@@ -80,14 +93,14 @@ impl App {
                     }
                 };
                 match wish {
-                    Wish::Drain { limited } => break limited,
-                    Wish::Reload => {
+                    Interrupting::Drain { limited } => break limited,
+                    Interrupting::Reload => {
                         let by = Author::of_signal();
                         (next, _) = self.reload_if_good(&by, reread, applied, &mut taken).await;
                     }
-                    Wish::Reopen => self.reopen_log(),
-                    Wish::Upgrade => refuse_upgrade(),
-                    Wish::Died => {
+                    Interrupting::Reopen => self.reopen_log(),
+                    Interrupting::Upgrade => refuse_upgrade(),
+                    Interrupting::Died => {
                         tracing::error!("every worker has ended; nobody is served any more");
                         return Ending::Died;
                     }
@@ -119,17 +132,18 @@ impl App {
         reread: &Reread,
         applied: &Applied<'_>,
         taken: &mut Taken,
-    ) -> Option<Wish> {
+    ) -> Option<Interrupting> {
+        if let [control::Wish::Save(_) | control::Wish::Replace { .. }] = &*asked.ask.wishes {
+            return self.save(asked, reread, applied, taken).await;
+        }
         let Asked { ask, answer } = asked;
         let mut next = None;
         if matches!(&*ask.wishes, [control::Wish::Reload]) {
             let reloaded = if ask.dry_run {
                 match self.meanwhile(self.prepare(reread), taken, &mut next).await {
-                    Ok(Ok(Some(_))) => Some(Ok("it can be served".to_owned())),
-                    Ok(Ok(None)) => Some(Err(self.has_mistakes())),
-                    Ok(Err(error)) => {
-                        Some(Err(Refused::BadConfig { detail: format!("{error:#}") }))
-                    }
+                    Ok(Ok(Ok(_))) => Some(Ok("it can be served".to_owned())),
+                    Ok(Ok(Err(mistakes))) => Some(Err(self.has_mistakes(mistakes))),
+                    Ok(Err(error)) => Some(Err(not_served(&error))),
                     Err(ends) => return Some(ends),
                 }
             } else {
@@ -138,7 +152,8 @@ impl App {
                 next = wish;
                 reloaded
             };
-            self.answer_reload(reloaded.unwrap_or(Err(Refused::Busy)), answer);
+            let reloaded = reloaded.unwrap_or(Err(Refused::Busy));
+            self.answer_reload(reloaded, Vec::new(), None, answer);
             return next;
         }
         match self.meanwhile(self.make_ready(ask), taken, &mut next).await {
@@ -152,12 +167,12 @@ impl App {
 
     /// Waits for something that may take long, and hears signals: those that end us end
     /// the waiting, a reload is kept in `next`.
-    async fn meanwhile<T>(
+    pub(super) async fn meanwhile<T>(
         &self,
         work: impl Future<Output = T>,
         taken: &mut Taken,
-        next: &mut Option<Wish>,
-    ) -> Result<T, Wish> {
+        next: &mut Option<Interrupting>,
+    ) -> Result<T, Interrupting> {
         let mut work = pin!(work);
         loop {
             let wish = tokio::select! {
@@ -165,10 +180,10 @@ impl App {
                 wish = taken.wish(&self.running) => wish,
             };
             match wish {
-                Wish::Drain { .. } | Wish::Died => return Err(wish),
-                Wish::Reload => *next = Some(wish),
-                Wish::Reopen => self.reopen_log(),
-                Wish::Upgrade => refuse_upgrade(),
+                Interrupting::Drain { .. } | Interrupting::Died => return Err(wish),
+                Interrupting::Reload => *next = Some(wish),
+                Interrupting::Reopen => self.reopen_log(),
+                Interrupting::Upgrade => refuse_upgrade(),
             }
         }
     }
@@ -181,50 +196,52 @@ impl App {
         reread: &Reread,
         applied: &Applied<'_>,
         taken: &mut Taken,
-    ) -> (Option<Wish>, Option<Result<String, Refused>>) {
+    ) -> (Option<Interrupting>, Option<Result<String, Refused>>) {
         // What is being read may be older than what another signal is about.
         let mut next = None;
         let prepared = match self.meanwhile(self.prepare(reread), taken, &mut next).await {
             Ok(prepared) => prepared,
             Err(ends) => return (Some(ends), None),
         };
-        let taken_up = match prepared {
-            Ok(Some(prepared)) => self.take_up(prepared, applied).await.map(Some),
-            nothing => {
+        let (refused, is_told) = match prepared {
+            Ok(Ok(prepared)) => match self.take_up(prepared, applied).await {
+                Ok(changes) => {
+                    tracing::info!("reloaded: {changes}");
+                    self.tell_of_reload(EventKind::Reload, by, changes.clone());
+                    return (next, Some(Ok(changes)));
+                }
+                Err(error) => (not_served(&error), false),
+            },
+            Ok(Err(mistakes)) => {
                 self.running.reload_rejected();
-                nothing.map(|_| None)
+                (self.has_mistakes(mistakes), true)
             }
-        };
-        let why = match taken_up {
-            Ok(Some(changes)) => {
-                tracing::info!("reloaded: {changes}");
-                self.tell_of_reload(EventKind::Reload, by, changes.clone());
-                return (next, Some(Ok(changes)));
+            Err(error) => {
+                self.running.reload_rejected();
+                (not_served(&error), false)
             }
-            // Its author has been told.
-            Ok(None) => None,
-            Err(error) => Some(format!("{error:#}")),
         };
         let rejected_so_far = self.running.counters().config_reloads_total.rejected;
+        let why = match is_told {
+            true => String::new(),
+            false => format!(": {}", refused.detail()),
+        };
         tracing::error!(
             rejected_so_far,
-            "not reloaded{}; the configuration before is still served",
-            why.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
+            "not reloaded{why}; the configuration before is still served",
         );
-        let refused = why.map(|detail| Refused::BadConfig { detail });
-        let refused = refused.unwrap_or_else(|| self.has_mistakes());
         self.tell_of_reload(EventKind::Rejected, by, refused.detail());
         (next, Some(Err(refused)))
     }
 
-    fn has_mistakes(&self) -> Refused {
+    fn has_mistakes(&self, mistakes: Mistakes) -> Refused {
         let origin = &self.origin;
         let detail =
             format!("`{origin}` has mistakes, which `lb check` shows; nothing was changed");
-        Refused::BadConfig { detail }
+        Refused::BadConfig { detail, mistakes }
     }
 
-    fn tell_of_reload(&self, kind: EventKind, by: &Author, why: String) {
+    pub(super) fn tell_of_reload(&self, kind: EventKind, by: &Author, why: String) {
         let (to, author) = (Some(self.generation.to_string()), Some(by.to_string()));
         self.desk().events().push(Event { kind, to, author, why, ..Event::default() });
     }
@@ -262,12 +279,16 @@ impl App {
     }
 }
 
+fn not_served(error: &anyhow::Error) -> Refused {
+    Refused::BadConfig { detail: format!("{error:#}"), mistakes: Mistakes::default() }
+}
+
 fn refuse_upgrade() {
     tracing::warn!("this version cannot hand over to another; still serving");
 }
 
 impl Taken {
-    async fn wish(&mut self, running: &Running) -> Wish {
+    async fn wish(&mut self, running: &Running) -> Interrupting {
         let service = async {
             match &mut self.service {
                 Some(service) => service.wish().await,
@@ -275,21 +296,21 @@ impl Taken {
             }
         };
         tokio::select! {
-            _ = self.terminate.recv() => Wish::Drain { limited: true },
-            _ = self.interrupt.recv() => Wish::Drain { limited: true },
-            _ = self.quit.recv() => Wish::Drain { limited: false },
+            _ = self.terminate.recv() => Interrupting::Drain { limited: true },
+            _ = self.interrupt.recv() => Interrupting::Drain { limited: true },
+            _ = self.quit.recv() => Interrupting::Drain { limited: false },
             wish = service => wish,
-            () = running.ended() => Wish::Died,
+            () = running.ended() => Interrupting::Died,
         }
     }
 }
 
 impl ServiceSignals {
-    async fn wish(&mut self) -> Wish {
+    async fn wish(&mut self) -> Interrupting {
         tokio::select! {
-            _ = self.reload.recv() => Wish::Reload,
-            _ = self.reopen.recv() => Wish::Reopen,
-            _ = self.upgrade.recv() => Wish::Upgrade,
+            _ = self.reload.recv() => Interrupting::Reload,
+            _ = self.reopen.recv() => Interrupting::Reopen,
+            _ = self.upgrade.recv() => Interrupting::Upgrade,
         }
     }
 }
@@ -324,11 +345,11 @@ mod tests {
         let (_end, ends) = mpsc::channel::<()>();
         let (ends, has_ended) = (Mutex::new(ends), Arc::new(AtomicBool::new(false)));
         let sees_end = Arc::clone(&has_ended);
-        let reread: Reread = Arc::new(move || {
+        let reread: Reread = Arc::new(move |_| {
             begin.send(()).unwrap();
             let _ = ends.lock().unwrap().recv_timeout(PATIENCE);
             sees_end.store(true, Ordering::Relaxed);
-            None
+            Err(Mistakes::default())
         });
         let signalling = thread::spawn(move || {
             kill_process(getpid(), Signal::HUP).unwrap();

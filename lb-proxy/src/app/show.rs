@@ -34,6 +34,7 @@ impl App {
         Overview {
             started: self.started,
             origin: self.origin.clone(),
+            texts: self.texts.clone(),
             config_generation: self.generation,
             config: Arc::new(self.file.clone()),
             listeners: self.running.addresses(),

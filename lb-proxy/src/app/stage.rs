@@ -207,6 +207,26 @@ mod tests {
     }
 
     #[test]
+    fn whoever_joins_waits_though_the_file_has_him_by_now() {
+        let cluster = Cluster::builder("web").membership(set(&["a:1"])).build();
+        let stage = Stage::new(set(&["a:1"]), BTreeSet::new(), Decided::default());
+        let cause = || Cause::new(CauseKind::Person, "test");
+        let mut now = 0;
+        let added = decided(&[("b:1", Field::Added, json!({ "address": "b:1" }))]);
+        let joins = vec!["b:1".into()];
+        let news = News { decided: Some(added), joins, ..News::default() };
+        stage.tell(&cluster, news, cause()).unwrap();
+        assert_eq!(told(&cluster, &mut now)[1].1, AdminState::Disabled);
+        let reported = Some(set(&["a:1", "b:1"]));
+        let news = News { reported, decided: Some(Decided::default()), ..News::default() };
+        stage.tell(&cluster, news, cause()).unwrap();
+        assert_eq!(told(&cluster, &mut now)[1].1, AdminState::Disabled);
+        let news = News { joined: vec!["b:1".into()], ..News::default() };
+        stage.tell(&cluster, news, cause()).unwrap();
+        assert_eq!(told(&cluster, &mut now)[1].1, AdminState::Enabled);
+    }
+
+    #[test]
     fn what_was_decided_holds_in_every_set_a_source_reports() {
         let cluster = Cluster::builder("web").membership(set(&["a:1", "b:1"])).build();
         let stage = Stage::new(set(&["a:1", "b:1"]), BTreeSet::new(), Decided::default());

@@ -70,8 +70,10 @@ impl Served {
         let (desk, address) = (app.desk().clone(), app.addresses()[0]);
         let file = Arc::new(Mutex::new(text.to_owned()));
         let again = Arc::clone(&file);
-        let reread: Reread =
-            Arc::new(move || Some((read(&again.lock().unwrap())?, "test".to_owned())));
+        let reread: Reread = Arc::new(move |_| {
+            let config = read(&again.lock().unwrap()).ok_or_else(Mistakes::default)?;
+            Ok(ReadConfig { config, origin: "test".to_owned(), texts: Texts::default() })
+        });
         let signals = Signals::of_a_test(SignalKind::from_raw(end.as_raw())).unwrap();
         let thread = thread::spawn(move || app.serve(signals, &reread, &|_| None));
         let here = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -26,6 +26,13 @@ pub(super) enum Exit {
     Interrupted,
 }
 
+impl Exit {
+    /// The first that is not all well.
+    pub(super) fn or(self, other: Self) -> Self {
+        if self == Self::Done { other } else { self }
+    }
+}
+
 impl From<Ending> for Exit {
     fn from(ending: Ending) -> Self {
         match ending {

@@ -13,6 +13,7 @@ mod log;
 mod memory;
 mod print;
 mod queue;
+mod reading;
 mod run;
 mod shell;
 mod source;

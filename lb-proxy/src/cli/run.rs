@@ -11,8 +11,8 @@ use clap::Args;
 use lb_proxy::{
     KeyRule, StickySettings,
     config::{
-        Bind, Cluster, Config, MOST_WORKERS, Machine, Strategy, cookie_problem, find_strategy,
-        read_key_rule,
+        Bind, Cluster, Config, Instead, MOST_WORKERS, Strategy, Written, cookie_problem,
+        find_strategy, read_key_rule,
     },
 };
 
@@ -20,14 +20,15 @@ use super::{
     admin_place::{AdminPlace, read_admin},
     exit::Exit,
     log, memory, print,
+    reading::{Reading, mistakes},
     source::{self, Source},
     target::read_targets,
     variable::{variable, warn_unknown},
 };
 use crate::{
     admin::{self, Process, RunningConfig},
-    app::{App, Ending, Reread, Signals, counted},
-    control::{Ledger, LogLevel, Remembered},
+    app::{App, Ending, ReadConfig, Reread, Signals, counted},
+    control::{Ledger, LogLevel, Mistakes, Remembered, Texts},
 };
 
 #[derive(Debug, Clone, Args)]
@@ -106,18 +107,18 @@ Environment:
 pub(super) fn run(args: &RunArgs) -> Exit {
     warn_unknown();
     let kept = RunningConfig::default();
-    let (config, origin) = match prepare(args, "nothing was started", &kept) {
-        Ok(prepared) => prepared,
-        Err(exit) => return exit,
+    let Ok(read) = prepare(args, &Reading::aloud("nothing was started", &kept)) else {
+        // What is wrong was printed.
+        return Exit::Usage;
     };
-    let level = match log::start(level_of(&config)) {
+    let level = match log::start(level_of(&read.config)) {
         Ok(level) => level,
         Err(error) => {
             print::error(&error);
             return Exit::Usage;
         }
     };
-    match serve(args, &config, &origin, &level, &kept) {
+    match serve(args, read, &level, &kept) {
         Ok(ending) => ending.into(),
         Err(error) => {
             print::error(&error);
@@ -132,50 +133,45 @@ fn level_of(config: &Config) -> &str {
 
 /// What is to run: the file or the backends, and what flags and variables say on
 /// top. If it is wrong, that is printed, with what follows from it.
-fn prepare(
-    args: &RunArgs,
-    consequence: &str,
-    kept: &RunningConfig,
-) -> Result<(Config, String), Exit> {
-    let (mut config, origin) = configuration(args, consequence, kept)?;
-    overlay(args, &mut config).map_err(usage)?;
-    let loops = config.loops();
-    if loops.is_empty() { Ok((config, origin)) } else { Err(usage(loops)) }
+fn prepare(args: &RunArgs, reading: &Reading<'_>) -> Result<ReadConfig, Mistakes> {
+    let mut read = configuration(args, reading)?;
+    overlay(args, &mut read.config).map_err(|mistakes| reading.refuse(mistakes))?;
+    let loops = read.config.loops();
+    if loops.is_empty() { Ok(read) } else { Err(reading.refuse(loops)) }
 }
 
 /// Where the configuration comes from: what was typed, else what a variable says,
 /// else the first file of the search path.
-fn configuration(
-    args: &RunArgs,
-    consequence: &str,
-    kept: &RunningConfig,
-) -> Result<(Config, String), Exit> {
+fn configuration(args: &RunArgs, reading: &Reading<'_>) -> Result<ReadConfig, Mistakes> {
     if let Some(file) = &args.config {
-        return from_file(file, consequence, kept);
+        return from_file(file, reading);
     }
     if !args.to.is_empty() {
-        return from_targets("--to", &args.to);
+        return from_targets("--to", &args.to, reading);
     }
-    let to = variable("LB_TO", |text| Ok(text.to_owned())).map_err(|mistake| usage([mistake]))?;
+    let to = variable("LB_TO", |text| Ok(text.to_owned()));
+    let to = to.map_err(|mistake| reading.refuse([mistake]))?;
     if let Some(to) = to {
         if source::named_by_variable().is_some() {
             let both = "backends come from `LB_TO` or from the file of `LB_CONFIG`, not from both";
-            return Err(usage([both.to_owned()]));
+            return Err(reading.refuse([both.to_owned()]));
         }
-        return from_targets("LB_TO", &[to]);
+        return from_targets("LB_TO", &[to], reading);
     }
     match source::search() {
-        Some(file) => from_file(&file, consequence, kept),
-        None => {
-            print::diagnostic(&source::nothing_found());
-            Err(Exit::Usage)
-        }
+        Some(file) => from_file(&file, reading),
+        None => Err(reading.print(source::nothing_found())),
     }
 }
 
-fn from_targets(said_by: &str, values: &[String]) -> Result<(Config, String), Exit> {
-    let backends = read_targets(said_by, values).map_err(usage)?;
-    Ok((Config::to_backends(backends), said_by.to_owned()))
+fn from_targets(
+    said_by: &str,
+    values: &[String],
+    reading: &Reading<'_>,
+) -> Result<ReadConfig, Mistakes> {
+    let backends = read_targets(said_by, values).map_err(|mistakes| reading.refuse(mistakes))?;
+    let config = Config::to_backends(backends);
+    Ok(ReadConfig { config, origin: said_by.to_owned(), texts: Texts::default() })
 }
 
 /// A strategy that needs nothing but its name.
@@ -187,20 +183,26 @@ fn read_strategy(name: &str) -> Result<Strategy, String> {
     }
 }
 
-fn from_file(
-    path: &Path,
-    consequence: &str,
-    kept: &RunningConfig,
-) -> Result<(Config, String), Exit> {
-    let source = Source::read(path).map_err(|error| {
-        print::error(&error);
-        Exit::Usage
-    })?;
-    let (config, diagnostics) = Config::parse(&source.name, &source.text, &Machine);
-    print::diagnostics(&diagnostics, consequence);
-    let config = config.ok_or(Exit::Usage)?;
-    kept.read(Config::settings(&source.name, &source.text, &Machine));
-    Ok((config, source.name))
+fn from_file(path: &Path, reading: &Reading<'_>) -> Result<ReadConfig, Mistakes> {
+    let instead = &reading.instead;
+    let source = Source::read_with(path, instead);
+    let source = source.map_err(|error| reading.refuse([format!("{error:#}")]))?;
+    let Source { name, text } = source;
+    let (config, diagnostics) = Config::parse(&name, &text, instead);
+    if let Some(consequence) = reading.consequence {
+        print::diagnostics(&diagnostics, consequence);
+    }
+    let config = config.ok_or_else(|| mistakes(&diagnostics))?;
+    // Nobody can write into a pipe.
+    let texts: Texts = match path == Path::new("-") {
+        true => Texts::default(),
+        false => {
+            let written = Written::read(&name, &text, instead);
+            written.texts().map(|(name, text)| (name.to_owned(), text.to_owned())).collect()
+        }
+    };
+    reading.kept.read(Config::settings(&name, &text, instead));
+    Ok(ReadConfig { config, origin: name, texts })
 }
 
 fn overlay(args: &RunArgs, config: &mut Config) -> Result<(), Vec<String>> {
@@ -304,31 +306,25 @@ fn read_workers(text: &str) -> Result<NonZeroUsize, String> {
         .ok_or_else(|| format!("not a number from 1 to {MOST_WORKERS}"))
 }
 
-fn usage(mistakes: impl IntoIterator<Item = String>) -> Exit {
-    for mistake in mistakes {
-        print::diagnostic(&format!("error: {mistake}\n"));
-    }
-    Exit::Usage
-}
-
 fn serve(
     args: &RunArgs,
-    config: &Config,
-    origin: &str,
+    read: ReadConfig,
     level: &LogLevel,
     kept: &RunningConfig,
 ) -> anyhow::Result<Ending> {
+    let ReadConfig { config, origin, texts } = read;
     let signals = Signals::of_a_service()?;
-    let bound = admin::bind(config)?;
-    let app = App::start(config, origin, ledger(args)?)?;
+    let bound = admin::bind(&config)?;
+    let mut app = App::start(&config, &origin, ledger(args)?)?;
+    app.is_written_in(texts);
     kept.served();
     let below = bound.lines(&config.admin);
     let process = Process { log: level.clone(), say: print::diagnostic };
     let admin = bound.serve(&config.admin, app.desk().clone(), kept.clone(), process)?;
-    let lines = iter::once(app.start_line(config, origin)).chain(below);
+    let lines = iter::once(app.start_line(&config, &origin)).chain(below);
     print::result(&lines.map(|line| format!("{line}\n")).collect::<String>())?;
     let (args, reading) = (args.clone(), kept.clone());
-    let again: Reread = Arc::new(move || reread(&args, &reading));
+    let again: Reread = Arc::new(move |instead| reread(&args, &reading, instead));
     Ok(app.serve(signals, &again, &|config| {
         level.usual(level_of(config));
         kept.served();
@@ -362,13 +358,16 @@ fn file_of(args: &RunArgs) -> Option<PathBuf> {
     }
 }
 
-/// The configuration as it is now, unless it is wrong or cannot be read again.
-fn reread(args: &RunArgs, kept: &RunningConfig) -> Option<(Config, String)> {
+/// The configuration as it is now, or as it would be with these texts; unless it is wrong
+/// or cannot be read again. Whoever proposes a text is told by the answer alone.
+fn reread(args: &RunArgs, kept: &RunningConfig, instead: &Instead) -> Result<ReadConfig, Mistakes> {
+    let consequence = instead.files.is_empty().then_some("nothing was changed");
+    let reading = Reading { consequence, kept, instead: instead.clone() };
     if args.config.as_deref() == Some(Path::new("-")) {
-        print::diagnostic("error: what was read from the standard input cannot be read again\n");
-        return None;
+        let why = "what was read from the standard input cannot be read again";
+        return Err(reading.refuse([why.to_owned()]));
     }
-    prepare(args, "nothing was changed", kept).ok()
+    prepare(args, &reading)
 }
 
 #[cfg(test)]

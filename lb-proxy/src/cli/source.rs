@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use lb_proxy::config::{Loader as _, Machine, read_text};
+use lb_proxy::config::{Loader, Machine, read_text};
 
 use super::{exit::Exit, print};
 
@@ -21,12 +21,17 @@ pub(super) struct Source {
 impl Source {
     /// Reads a file; `-` is the standard input.
     pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+        Self::read_with(path, &Machine)
+    }
+
+    /// The same, in a world of one's own.
+    pub(super) fn read_with(path: &Path, world: &dyn Loader) -> anyhow::Result<Self> {
         if path == Path::new("-") {
             let text = read_text(io::stdin()).context("cannot read the standard input")?;
             return Ok(Self { name: "<stdin>".to_owned(), text });
         }
         let name = path.display().to_string();
-        let text = Machine.read(path).with_context(|| format!("cannot read `{name}`"))?;
+        let text = world.read(path).with_context(|| format!("cannot read `{name}`"))?;
         Ok(Self { name, text })
     }
 }

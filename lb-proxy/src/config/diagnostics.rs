@@ -110,6 +110,12 @@ impl Diagnostics {
         self.files.iter().map(|file| file.name.as_str())
     }
 
+    /// What the files say, as it may be printed: without the secrets in them.
+    #[must_use]
+    pub fn printable_texts(&self) -> Vec<(String, String)> {
+        self.files.iter().map(|file| (file.name.clone(), self.printable(file))).collect()
+    }
+
     /// A copy of the findings, in the order of the file.
     #[must_use]
     pub fn to_vec(&self) -> Vec<Diagnostic> {

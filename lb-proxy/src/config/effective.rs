@@ -90,7 +90,7 @@ fn usual(option: StrategyOption, strategy: &Strategy) -> Option<String> {
 }
 
 fn default(key: String, value: String) -> Setting {
-    Setting { key, value, place: None }
+    Setting { key, value, place: None, variables: None }
 }
 
 /// Gives a default the value of another key of its table.

@@ -64,6 +64,19 @@ fn expand_nested(text: &str, depth: usize, loader: &dyn Loader) -> Result<String
     Ok(expanded)
 }
 
+/// The first `${…}` of a text.
+pub(super) fn first_form(text: &str) -> Option<&str> {
+    let mut at = 0;
+    while let Some(dollar) = text[at..].find('$') {
+        let rest = &text[at + dollar..];
+        if let Some(inner) = rest.strip_prefix("${") {
+            return Some(end_of(inner).map_or(rest, |end| &rest[..end + 3]));
+        }
+        at += dollar + if rest.starts_with("$$") { 2 } else { 1 };
+    }
+    None
+}
+
 /// Where the form ends whose inside begins here.
 fn end_of(inner: &str) -> Option<usize> {
     let (mut at, mut open) = (0, 0_usize);

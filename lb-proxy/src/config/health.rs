@@ -100,6 +100,7 @@ fn read_headers(table: Table<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in table.entries() {
         let Some(text) = value.text() else { continue };
+        text.hide();
         let key = HeaderName::from_bytes(name.as_str().as_bytes());
         let Ok(key) = key else {
             let message = format!("`{}` is not the name of a header", name.as_str());

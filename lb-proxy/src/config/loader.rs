@@ -154,6 +154,35 @@ impl Loader for Pretended {
     }
 }
 
+/// This machine, but with these texts in place of the files of these names.
+#[derive(Debug, Clone, Default)]
+pub struct Instead {
+    /// Files by path, as they are named.
+    pub files: BTreeMap<PathBuf, String>,
+}
+
+impl Loader for Instead {
+    fn variable(&self, name: &str) -> Result<Option<String>, NotText> {
+        Machine.variable(name)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<String> {
+        self.files.get(path).map_or_else(|| Machine.read(path), |text| Ok(text.clone()))
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
+        Machine.list(folder)
+    }
+
+    fn find(&self, path: &Path) -> io::Result<()> {
+        Machine.find(path)
+    }
+
+    fn may_append(&self, path: &Path) -> io::Result<()> {
+        Machine.may_append(path)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

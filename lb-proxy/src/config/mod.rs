@@ -46,6 +46,7 @@ mod strategy;
 mod syntax;
 mod timeouts;
 mod unreachable;
+mod written;
 
 use std::num::NonZeroUsize;
 
@@ -64,13 +65,14 @@ pub use self::{
     diagnostics::{Diagnostics, Position},
     discover::{Allow, Discover, DiscoverFrom},
     listener::Listener,
-    loader::{Loader, Machine, NotText, Pretended, read_text},
+    loader::{Instead, Loader, Machine, NotText, Pretended, read_text},
     log::{Log, level_problem},
     names::name_problem,
     reader::{Setting, did_you_mean},
     schema::schema,
     sticky::cookie_problem,
     strategy::{Strategy, find_strategy, read_key_rule},
+    written::{Alteration, Altered, Spot, Wording, Written},
 };
 use self::{
     admin::read_admin,

@@ -87,6 +87,19 @@ pub(crate) enum Wish {
     Undo { change: u64 },
     /// The file, read again. Only on its own.
     Reload,
+    /// What people have set, written into the file. Only on its own.
+    Save(Which),
+    /// Another file in the place of the one that is served. Only on its own.
+    Replace { text: String },
+}
+
+/// Which of the things that people have set: all, or those that are named.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Which {
+    /// Clusters, with all that belongs to them, or backends.
+    pub(crate) subjects: Vec<(String, Option<String>)>,
+    /// What came by these changes.
+    pub(crate) changes: Vec<u64>,
 }
 
 /// What is to be different of a backend; `None` is left as it is.

@@ -103,14 +103,13 @@ impl Decided {
         passing: &Passing,
     ) -> Membership {
         let leaves = |name: &str| passing.leaving.iter().any(|(one, _)| one.name() == name);
+        let nothing = Decision::default();
         let mut set: Vec<Backend> = Vec::new();
         let reported_names: BTreeSet<&str> =
             reported.iter().map(|backend| backend.name()).collect();
         for backend in reported.iter() {
-            let Some(decision) = self.get(backend.name()) else {
-                set.push((**backend).clone());
-                continue;
-            };
+            // Whoever joins does so whether the file has him by now or not.
+            let decision = self.get(backend.name()).unwrap_or(&nothing);
             if let Some(added) = &decision.added {
                 set.push(decision.describe(added.clone(), true, passing));
             } else if decision.removed.as_ref().is_some_and(|grave| grave.is_on(backend))

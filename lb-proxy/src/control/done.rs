@@ -1,15 +1,42 @@
 //! What came of it.
 
+use lb_proxy::config::{Altered, Spot};
 use serde_json::Value;
 
+use super::difference::Difference;
+use crate::state::Override;
+
 /// It was done; or, of a dry run, it could be.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Done {
     /// What was written down, in order. Nothing for what was true already.
     pub(crate) changes: Vec<ChangeRecord>,
     pub(crate) impact: Impact,
     /// Whether every worker goes by it already; otherwise it will in a moment.
     pub(crate) effective: bool,
+    /// What was written into the file, where that was wanted.
+    pub(crate) saving: Option<Box<Saving>>,
+}
+
+/// What was written into the file; or, of a dry run, would be.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Saving {
+    /// Each thing that people have set and that was meant.
+    pub(crate) items: Vec<SavedItem>,
+    /// The files that say something else.
+    pub(crate) files: Vec<Altered>,
+    /// What is different in them, without secrets.
+    pub(crate) diffs: Vec<(String, String)>,
+    /// What another file makes of all of it, where the whole file was replaced.
+    pub(crate) difference: Option<Difference>,
+}
+
+/// Something that people have set.
+#[derive(Debug, Clone)]
+pub(crate) struct SavedItem {
+    pub(crate) of: Override,
+    /// Where it stands now, or why it is not in the file.
+    pub(crate) outcome: Result<Spot, String>,
 }
 
 /// A decision of a person, as it is in the journal.

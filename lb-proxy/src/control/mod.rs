@@ -8,6 +8,7 @@
 mod ask;
 mod decided;
 mod desk;
+mod difference;
 mod done;
 mod drains;
 mod event;
@@ -18,24 +19,27 @@ mod overview;
 mod plan;
 mod refused;
 mod remembered;
+mod saving;
 mod settings;
 mod values;
 
 #[cfg(test)]
 pub(crate) use self::ledger::Memory;
 pub(crate) use self::{
-    ask::{Ask, Author, BackendPatch, Door, NewBackend, WantedState, Wish},
+    ask::{Ask, Author, BackendPatch, Door, NewBackend, WantedState, Which, Wish},
     decided::{Decided, Laid, Passing},
     desk::{Asked, Desk, Inbox, Page},
-    done::{ChangeRecord, Done, Impact},
+    difference::{BackendDifference, Difference, SettingDifference, difference},
+    done::{ChangeRecord, Done, Impact, SavedItem, Saving},
     drains::DrainProgress,
     event::{Event, EventKind, Events, unix_millis},
     ledger::{Ledger, Written, now, undoing},
     log_level::{LogLevel, Logged},
-    overview::{ClusterOverview, Drift, Leaving, Overview},
+    overview::{ClusterOverview, Drift, Leaving, Overview, Texts},
     plan::{Edit, Overrides, Plan, Seen, Sight, listed, plan},
-    refused::Refused,
+    refused::{Mistakes, Refused},
     remembered::Remembered,
+    saving::{is_said, meant, wording},
     settings::{SettingTable, Unfit, take_unfit, tune},
     values::{in_file, read_state, said_by_file, unix_of},
 };

@@ -12,6 +12,9 @@ use serde_json::Value;
 
 use crate::traffic::Loads;
 
+/// Files by their names, the first one first; none where the configuration is in no file.
+pub(crate) type Texts = Arc<[(String, String)]>;
+
 /// What runs. Numbers that change with every request are read from the clusters in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Overview {
@@ -19,6 +22,8 @@ pub(crate) struct Overview {
     pub(crate) started: u64,
     /// Where the configuration came from: a path, or what stands for one.
     pub(crate) origin: String,
+    /// The file that it came from and all that it includes.
+    pub(crate) texts: Texts,
     /// Which of the configurations that were served it is; counts from 1.
     pub(crate) config_generation: u64,
     /// The configuration as the file has it.
@@ -81,6 +86,7 @@ impl Overview {
         Self {
             started: 0,
             origin: String::new(),
+            texts: Arc::default(),
             config_generation: 0,
             config: Arc::new(config),
             listeners: Vec::new(),
@@ -135,6 +141,7 @@ impl Overview {
         Self {
             started: 0,
             origin: "test".to_owned(),
+            texts: Arc::default(),
             config_generation: 1,
             listeners: Vec::new(),
             routes: config.routes.clone(),

@@ -123,8 +123,9 @@ impl Planner<'_> {
             Wish::Strategy { cluster, strategy } => self.choose(cluster, strategy),
             Wish::Tune { cluster, table, set } => self.tune(cluster, *table, set),
             Wish::Undo { change } => self.undo(*change),
-            Wish::Reload => {
-                Err(Refused::Conflict { detail: "a reload is asked for on its own".to_owned() })
+            Wish::Reload | Wish::Save(_) | Wish::Replace { .. } => {
+                let detail = "what is about the file is asked for on its own";
+                Err(Refused::Conflict { detail: detail.to_owned() })
             }
         }
     }

@@ -2,6 +2,15 @@
 
 use super::settings::Unfit;
 
+/// What is wrong with a configuration.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Mistakes {
+    /// Each finding, as `lb check --json` has it.
+    pub(crate) found: Vec<serde_json::Value>,
+    /// All of them, as `lb check` prints them; empty where none has a place.
+    pub(crate) report: String,
+}
+
 /// Why an [`Ask`](super::Ask) was not done.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -40,6 +49,10 @@ pub(crate) enum Refused {
     Conflict {
         detail: String,
     },
+    /// The file on the disk is not the one that is served.
+    FileChanged {
+        file: String,
+    },
     /// It could not be written down, so it was not done.
     NotRecorded {
         detail: String,
@@ -47,6 +60,7 @@ pub(crate) enum Refused {
     /// The file cannot be served.
     BadConfig {
         detail: String,
+        mistakes: Mistakes,
     },
     /// Nobody is there to do it: the balancer is stopping, or too much is asked of it.
     Busy,
@@ -62,6 +76,7 @@ impl Refused {
             Self::WouldEmpty { .. } => "No backend would be left",
             Self::Invalid { .. } | Self::Unfit(_) => "Not a possible value",
             Self::ChangedSince { .. } => "Changed since",
+            Self::FileChanged { .. } => "The file was changed",
             Self::Conflict { .. } => "Contradicts something else",
             Self::NotRecorded { .. } => "Could not be written down",
             Self::BadConfig { .. } => "The configuration cannot be served",
@@ -82,11 +97,14 @@ impl Refused {
             Self::Invalid { field, detail } | Self::Unfit(Unfit { field, detail, .. }) => {
                 format!("`{field}`: {detail}")
             }
+            Self::FileChanged { file } => {
+                format!("`{file}` was changed since it was read; nothing was written")
+            }
             Self::WouldEmpty { detail, .. }
             | Self::ChangedSince { detail, .. }
             | Self::Conflict { detail }
             | Self::NotRecorded { detail }
-            | Self::BadConfig { detail } => detail.clone(),
+            | Self::BadConfig { detail, .. } => detail.clone(),
             Self::Busy => "the balancer is stopping, or has too much to do".to_owned(),
         }
     }
@@ -99,6 +117,7 @@ impl Refused {
             }
             Self::WouldEmpty { .. } => "enable another one first, or force it",
             Self::ChangedSince { .. } => "undo the later change first, or set the value you want",
+            Self::FileChanged { .. } => "`lb reload` takes the file up; then save again",
             Self::NotRecorded { .. } => "nothing was changed; see to the state file",
             Self::BadConfig { .. } => "what ran before still runs; `lb check` says more",
             Self::Busy => "try again",

@@ -24,7 +24,7 @@ pub(crate) use self::{
     error::{OpenError, Problem, StoreError},
     model::{Change, ChangeId, Field, NewChange, Override, Setting, Subject, UnixMillis},
     path::{Because, Place, Surroundings, place},
-    precedence::{DropCause, Dropped, settle},
+    precedence::{DropCause, Dropped, is_same, settle},
     store::Store,
     undo::{Undoer, undo},
 };

@@ -213,6 +213,16 @@ impl Field {
         }
     }
 
+    /// The keys under which a file has it, below the table of its subject; `None` where
+    /// no key says it: that a backend is there at all, or that a table holds.
+    pub(crate) fn keys(self) -> Option<Vec<&'static str>> {
+        match self {
+            Self::Added | Self::Removed => None,
+            Self::Key(path) if path.ends_with(".enabled") => None,
+            field => Some(field.name().split('.').collect()),
+        }
+    }
+
     pub(crate) fn of_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|field| field.name() == name)
     }

@@ -15,7 +15,7 @@ use crate::process::{Folder, Lb, PATIENCE, eventually, finish, folder, lb, text}
 
 /// A running `lb` whose socket is in a folder of its own.
 pub(crate) struct Live {
-    folder: Folder,
+    pub(crate) folder: Folder,
     pub(crate) lb: Lb,
 }
 
@@ -87,7 +87,7 @@ impl Live {
     }
 }
 
-fn at_home(folder: &Folder, args: &[&str]) -> Command {
+pub(crate) fn at_home(folder: &Folder, args: &[&str]) -> Command {
     let mut command = lb(args);
     command.env_remove("LB_ADMIN").env("XDG_RUNTIME_DIR", &**folder);
     command.env("LB_STATE", folder.join("state.db"));

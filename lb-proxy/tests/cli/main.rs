@@ -16,6 +16,7 @@ mod live_places;
 mod process;
 mod reload;
 mod run;
+mod saving;
 mod settings;
 mod standstill;
 mod stderr;

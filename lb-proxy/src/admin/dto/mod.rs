@@ -14,6 +14,7 @@ mod log_level;
 mod login;
 mod rate;
 mod request;
+mod saving;
 mod session;
 mod source;
 mod status;
@@ -32,6 +33,7 @@ pub(crate) use self::{
     login::{Login, WhoAmI},
     rate::{Columns, Rate, Series},
     request::{KeptOne, OneTry},
+    saving::{Differences, DriftItem, SaveWish, Saved, SavedItem},
     session::{BackendSessions, SessionAsked, SessionFound, Sessions},
     source::{Cause, Generation, Source},
     status::{Route, Status},

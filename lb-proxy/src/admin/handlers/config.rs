@@ -5,11 +5,11 @@ use std::{io, path::Path};
 use axum::{Json, body::Bytes, extract::State};
 use lb_proxy::config::{Config, Diagnostics, Loader, NotText, Severity};
 
-use super::write::{By, How, ask};
+use super::write::{By, How, ask, ask_of_file};
 use crate::{
     admin::{
         api::Api,
-        dto::{Checked, EffectiveConfig, Override, Reloaded, SettingLine},
+        dto::{Checked, EffectiveConfig, Override, Reloaded, Saved, SettingLine},
         problem::Problem,
     },
     cli::finding,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Every value that holds, with the line that says so, and what people changed on top.
-/// Secrets are left out.
+/// Secrets are left out, and of variables only addresses are told.
 #[utoipa::path(get, path = "/api/v1/config", operation_id = "show_config",
     responses((status = OK, body = EffectiveConfig)))]
 pub(crate) async fn show(State(api): State<Api>) -> Json<EffectiveConfig> {
@@ -25,7 +25,9 @@ pub(crate) async fn show(State(api): State<Api>) -> Json<EffectiveConfig> {
     let settings = api.config.settings();
     let line = |one: &lb_proxy::config::Setting| {
         let (file, line) = one.place.clone().unzip();
-        SettingLine { key: one.key.clone(), value: one.value.clone(), file, line }
+        // What a variable says may be more than a viewer is to know.
+        let value = one.variables.clone().unwrap_or_else(|| one.value.clone());
+        SettingLine { key: one.key.clone(), value, file, line }
     };
     Json(EffectiveConfig {
         origin: overview.origin.clone(),
@@ -42,16 +44,20 @@ pub(crate) async fn show(State(api): State<Api>) -> Json<EffectiveConfig> {
     request_body(content = String, content_type = "application/toml"),
     responses((status = OK, body = Checked), (status = BAD_REQUEST, body = Problem)))]
 pub(crate) async fn check(State(api): State<Api>, text: Bytes) -> Result<Json<Checked>, Problem> {
-    let text = String::from_utf8(text.into()).map_err(|_| {
-        let status = http::StatusCode::BAD_REQUEST;
-        Problem::new(status, "not-text", "The body is not text").detail("it is not UTF-8")
-    })?;
+    let text = text_of(text)?;
     api.aside(move || {
         let (config, found) = Config::parse("request", &text, &Closed);
         checked(config.is_some(), &found)
     })
     .await
     .map(Json)
+}
+
+fn text_of(body: Bytes) -> Result<String, Problem> {
+    String::from_utf8(body.into()).map_err(|_| {
+        let status = http::StatusCode::BAD_REQUEST;
+        Problem::new(status, "not-text", "The body is not text").detail("it is not UTF-8")
+    })
 }
 
 fn checked(ok: bool, found: &Diagnostics) -> Checked {
@@ -61,6 +67,27 @@ fn checked(ok: bool, found: &Diagnostics) -> Checked {
         warnings: found.count(Severity::Warning),
         diagnostics: found.to_vec().iter().map(|one| finding(one, found)).collect(),
     }
+}
+
+/// Another file in the place of the one that is served; the old one is kept as
+/// `NAME.before`. Only of one that includes no others and has no variables in it. With
+/// `dry_run` it is said what would be different.
+#[utoipa::path(put, path = "/api/v1/config", operation_id = "replace_config", params(How),
+    request_body(content = String, content_type = "application/toml"),
+    responses(
+        (status = OK, body = Saved),
+        (status = CONFLICT, body = Problem),
+        (status = UNPROCESSABLE_ENTITY, body = Problem, description = "it cannot be served"),
+    ))]
+pub(crate) async fn replace(
+    State(api): State<Api>,
+    axum::extract::Query(how): axum::extract::Query<How>,
+    by: By,
+    text: Bytes,
+) -> Result<Json<Saved>, Problem> {
+    let dry_run = how.dry_run;
+    let done = ask_of_file(&api, by, how, Wish::Replace { text: text_of(text)? }).await?;
+    Ok(Json(Saved::new(done, dry_run, api.desk.overview().config_generation)))
 }
 
 /// Reads the file again. What is wrong with it changes nothing.

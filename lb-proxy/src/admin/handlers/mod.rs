@@ -13,6 +13,7 @@ pub(super) mod log_level;
 pub(super) mod login;
 pub(super) mod probes;
 pub(super) mod requests;
+pub(super) mod saving;
 pub(super) mod series;
 pub(super) mod sessions;
 pub(super) mod sources;

@@ -11,9 +11,9 @@ use crate::{
         api::{Api, cluster},
         audit::Made,
         dto::{Backend, Changed, Cluster, Moment},
-        problem::Problem,
+        problem::{ConfigMistakes, Problem},
     },
-    control::{Ask, Done, Refused, Unfit, Wish},
+    control::{Ask, Done, Mistakes, Refused, Unfit, Wish},
 };
 
 /// How a change is to be made.
@@ -61,6 +61,20 @@ fn if_match(headers: &HeaderMap) -> Option<String> {
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
+/// Asks for something that is about the file, and says what came of it.
+pub(crate) async fn ask_of_file(api: &Api, by: By, how: How, wish: Wish) -> Result<Done, Problem> {
+    check_why(&how)?;
+    let ask = Ask {
+        wishes: vec![wish],
+        author: by.caller.author,
+        why: how.why.filter(|why| !why.is_empty()),
+        dry_run: how.dry_run,
+        force: how.force,
+    };
+    let _turn = api.turns.read().await;
+    Ok(api.desk.ask(ask).await?)
+}
+
 /// Asks for changes, and says what is true afterwards.
 pub(crate) async fn ask(
     api: &Api,
@@ -68,14 +82,7 @@ pub(crate) async fn ask(
     how: How,
     wishes: Vec<Wish>,
 ) -> Result<Changed, Problem> {
-    if how.why.as_ref().is_some_and(|why| why.len() > LONGEST_WHY) {
-        return Err(
-            Problem::invalid("`why` is too long").hint(format!("{LONGEST_WHY} bytes at most"))
-        );
-    }
-    if how.why.as_ref().is_some_and(|why| why.chars().any(char::is_control)) {
-        return Err(Problem::invalid("`why` is one line of text"));
-    }
+    check_why(&how)?;
     let (named, backend) = subjects(&wishes);
     let dry_run = how.dry_run;
     let ask = Ask {
@@ -113,6 +120,18 @@ pub(crate) async fn ask(
     Ok(changed(api, done, dry_run, named, backend.as_deref()))
 }
 
+fn check_why(how: &How) -> Result<(), Problem> {
+    if how.why.as_ref().is_some_and(|why| why.len() > LONGEST_WHY) {
+        return Err(
+            Problem::invalid("`why` is too long").hint(format!("{LONGEST_WHY} bytes at most"))
+        );
+    }
+    if how.why.as_ref().is_some_and(|why| why.chars().any(char::is_control)) {
+        return Err(Problem::invalid("`why` is one line of text"));
+    }
+    Ok(())
+}
+
 /// What it is about: all clusters, and the backend if it is one.
 fn subjects(wishes: &[Wish]) -> (Vec<String>, Option<String>) {
     let mut named = Vec::new();
@@ -128,7 +147,7 @@ fn subjects(wishes: &[Wish]) -> (Vec<String>, Option<String>) {
                 cluster
             }
             Wish::Strategy { cluster, .. } | Wish::Tune { cluster, .. } => cluster,
-            Wish::Undo { .. } | Wish::Reload => continue,
+            Wish::Undo { .. } | Wish::Reload | Wish::Save(_) | Wish::Replace { .. } => continue,
         };
         if !named.contains(cluster) {
             named.push(cluster.clone());
@@ -224,6 +243,7 @@ impl From<Refused> for Problem {
             }
             Refused::ChangedSince { .. } => (StatusCode::CONFLICT, "changed-since"),
             Refused::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
+            Refused::FileChanged { .. } => (StatusCode::CONFLICT, "file-changed"),
             Refused::NotRecorded { .. } => (StatusCode::INSUFFICIENT_STORAGE, "not-recorded"),
             Refused::BadConfig { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad-config"),
             Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
@@ -243,6 +263,12 @@ impl From<Refused> for Problem {
                 problem = problem.at(pointer(key.unwrap_or(field)), detail);
             }
             _ => {}
+        }
+        if let Refused::BadConfig { mistakes, .. } = &refused
+            && *mistakes != Mistakes::default()
+        {
+            let Mistakes { found, report } = mistakes.clone();
+            problem.mistakes = Some(Box::new(ConfigMistakes { diagnostics: found, report }));
         }
         if refused == Refused::Busy {
             problem.retry_after = Some(1);

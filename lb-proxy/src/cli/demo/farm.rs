@@ -14,7 +14,7 @@ use lb_proxy::{
 
 use crate::{
     app::{App, Ending, Reread, Signals},
-    control::Ledger,
+    control::{Ledger, Mistakes},
 };
 
 /// Two clusters, as a person would write them down.
@@ -111,7 +111,7 @@ impl Farm {
     }
 
     pub(super) fn serve(self, signals: Signals) -> Ending {
-        let unread: Reread = Arc::new(|| None);
+        let unread: Reread = Arc::new(|_| Err(Mistakes::default()));
         self.app.serve(signals, &unread, &|_| None)
     }
 

@@ -13,11 +13,13 @@ pub(in crate::cli) struct Failure {
     pub(super) exit: Exit,
     text: String,
     helps: Vec<String>,
+    /// What is wrong with a file, as `lb check` prints it.
+    report: String,
 }
 
 impl Failure {
     pub(super) fn new(exit: Exit, text: impl Into<String>) -> Self {
-        Self { exit, text: text.into(), helps: Vec::new() }
+        Self { exit, text: text.into(), helps: Vec::new(), report: String::new() }
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
@@ -35,7 +37,7 @@ impl Failure {
         if self.exit == Exit::Interrupted {
             return;
         }
-        let mut text = format!("error: {}\n", self.text);
+        let mut text = format!("{}error: {}\n", self.report, self.text);
         for help in &self.helps {
             text += &format!("  help: {help}\n");
         }
@@ -56,6 +58,7 @@ impl From<Problem> for Failure {
             Some(detail) => Self::new(exit_of(&problem, kind), &**detail),
             None => Self::new(exit_of(&problem, kind), &*problem.title),
         };
+        failure.report = problem.mistakes.map_or_else(String::new, |mistakes| mistakes.report);
         for error in &problem.errors {
             let pointer = error.pointer.trim_start_matches('/');
             let said = format!("`{pointer}`: {}", error.detail);

@@ -6,6 +6,7 @@ use super::{
     Connect,
     change::{How, exit_of, make, told},
     pattern::{Target, resolve},
+    save::AlsoSave,
     say, with,
     words::read_limit,
 };
@@ -46,11 +47,14 @@ pub(in crate::cli) struct AddArgs {
     how: How,
 
     #[command(flatten)]
+    also: AlsoSave,
+
+    #[command(flatten)]
     connect: Connect,
 }
 
 pub(in crate::cli) fn add(args: &AddArgs) -> Exit {
-    let AddArgs { how, connect, .. } = args;
+    let AddArgs { how, also, connect, .. } = args;
     let backend = NewBackend {
         address: args.address.clone(),
         name: args.name.clone(),
@@ -63,7 +67,8 @@ pub(in crate::cli) fn add(args: &AddArgs) -> Exit {
         let operation = Operation::Add { cluster: args.cluster.clone(), backend };
         let (answer, changed) = make(client, vec![operation], &how.query(false)).await?;
         say(connect, &answer, || told(&changed, &[]))?;
-        Ok(exit_of(&changed))
+        let saved = also.after(client, &changed, &[], connect).await?;
+        Ok(exit_of(&changed).or(saved))
     })
 }
 
@@ -85,11 +90,14 @@ pub(in crate::cli) struct RemoveArgs {
     how: How,
 
     #[command(flatten)]
+    also: AlsoSave,
+
+    #[command(flatten)]
     connect: Connect,
 }
 
 pub(in crate::cli) fn remove(args: &RemoveArgs) -> Exit {
-    let RemoveArgs { targets, drain, force, how, connect } = args;
+    let RemoveArgs { targets, drain, force, how, also, connect } = args;
     with(connect, async |client| {
         let clusters: Vec<Cluster> = client.get("/api/v1/clusters").await?.read()?;
         let targets = resolve(targets, &clusters, *force)?;
@@ -101,6 +109,7 @@ pub(in crate::cli) fn remove(args: &RemoveArgs) -> Exit {
         let operations = targets.iter().map(operation).collect();
         let (answer, changed) = make(client, operations, &how.query(*force)).await?;
         say(connect, &answer, || told(&changed, &targets))?;
-        Ok(exit_of(&changed))
+        let saved = also.after(client, &changed, &targets, connect).await?;
+        Ok(exit_of(&changed).or(saved))
     })
 }

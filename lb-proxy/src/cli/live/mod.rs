@@ -21,9 +21,11 @@ mod members;
 mod pattern;
 mod place;
 mod reload;
-mod settings;
 mod requests;
+mod save;
 mod sessions;
+mod settings;
+mod show;
 mod sources;
 mod status;
 mod switch;
@@ -46,9 +48,11 @@ pub(super) use self::{
     members::{AddArgs, RemoveArgs, add, remove},
     place::Place,
     reload::{ReloadArgs, reload},
-    settings::{HealthArgs, StickyArgs, set_health, set_sticky},
     requests::{RequestsArgs, explain_kept, requests},
+    save::{DiffArgs, SaveArgs, diff, save},
     sessions::{SessionsArgs, sessions},
+    settings::{HealthArgs, StickyArgs, set_health, set_sticky},
+    show::show_running,
     sources::{SourcesArgs, sources},
     status::{StatusArgs, status},
     switch::{DisableArgs, DrainArgs, EnableArgs, disable, drain, enable},

@@ -14,6 +14,7 @@ use super::{
     drain::until_over,
     failure::Failure,
     pattern::{Target, resolve},
+    save::AlsoSave,
     tell, with,
     words::{read_duration, read_limit},
 };
@@ -35,6 +36,9 @@ pub(in crate::cli) struct Whom {
 
     #[command(flatten)]
     how: How,
+
+    #[command(flatten)]
+    also: AlsoSave,
 
     #[command(flatten)]
     connect: Connect,
@@ -105,7 +109,7 @@ async fn switch(
     set: BackendChanges,
     wait: Option<Option<Duration>>,
 ) -> Result<Exit, Failure> {
-    let Whom { targets, force, how, connect } = whom;
+    let Whom { targets, force, how, also, connect } = whom;
     let clusters: Vec<Cluster> = client.get("/api/v1/clusters").await?.read()?;
     if targets.is_empty() {
         return Err(nobody_named(&clusters));
@@ -124,7 +128,8 @@ async fn switch(
     } else if wait.is_none() {
         tell(connect, &format!("{}\n", answer.as_text()))?;
     }
-    let Some(limit) = wait else { return Ok(exit_of(&changed)) };
+    let saved = also.after(client, &changed, &targets, connect).await?;
+    let Some(limit) = wait else { return Ok(exit_of(&changed).or(saved)) };
     let waited = until_over(client, &targets, limit, is_limited, connect.quiet).await;
     if connect.json {
         // What is true when the waiting is over, whatever came of it.
@@ -143,7 +148,7 @@ async fn switch(
             tell(connect, &format!("{target} is drained: it can be stopped\n"))?;
         }
     }
-    Ok(Exit::Done)
+    Ok(saved)
 }
 
 fn nobody_named(clusters: &[Cluster]) -> Failure {

@@ -9,6 +9,7 @@ use super::{
     change::{How, exit_of, make, told},
     client::encoded,
     pattern::{Target, resolve},
+    save::AlsoSave,
     say, with,
 };
 use crate::{
@@ -35,6 +36,9 @@ pub(in crate::cli) struct WeightArgs {
     how: How,
 
     #[command(flatten)]
+    also: AlsoSave,
+
+    #[command(flatten)]
     connect: Connect,
 }
 
@@ -54,7 +58,7 @@ fn read_weight(text: &str) -> Result<Wanted, String> {
 }
 
 pub(in crate::cli) fn set_weight(args: &WeightArgs) -> Exit {
-    let WeightArgs { target, weight: Wanted(weight), force, how, connect } = args;
+    let WeightArgs { target, weight: Wanted(weight), force, how, also, connect } = args;
     with(connect, async |client| {
         let clusters: Vec<Cluster> = client.get("/api/v1/clusters").await?.read()?;
         let targets = resolve(std::slice::from_ref(target), &clusters, *force)?;
@@ -66,7 +70,8 @@ pub(in crate::cli) fn set_weight(args: &WeightArgs) -> Exit {
         let operations = targets.iter().map(operation).collect();
         let (answer, changed) = make(client, operations, &how.query(*force)).await?;
         say(connect, &answer, || told(&changed, &targets))?;
-        Ok(exit_of(&changed))
+        let saved = also.after(client, &changed, &targets, connect).await?;
+        Ok(exit_of(&changed).or(saved))
     })
 }
 
@@ -87,6 +92,9 @@ pub(in crate::cli) struct StrategyArgs {
     how: How,
 
     #[command(flatten)]
+    also: AlsoSave,
+
+    #[command(flatten)]
     connect: Connect,
 }
 
@@ -101,7 +109,7 @@ pub(super) fn read_option(text: &str) -> Result<(String, Value), String> {
 }
 
 pub(in crate::cli) fn set_strategy(args: &StrategyArgs) -> Exit {
-    let StrategyArgs { cluster, strategy, options, how, connect } = args;
+    let StrategyArgs { cluster, strategy, options, how, also, connect } = args;
     let strategy = match &**options {
         [] => Value::from(&**strategy),
         options => {
@@ -122,7 +130,7 @@ pub(in crate::cli) fn set_strategy(args: &StrategyArgs) -> Exit {
             }
             _ => told(&changed, &[]),
         })?;
-        Ok(Exit::Done)
+        also.after(client, &changed, &[], connect).await
     })
 }
 

@@ -97,6 +97,8 @@ impl fmt::Display for Said<'_> {
 pub(super) fn difference(field: &str, before: &Value, after: &Value) -> String {
     let (old, new) = (Said(before), Said(after));
     match (field, before, after) {
+        // It was saved: the file says it from then on.
+        _ if before == after => format!("{field}: {new}, by the file"),
         ("added", Value::Null, _) => format!("added {new}"),
         ("added", _, Value::Null) => format!("added no more: {old}"),
         ("removed", Value::Null, _) => format!("removed {new}"),
@@ -153,6 +155,7 @@ mod tests {
         assert_eq!(said(json!({ "key": "uri", "name": "maglev" })), "maglev key=uri");
         assert_eq!(difference("added", &Value::Null, &added), "added a:1 name=a weight=2");
         assert_eq!(difference("weight", &json!(1), &json!(2)), "weight: 1 → 2");
+        assert_eq!(difference("weight", &json!(2), &json!(2)), "weight: 2, by the file");
         let until = json!({ "draining": { "until": 971_186_136_042_u64 } });
         assert_eq!(said(until), "draining until 2000-10-10T13:55:36Z");
     }

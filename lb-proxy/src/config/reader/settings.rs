@@ -3,12 +3,18 @@
 //! Walks the description of the keys instead of the configuration that was read,
 //! which no longer knows where its values came from.
 
-use toml::de::DeValue;
+use toml::{
+    Spanned,
+    de::{DeString, DeValue},
+};
 
 use super::{Table, Value};
-use crate::config::{
-    diagnostics::Diagnostics,
-    keys::{HEALTH_HEADERS, Key, Section, Shape},
+use crate::{
+    Address,
+    config::{
+        diagnostics::Diagnostics,
+        keys::{HEALTH_HEADERS, Key, Section, Shape},
+    },
 };
 
 /// A key and its value.
@@ -20,6 +26,9 @@ pub struct Setting {
     pub value: String,
     /// File and line of the value; `None` for a default.
     pub place: Option<(String, usize)>,
+    /// As it stands in the file, where variables are in it that say something else than
+    /// where somebody is.
+    pub variables: Option<String>,
 }
 
 /// The values of a file, and of all that it includes.
@@ -102,6 +111,7 @@ impl Walk<'_> {
                 key: path,
                 value: default.to_owned(),
                 place: None,
+                variables: None,
             })),
             // Lists of tables are one list over all files; of other keys the first wins.
             Some(_) if is_list_of_tables(key) => {
@@ -144,6 +154,7 @@ impl Walk<'_> {
                     key: path,
                     value: default.to_owned(),
                     place: None,
+                    variables: None,
                 })),
             }
         }
@@ -159,8 +170,57 @@ impl Walk<'_> {
         let position = self.out.position(value.span().start);
         let place = Some((position.file.to_owned(), position.line));
         let shown = shown(value.item(), is_secret);
-        self.found.push(Setting { key: path.to_owned(), value: shown, place });
+        let base = value.span().start - value.item.span().start;
+        let guarded = Guarded { base, out: self.out };
+        let variables = Some(guarded.shown(value.item, last_key(path), is_secret));
+        let variables = variables.filter(|guarded| *guarded != shown);
+        self.found.push(Setting { key: path.to_owned(), value: shown, place, variables });
     }
+}
+
+/// Shows values without what variables say, unless that is where somebody is.
+struct Guarded<'o> {
+    base: usize,
+    out: &'o Diagnostics,
+}
+
+impl Guarded<'_> {
+    fn shown(&self, value: &Spanned<DeValue<'_>>, key: &str, is_secret: bool) -> String {
+        let list = |items: Vec<String>| items.join(", ");
+        match value.get_ref() {
+            DeValue::String(text) if !is_secret => {
+                let span = self.base + value.span().start..self.base + value.span().end;
+                let written = self.out.written(&span);
+                match written.contains("${") && !is_place(key, text) {
+                    true => written.to_owned(),
+                    false => shown(value.get_ref(), is_secret),
+                }
+            }
+            DeValue::Array(items) => {
+                let items = items.iter().map(|item| self.shown(item, key, is_secret));
+                format!("[{}]", list(items.collect()))
+            }
+            DeValue::Table(entries) if !is_secret => {
+                let entry = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
+                    format!("{} = {}", key.get_ref(), self.shown(value, key.get_ref(), is_secret))
+                };
+                format!("{{ {} }}", list(entries.iter().map(entry).collect()))
+            }
+            other => shown(other, is_secret),
+        }
+    }
+}
+
+/// Whether a text says where somebody is, and nothing more.
+fn is_place(key: &str, text: &str) -> bool {
+    let mut parts = text.split([',', ' ', '\t', '\r', '\n']).filter(|part| !part.is_empty());
+    matches!(key, "address" | "backends" | "listen" | "to")
+        && parts.all(|part| part.parse::<Address>().is_ok())
+}
+
+fn last_key(path: &str) -> &str {
+    let key = path.rsplit('.').next().unwrap_or_default();
+    key.split('[').next().unwrap_or_default()
 }
 
 fn joined(outer: &str, key: &str) -> String {

@@ -33,6 +33,11 @@ impl<'a> Text<'a> {
         self.out.written(&self.span).contains("${")
     }
 
+    /// Keeps it from being printed.
+    pub(crate) fn hide(&self) {
+        self.out.hide(self.span());
+    }
+
     /// The full name of its key.
     pub(crate) fn path(&self) -> &str {
         &self.path

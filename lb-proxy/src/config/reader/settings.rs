@@ -158,7 +158,7 @@ impl Walk<'_> {
         }
         let position = self.out.position(value.span().start);
         let place = Some((position.file.to_owned(), position.line));
-        let shown = shown(value.item(), is_secret);
+        let shown = shown(value.item(), value.shape(), is_secret);
         self.found.push(Setting { key: path.to_owned(), value: shown, place });
     }
 }
@@ -171,7 +171,8 @@ fn is_list_of_tables(key: &Key) -> bool {
     matches!(key.shape, Shape::List(Shape::Table(_)))
 }
 
-fn shown(value: &DeValue<'_>, is_secret: bool) -> String {
+/// A value without its secrets, however deep they are.
+fn shown(value: &DeValue<'_>, shape: Option<Shape>, is_secret: bool) -> String {
     match value {
         DeValue::String(_) if is_secret => "\"…\"".to_owned(),
         DeValue::String(text) => format!("{text:?}"),
@@ -180,17 +181,23 @@ fn shown(value: &DeValue<'_>, is_secret: bool) -> String {
         DeValue::Boolean(boolean) => boolean.to_string(),
         DeValue::Datetime(date) => date.to_string(),
         DeValue::Array(items) => {
+            let shape = shape.and_then(Shape::of_items);
             let items: Vec<String> =
-                items.iter().map(|item| shown(item.get_ref(), is_secret)).collect();
+                items.iter().map(|item| shown(item.get_ref(), shape, is_secret)).collect();
             format!("[{}]", items.join(", "))
         }
         DeValue::Table(entries) => {
+            let section = shape.and_then(Shape::table);
             let entries: Vec<String> = entries
                 .iter()
                 .map(|(key, value)| {
+                    let described = section.and_then(|section| section.key(key.get_ref()));
                     // Where a secret is is none.
                     let is_place = ["file", "env"].contains(&&**key.get_ref());
-                    let value = shown(value.get_ref(), is_secret && !is_place);
+                    let is_secret =
+                        is_secret && !is_place || described.is_some_and(|key| key.is_secret);
+                    let shape = described.map(|key| key.shape);
+                    let value = shown(value.get_ref(), shape, is_secret);
                     format!("{} = {value}", key.get_ref())
                 })
                 .collect();

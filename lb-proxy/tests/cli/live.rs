@@ -48,6 +48,11 @@ impl Live {
         Self { folder, lb }
     }
 
+    /// The folder with its file.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         at_home(&self.folder, args)
     }

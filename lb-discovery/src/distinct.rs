@@ -49,7 +49,7 @@ impl Distinct {
     }
 
     /// All of them, in the order of their names.
-    #[cfg(feature = "file")]
+    #[cfg(any(feature = "announce", feature = "file"))]
     pub(crate) fn into_membership_by_name(mut self) -> Membership {
         self.backends.sort_by(|one, other| one.name().cmp(other.name()));
         self.into_membership()

@@ -9,10 +9,33 @@ use std::collections::BTreeSet;
 
 use lb_core::Backend;
 
+#[cfg(feature = "announce")]
+use crate::announce::{Key, Record, Sealed};
 use crate::{
     endpoint::Endpoint,
     file::{Syntax, read_list, read_node},
 };
+
+/// Any bytes are an announcement that is written as it was read, or explained in one
+/// line. What follows the magic word is all that counts, so that a fuzzer need not
+/// find it.
+#[cfg(feature = "announce")]
+pub fn announcement(input: &[u8]) {
+    let bytes = [b"LBA1", input].concat();
+    match Sealed::parse(&bytes) {
+        Ok(sealed) => {
+            let key = Key::new([7; Key::LENGTH]);
+            let Some(datagram) = sealed.open(&key) else { return };
+            let again = datagram.seal(&key).expect("what could be read can be written");
+            let again = Sealed::parse(&again).expect("what was written can be read");
+            assert_eq!(again.open(&key), Some(datagram));
+        }
+        Err(reason) => check_reason(&reason.to_string()),
+    }
+    if let Ok(record) = Record::parse(input) {
+        assert_eq!(Record::parse(record.to_string().as_bytes()).as_ref(), Ok(&record));
+    }
+}
 
 /// Any content is one backend with a usable name and address, or explained in one
 /// line.
@@ -67,6 +90,12 @@ mod tests {
             println!("{}", input.path().display());
             body(&fs::read(input.path()).unwrap());
         }
+    }
+
+    #[cfg(feature = "announce")]
+    #[test]
+    fn the_corpus_of_announcement_breaks_no_promise() {
+        run_corpus("announcement", super::announcement);
     }
 
     #[test]

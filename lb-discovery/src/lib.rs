@@ -8,6 +8,7 @@
 //! * [`Fixed`]: the list a person wrote down
 //! * [`Env`]: addresses in a variable of the environment
 //! * [`File`]: a file, or a folder with one file per node, watched
+//! * [`announce::Announced`]: nodes that say themselves that they are there
 //!
 //! A cluster may have several. A [`Feed`] makes one stream of them:
 //!
@@ -48,6 +49,8 @@
 #![warn(missing_docs)]
 
 mod allow;
+#[cfg(feature = "announce")]
+pub mod announce;
 mod distinct;
 mod endpoint;
 mod env;
@@ -58,6 +61,8 @@ mod fixed;
 #[cfg(all(feature = "file", any(test, feature = "fuzz")))]
 pub mod fuzz;
 mod merge;
+#[cfg(any(feature = "announce", feature = "file"))]
+mod name;
 mod source;
 mod supervise;
 

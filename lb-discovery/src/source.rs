@@ -45,6 +45,13 @@ pub trait Source: fmt::Debug + Send {
     /// one that read the same said last. For a source that keeps an entry with junk
     /// as it was: it cannot know what the entry was.
     fn resume(&mut self, _set: &Membership) {}
+
+    /// What it was told and did not believe, counted by reason. `None`: it believes
+    /// whom it asks.
+    #[cfg(feature = "announce")]
+    fn refusals(&self) -> Option<Arc<crate::announce::Refusals>> {
+        None
+    }
 }
 
 /// What a source says.

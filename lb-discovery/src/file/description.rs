@@ -6,7 +6,10 @@ use lb_core::{Backend, Weight};
 use serde_json::{Map, Value};
 
 use super::junk::Junk;
-use crate::endpoint::{Endpoint, parse_port};
+use crate::{
+    endpoint::{Endpoint, parse_port},
+    name::refusal_of_name,
+};
 
 /// The keys that were given so far.
 #[derive(Debug, Default)]
@@ -136,17 +139,9 @@ pub(super) enum Quoted {
     Never,
 }
 
-/// Refuses what could not be typed as part of `cluster/backend`, where `*` and `?`
-/// are wildcards.
+/// Refuses what no backend may be called.
 pub(super) fn check_name(name: &str) -> Result<(), Junk> {
-    let odd =
-        name.chars().find(|c| c.is_whitespace() || c.is_control() || "/*?,\"'`\\".contains(*c));
-    match odd {
-        _ if name.is_empty() => Err(Junk::new("the name is empty")),
-        _ if name.chars().count() > 128 => Err(Junk::new("the name is longer than 128 characters")),
-        Some(odd) => Err(Junk(format!("`{}` cannot stand in a name", odd.escape_debug()))),
-        None => Ok(()),
-    }
+    refusal_of_name(name).map_or(Ok(()), |reason| Err(Junk(reason)))
 }
 
 const KEYS: &str = "known are address, ip, port, name, weight, tier, max_in_flight, zone and spare";

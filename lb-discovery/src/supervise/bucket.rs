@@ -7,7 +7,7 @@ use lb_core::Tick;
 /// A token bucket, kept as the time when it will be full again (the generic cell
 /// rate algorithm of ATM).
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     /// What one token takes to come back.
     interval: Duration,
     /// How much of `interval` a full bucket is ahead.
@@ -17,20 +17,20 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// Holds `burst` tokens, at least one, and gets one back every `interval`.
-    pub(super) fn new(interval: Duration, burst: u32) -> Self {
+    pub(crate) fn new(interval: Duration, burst: u32) -> Self {
         let ahead = interval.saturating_mul(burst.max(1) - 1);
         Self { interval, ahead, full_at: Tick::ZERO }
     }
 
     /// From when on there is a token.
-    pub(super) fn ready_at(&self) -> Tick {
+    pub(crate) fn ready_at(&self) -> Tick {
         Tick::from_nanos(
             self.full_at.as_nanos().saturating_sub((Tick::ZERO + self.ahead).as_nanos()),
         )
     }
 
     /// Takes a token, which must be there.
-    pub(super) fn take(&mut self, now: Tick) {
+    pub(crate) fn take(&mut self, now: Tick) {
         self.full_at = self.full_at.max(now) + self.interval;
     }
 }

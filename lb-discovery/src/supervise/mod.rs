@@ -9,7 +9,7 @@
 //! [`Supervisor::changed`], and ends with its supervisor.
 
 mod backoff;
-mod bucket;
+pub(crate) mod bucket;
 mod gate;
 mod status;
 
@@ -72,7 +72,12 @@ impl Supervisor {
     /// Drives this source. `seed` is entropy for the pauses after errors.
     #[must_use]
     pub fn new(source: Box<dyn Source>, supervision: &Supervision, seed: u64) -> Self {
-        let status = watch::Sender::new(Arc::new(Status::new(source.name())));
+        let status = Status {
+            #[cfg(feature = "announce")]
+            refusals: source.refusals(),
+            ..Status::new(source.name())
+        };
+        let status = watch::Sender::new(Arc::new(status));
         let bucket = Bucket::new(supervision.interval, supervision.burst);
         Self {
             source,

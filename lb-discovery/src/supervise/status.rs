@@ -25,6 +25,9 @@ pub struct Status {
     pub last_error: Option<Failure>,
     /// Which entries could not be used.
     pub warnings: Arc<[Warning]>,
+    /// What it was told and did not believe; `None`: it believes whom it asks.
+    #[cfg(feature = "announce")]
+    pub refusals: Option<Arc<crate::announce::Refusals>>,
 }
 
 /// An error and its time.
@@ -46,6 +49,8 @@ impl Status {
             held: None,
             last_error: None,
             warnings: Arc::default(),
+            #[cfg(feature = "announce")]
+            refusals: None,
         }
     }
 

@@ -6,9 +6,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on may panic")]
 
+mod announcing;
 mod benches;
 mod suite;
 
+use announcing::Announcing;
 use benches::{ListFile, NodeFolder, Scripted, Typed, Variable};
 
 macro_rules! every_source {
@@ -57,6 +59,7 @@ macro_rules! every_source {
 every_source! {
     fixed: Typed::default();
     env: Variable::default();
+    announced: Announcing::default();
     file_folder: NodeFolder::new();
     file_list: ListFile::new();
     scripted: Scripted::default();

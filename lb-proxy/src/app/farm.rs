@@ -22,7 +22,7 @@ use lb_core::{
     cluster::{CauseKind, ChangeError},
     sticky::Ring,
 };
-use lb_discovery::{Feed, FeedStatus};
+use lb_discovery::{Feed, FeedStatus, announce::Inboxes};
 use lb_proxy::{
     ClusterSettings, ListenerSettings, Prober, Watched,
     config::{self, Config},
@@ -45,6 +45,7 @@ pub(super) struct Farm {
     prober: Arc<Prober>,
     control: Handle,
     told: Told,
+    inboxes: Inboxes,
 }
 
 #[derive(Debug)]
@@ -102,7 +103,8 @@ impl Farm {
                 survive("the checks of all backends", probing.run()).await;
             }
         });
-        Self { members: BTreeMap::new(), prober, control, told }
+        let inboxes = Inboxes::default();
+        Self { members: BTreeMap::new(), prober, control, told, inboxes }
     }
 
     /// How many backends each cluster has.
@@ -129,7 +131,7 @@ impl Farm {
             let news = match known.filter(|member| has_same_sources(&member.settings, settings)) {
                 Some(_) => None,
                 None => {
-                    let mut feed = feed(settings, origin, &own)?;
+                    let mut feed = feed(settings, origin, &own, &self.inboxes)?;
                     feed.resume(&known.map_or_else(Vec::new, |member| member.sources.sources()));
                     Some(feed)
                 }

@@ -7,10 +7,14 @@ use std::{
 };
 
 use lb_core::{Cause, Cluster, Membership, Weight, cluster::CauseKind, membership::Diff};
-use lb_discovery::{Allow, Env, Feed, File, Fixed, Supervision, Update};
+use lb_discovery::{
+    Allow, Env, Feed, File, Fixed, Supervision, Update,
+    announce::{Announced, Inboxes},
+};
 use lb_proxy::config::{self, DiscoverFrom};
 
 use super::{
+    announce::{groups, policy, prompt},
     stage::{News, Stage},
     told::Told,
     watchdog::survive,
@@ -22,6 +26,7 @@ pub(super) fn feed(
     settings: &config::Cluster,
     origin: &str,
     listeners: &[SocketAddr],
+    inboxes: &Inboxes,
 ) -> anyhow::Result<Feed> {
     let mut feed = Feed::new(RandomState::new().build_hasher().finish());
     let plain = Supervision::unconfirmed();
@@ -43,6 +48,12 @@ pub(super) fn feed(
             }
             DiscoverFrom::Env { variable, port } => {
                 feed.add(Box::new(Env::new(variable, *port)), allow, &plain);
+            }
+            DiscoverFrom::Announce(announce) => {
+                let policy = policy(&settings.name, announce, &discover.allow);
+                let groups = groups(announce)?;
+                let source = Announced::new(inboxes, announce.bind, groups, policy);
+                feed.add(Box::new(source), allow, &prompt());
             }
         }
     }

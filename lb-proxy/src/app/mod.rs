@@ -6,6 +6,7 @@
 //! and what differs is said to the parts that run. Sources, checks and signals have
 //! a runtime of their own: whatever they do delays no request.
 
+mod announce;
 mod attend;
 mod carry;
 mod farm;

@@ -3,11 +3,13 @@
 //! Results go to stdout, everything else to stderr. One file per command.
 
 mod admin_place;
+mod announce;
 mod check;
 mod config;
 mod demo;
 mod exit;
 mod explain;
+mod key;
 mod live;
 mod log;
 mod memory;
@@ -60,6 +62,7 @@ Environment:
   LB_ADMIN   where `lb run` serves its API, and where the other commands look for it:
              `unix:PATH`, `http://HOST:PORT` or `off`
   LB_TOKEN, LB_TOKEN_FILE   the token for an API at an address; a socket needs none
+  LB_ANNOUNCE_KEY   the key of `lb announce`
   An empty variable counts as unset.
 ";
 
@@ -130,6 +133,10 @@ enum Command {
     LogLevel(live::LogLevelArgs),
     /// Have the running lb read its configuration again.
     Reload(live::ReloadArgs),
+    /// Tell balancers that a backend is here, until a signal ends it.
+    Announce(Box<announce::AnnounceArgs>),
+    /// Make a key for nodes that announce themselves.
+    Key(key::KeyArgs),
     /// Print what a shell needs to complete commands.
     Completions(shell::CompletionsArgs),
     /// Print the manual page, or write one for each command.
@@ -186,6 +193,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Audit(args) => live::audit(&args),
         Command::LogLevel(args) => live::log_level(&args),
         Command::Reload(args) => live::reload(&args),
+        Command::Announce(args) => announce::announce(&args),
+        Command::Key(args) => key::key(&args),
         Command::Completions(args) => shell::completions(&args, Cli::command()),
         Command::Man(args) => shell::man(&args, Cli::command()),
         Command::Version(args) => version::version(&args),

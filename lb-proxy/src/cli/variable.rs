@@ -11,9 +11,10 @@ use lb_proxy::config::did_you_mean;
 use super::print;
 
 /// Those that are read.
-const KNOWN: [&str; 13] = [
+const KNOWN: [&str; 14] = [
     "LB_ADMIN",
     "LB_ADMIN_TOKEN",
+    "LB_ANNOUNCE_KEY",
     "LB_CONFIG",
     "LB_KEY",
     "LB_LISTEN",

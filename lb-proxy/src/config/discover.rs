@@ -5,6 +5,7 @@ use std::{net::Ipv6Addr, path::PathBuf};
 use ipnet::IpNet;
 
 use super::{
+    announce::{Announce, Parts},
     diagnostic::Diagnostic,
     diagnostics::Diagnostics,
     loader::{Loader, NotText},
@@ -34,6 +35,8 @@ pub enum DiscoverFrom {
         /// The port of addresses that have none.
         port: Option<u16>,
     },
+    /// Nodes themselves.
+    Announce(Announce),
 }
 
 /// Which backends a source may tell of.
@@ -59,16 +62,23 @@ pub(super) fn read_discover(
 
 fn read_source(mut table: Table<'_>, loader: &dyn Loader, out: &Diagnostics) -> Option<Discover> {
     let (file, variable) = (table.take("file"), table.take("env"));
+    let (announce, parts) = (table.take("announce"), Parts::take(&mut table));
     let port = table.take("port");
     let allow = table.take_table("allow").map(read_allow).unwrap_or_default();
     let (whole, path) = (table.span(), table.path().to_owned());
     let is_complete = !table.has_unknown_keys();
     table.finish();
-    let from = match (file, variable) {
-        (Some(file), None) => {
-            if let Some(port) = port {
-                out.push(port.error("goes with `env`", "files say their ports themselves"));
-            }
+    if let (Some(port), None) = (&port, &variable) {
+        port.wrong("goes with `env`", "files and nodes say their ports themselves");
+    }
+    let parts = if announce.is_some() {
+        Some(parts)
+    } else {
+        parts.refuse();
+        None
+    };
+    let from = match (file, variable, announce.zip(parts)) {
+        (Some(file), None, None) => {
             let text = file.text()?;
             let path = out.beside(&text.span(), text.as_str());
             if let Err(error) = loader.find(&path) {
@@ -82,21 +92,25 @@ fn read_source(mut table: Table<'_>, loader: &dyn Loader, out: &Diagnostics) -> 
             }
             DiscoverFrom::File(path)
         }
-        (None, Some(variable)) => {
+        (None, Some(variable), None) => {
             let variable = variable.text()?;
             let port = port.and_then(|port| u16::try_from(port.integer()?).ok());
             warn_of_variable(&variable, port, loader);
             DiscoverFrom::Env { variable: variable.as_str().into(), port }
         }
+        (None, None, Some((place, parts))) => {
+            DiscoverFrom::Announce(parts.read(&place, loader, out)?)
+        }
         // A source of another kind was reported as an unknown key.
-        (None, None) if !is_complete => return None,
-        (one, _) => {
-            let label = if one.is_some() { "it names two" } else { "it names none" };
+        (None, None, None) if !is_complete => return None,
+        (one, two, three) => {
+            let is_none = one.is_none() && two.is_none() && three.is_none();
+            let label = if is_none { "it names none" } else { "it names several" };
             out.push(
                 Diagnostic::error(format!("`{path}` must name one source"))
                     .at(whole, label)
                     .key(path)
-                    .help("write `{ file = \"nodes/\" }` or `{ env = \"BACKENDS\" }`, in a list for several"),
+                    .help("write `{ file = \"nodes/\" }`, `{ env = \"BACKENDS\" }` or `{ announce = \"0.0.0.0:7950\", key = … }`, in a list for several"),
             );
             return None;
         }

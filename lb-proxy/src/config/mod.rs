@@ -11,6 +11,7 @@
 
 mod address;
 mod admin;
+mod announce;
 mod backend;
 mod bind;
 mod cluster;
@@ -59,6 +60,7 @@ use toml::{
 pub use self::{
     address::address_help,
     admin::{Admin, AdminSocket, Token},
+    announce::{Announce, AnnounceKey, AnnounceSecret},
     bind::Bind,
     cluster::{Cluster, DEFAULT_CLUSTER},
     diagnostic::{Diagnostic, Severity},

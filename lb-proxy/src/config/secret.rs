@@ -11,15 +11,17 @@ use super::{
     reader::Value,
 };
 
-/// How to make one, for help texts.
-const MAKE: &str = "16 random bytes in base64, as of `head -c 16 /dev/urandom | base64`";
+/// How to make one of 16 bytes, for help texts.
+pub(super) const MAKE_16: &str =
+    "16 random bytes in base64, as of `head -c 16 /dev/urandom | base64`";
 
-/// Reads a key of 16 bytes.
-pub(super) fn read_key(
+/// Reads a key of so many bytes; `make` says how one is made.
+pub(super) fn read_key<const N: usize>(
     value: &Value<'_>,
+    make: &str,
     loader: &dyn Loader,
     out: &Diagnostics,
-) -> Option<[u8; 16]> {
+) -> Option<[u8; N]> {
     let text = read_secret(value.clone(), "key", loader, out)?;
     let bytes = STANDARD.decode(text.trim());
     let key = bytes.as_deref().ok().and_then(|bytes| bytes.try_into().ok());
@@ -28,7 +30,7 @@ pub(super) fn read_key(
             Ok(bytes) => format!("{} bytes", bytes.len()),
             Err(_) => "not base64".to_owned(),
         };
-        out.push(value.error("is not a key", &label).help(format!("a key is {MAKE}")));
+        out.push(value.error("is not a key", &label).help(format!("a key is {make}")));
     }
     key
 }

@@ -7,7 +7,7 @@ use super::{
     diagnostics::Diagnostics,
     loader::Loader,
     reader::{Table, Text, Value},
-    secret::read_key,
+    secret::{MAKE_16, read_key},
 };
 use crate::{SameSite, StickySettings, StickyValue};
 
@@ -96,7 +96,7 @@ fn read_keys(
         out.push(whole.error("must not be empty", "anybody can guess the key used otherwise"));
     }
     let several = several.unwrap_or_default();
-    key.into_iter().chain(several).filter_map(|key| read_key(&key, loader, out)).collect()
+    key.into_iter().chain(several).filter_map(|key| read_key(&key, MAKE_16, loader, out)).collect()
 }
 
 struct Judge<'j> {

@@ -63,12 +63,17 @@ fn every_broken_file_prints_what_is_kept_beside_it() {
 const SYNTAX: [&str; 5] =
     ["yaml.toml", "syntax.toml", "unclosed_table.toml", "unclosed_list.toml", "quotes.toml"];
 
+const ANNOUNCE_KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+
 /// A world with the variables and files of the shipped files.
 fn world() -> Pretended {
     let key = "AAECAwQFBgcICQoLDA0ODw==";
     let variables = [
         ("LIST", "10.0.1.1:80, 10.0.1.2:80"),
         ("KEY", key),
+        ("LB_ANNOUNCE_KEY", ANNOUNCE_KEY),
+        ("DYNAMIC_KEY", ANNOUNCE_KEY),
+        ("OTHER_KEY", "Dx4tPEtaaXiHlqW0w9Lh8A8eLTxLWml4h5altMPS4fA="),
         ("STATIC_APP_1", "10.0.0.1:3000"),
         ("STATIC_APP_2", "10.0.0.2:3000"),
         ("DYNAMIC_APP_1", "10.0.0.3:3000"),
@@ -140,7 +145,7 @@ fn a_file_with_every_key_is_read_without_a_word() {
     let intervals = [api, web].map(|cluster| cluster.health.as_ref().map(|one| one.interval));
     assert_eq!(intervals, [Some(Duration::from_secs(5)); 2]);
     assert!(short.health.is_none(), "a part of a check checks nobody");
-    assert_eq!(web.discover.len(), 2);
+    assert_eq!(web.discover.len(), 4);
     assert_eq!(config.log.access.as_ref().map(|log| log.sample), Some(12.5));
 }
 

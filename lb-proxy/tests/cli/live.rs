@@ -62,6 +62,11 @@ impl Live {
         self.lb = Lb::spawn(command.current_dir(&*self.folder));
     }
 
+    /// The folder with its file.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        &self.folder
+    }
+
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         at_home(&self.folder, args)
     }

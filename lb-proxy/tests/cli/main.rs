@@ -4,6 +4,7 @@
 //! deadline. Every listener has port 0, and the start line says what it became.
 
 mod admin;
+mod announce;
 mod check;
 mod client;
 mod config;

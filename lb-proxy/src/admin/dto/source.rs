@@ -1,7 +1,9 @@
 //! Where backends come from, and what became of them.
 
+use std::collections::BTreeMap;
+
 use lb_core::cluster::{self, CauseKind};
-use lb_discovery::Status;
+use lb_discovery::{Status, announce::Refusal};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -38,6 +40,10 @@ pub(crate) struct Source {
     pub(crate) last_error_at: Option<u64>,
     /// Entries that could not be used.
     pub(crate) warnings: Vec<String>,
+    /// What it was told and did not believe, by reason; only of sources that anybody can
+    /// send to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refused: Option<BTreeMap<String, u64>>,
 }
 
 impl Source {
@@ -54,6 +60,10 @@ impl Source {
             last_error: status.last_error.as_ref().map(|error| error.text.to_string()),
             last_error_at: status.last_error.as_ref().map(|error| ago(error.at)),
             warnings: status.warnings.iter().map(ToString::to_string).collect(),
+            refused: status.refusals.as_ref().map(|refusals| {
+                let word = |(refusal, count): (Refusal, u64)| (refusal.word().to_owned(), count);
+                refusals.iter().map(word).collect()
+            }),
         }
     }
 }

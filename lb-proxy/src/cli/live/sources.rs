@@ -54,6 +54,11 @@ fn listed(all: &[Source]) -> String {
             let at = one.last_error_at.map_or_else(String::new, |at| format!(" at {}", moment(at)));
             below.push(format!("last error{at}: {error}"));
         }
+        let refused = one.refused.iter().flatten();
+        let refused: Vec<String> = refused.map(|(word, count)| format!("{word} {count}")).collect();
+        if !refused.is_empty() {
+            below.push(format!("ignored datagrams: {}", refused.join(", ")));
+        }
         below.extend(one.warnings.iter().map(|warning| format!("warning: {warning}")));
         let cells = vec![
             one.cluster.clone(),

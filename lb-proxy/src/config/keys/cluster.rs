@@ -1,7 +1,8 @@
 //! Clusters and their backends.
 
 use super::{
-    DURATION_OR_OFF, HEALTH, Key, OFF, OUTLIER, STICKY, STRATEGY, Section, Shape, TEXT_OR_TEXTS,
+    DURATION_OR_OFF, HEALTH, KEY, Key, OFF, OUTLIER, STICKY, STRATEGY, Section, Shape,
+    TEXT_OR_TEXTS,
 };
 
 pub(super) const BACKENDS: Shape = Shape::AnyOf(&[
@@ -134,19 +135,7 @@ pub(super) static BACKEND: Section = Section {
 
 pub(super) static DISCOVER: Section = Section {
     stands_for: Some("file"),
-    later: &[
-        "docker",
-        "serf",
-        "gossip",
-        "announce",
-        "multicast",
-        "scan",
-        "dns",
-        "etcd",
-        "consul",
-        "kubernetes",
-        "http",
-    ],
+    later: &["docker", "serf", "gossip", "scan", "dns", "etcd", "consul", "kubernetes", "http"],
     ..Section::new(
         "discover",
         "Who tells of backends.",
@@ -154,10 +143,40 @@ pub(super) static DISCOVER: Section = Section {
             Key::new("file", Shape::Text, "a file of backends, or a folder with one file each"),
             Key::new("env", Shape::Text, "a variable with addresses"),
             Key::new("port", Shape::Integer(1, 65_535), "with `env`: of addresses without one"),
+            Key::new("announce", Shape::Text, "a UDP address where nodes announce themselves"),
+            Key::new("key", KEY, "with `announce`: the key of all nodes, 32 bytes in base64")
+                .secret(),
+            Key::new(
+                "keys",
+                Shape::AnyOf(&[
+                    Shape::Table(&ANNOUNCE_KEY),
+                    Shape::List(&Shape::Table(&ANNOUNCE_KEY)),
+                ]),
+                "with `announce`: several keys, and what each may announce",
+            ),
+            Key::new("multicast", TEXT_OR_TEXTS, "with `announce`: groups that are heard there"),
+            Key::new("interface", Shape::Text, "with `multicast`: on which interface"),
+            Key::new(
+                "max_skew",
+                Shape::Duration,
+                "with `announce`: how far the clock of a node may be from ours; 30s unless set",
+            ),
             Key::new("allow", Shape::Table(&ALLOW), "which backends are taken"),
         ],
     )
 };
+
+pub(super) static ANNOUNCE_KEY: Section = Section::new(
+    "announce_key",
+    "A key of nodes that announce themselves, and what it permits.",
+    &[
+        Key::new("key", KEY, "32 bytes in base64").required().secret(),
+        Key::new("networks", TEXT_OR_TEXTS, "where their backends must be; as `allow` unless set"),
+        Key::new("max_weight", Shape::Integer(1, 65_535), "the largest weight one may ask for"),
+        Key::new("max_backends", Shape::Integer(1, 1_000_000), "how many there may be"),
+        Key::new("relay", Shape::Boolean, "whether they may speak for other addresses").or("false"),
+    ],
+);
 
 pub(super) static ALLOW: Section = Section::new(
     "allow",

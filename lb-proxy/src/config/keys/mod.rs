@@ -25,7 +25,7 @@ use self::{
     log::LOG,
     outlier::OUTLIER,
     route::ROUTE,
-    sticky::{SECRET, STICKY},
+    sticky::{KEY, SECRET, STICKY},
 };
 pub(in crate::config) use self::{health::HEALTH_HEADERS, strategy::STRATEGY, top::TOP};
 

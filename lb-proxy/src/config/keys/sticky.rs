@@ -2,7 +2,7 @@
 
 use super::{DURATION_OR_OFF, Key, Section, Shape};
 
-const KEY: Shape = Shape::AnyOf(&[Shape::Text, Shape::Table(&SECRET)]);
+pub(super) const KEY: Shape = Shape::AnyOf(&[Shape::Text, Shape::Table(&SECRET)]);
 
 pub(super) static STICKY: Section = Section {
     stands_for: Some("cookie"),

@@ -169,10 +169,10 @@ impl Walk<'_> {
         }
         let position = self.out.position(value.span().start);
         let place = Some((position.file.to_owned(), position.line));
-        let shown = shown(value.item(), is_secret);
+        let shown = shown(value.item(), value.shape(), is_secret);
         let base = value.span().start - value.item.span().start;
         let guarded = Guarded { base, out: self.out };
-        let variables = Some(guarded.shown(value.item, last_key(path), is_secret));
+        let variables = Some(guarded.shown(value.item, value.shape(), last_key(path), is_secret));
         let variables = variables.filter(|guarded| *guarded != shown);
         self.found.push(Setting { key: path.to_owned(), value: shown, place, variables });
     }
@@ -185,28 +185,36 @@ struct Guarded<'o> {
 }
 
 impl Guarded<'_> {
-    fn shown(&self, value: &Spanned<DeValue<'_>>, key: &str, is_secret: bool) -> String {
-        let list = |items: Vec<String>| items.join(", ");
+    fn shown(
+        &self,
+        value: &Spanned<DeValue<'_>>,
+        shape: Option<Shape>,
+        key: &str,
+        is_secret: bool,
+    ) -> String {
         match value.get_ref() {
             DeValue::String(text) if !is_secret => {
                 let span = self.base + value.span().start..self.base + value.span().end;
                 let written = self.out.written(&span);
                 match written.contains("${") && !is_place(key, text) {
                     true => written.to_owned(),
-                    false => shown(value.get_ref(), is_secret),
+                    false => shown(value.get_ref(), shape, is_secret),
                 }
             }
             DeValue::Array(items) => {
-                let items = items.iter().map(|item| self.shown(item, key, is_secret));
-                format!("[{}]", list(items.collect()))
+                let shape = shape.and_then(Shape::of_items);
+                let items = items.iter().map(|item| self.shown(item, shape, key, is_secret));
+                format!("[{}]", items.collect::<Vec<_>>().join(", "))
             }
-            DeValue::Table(entries) if !is_secret => {
+            DeValue::Table(entries) => {
                 let entry = |(key, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| {
-                    format!("{} = {}", key.get_ref(), self.shown(value, key.get_ref(), is_secret))
+                    let (shape, is_secret) = within(shape, key.get_ref(), is_secret);
+                    let shown = self.shown(value, shape, key.get_ref(), is_secret);
+                    format!("{} = {shown}", key.get_ref())
                 };
-                format!("{{ {} }}", list(entries.iter().map(entry).collect()))
+                format!("{{ {} }}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
             }
-            other => shown(other, is_secret),
+            other => shown(other, shape, is_secret),
         }
     }
 }
@@ -231,7 +239,16 @@ fn is_list_of_tables(key: &Key) -> bool {
     matches!(key.shape, Shape::List(Shape::Table(_)))
 }
 
-fn shown(value: &DeValue<'_>, is_secret: bool) -> String {
+/// What is described of a key of a table, and whether it is secret. Where a secret is is none.
+fn within(table: Option<Shape>, key: &str, is_secret: bool) -> (Option<Shape>, bool) {
+    let described = table.and_then(Shape::table).and_then(|section| section.key(key));
+    let is_place = ["file", "env"].contains(&key);
+    let is_secret = is_secret && !is_place || described.is_some_and(|key| key.is_secret);
+    (described.map(|key| key.shape), is_secret)
+}
+
+/// A value without its secrets, however deep they are.
+fn shown(value: &DeValue<'_>, shape: Option<Shape>, is_secret: bool) -> String {
     match value {
         DeValue::String(_) if is_secret => "\"…\"".to_owned(),
         DeValue::String(text) => format!("{text:?}"),
@@ -240,18 +257,17 @@ fn shown(value: &DeValue<'_>, is_secret: bool) -> String {
         DeValue::Boolean(boolean) => boolean.to_string(),
         DeValue::Datetime(date) => date.to_string(),
         DeValue::Array(items) => {
+            let shape = shape.and_then(Shape::of_items);
             let items: Vec<String> =
-                items.iter().map(|item| shown(item.get_ref(), is_secret)).collect();
+                items.iter().map(|item| shown(item.get_ref(), shape, is_secret)).collect();
             format!("[{}]", items.join(", "))
         }
         DeValue::Table(entries) => {
             let entries: Vec<String> = entries
                 .iter()
                 .map(|(key, value)| {
-                    // Where a secret is is none.
-                    let is_place = ["file", "env"].contains(&&**key.get_ref());
-                    let value = shown(value.get_ref(), is_secret && !is_place);
-                    format!("{} = {value}", key.get_ref())
+                    let (shape, is_secret) = within(shape, key.get_ref(), is_secret);
+                    format!("{} = {}", key.get_ref(), shown(value.get_ref(), shape, is_secret))
                 })
                 .collect();
             format!("{{ {} }}", entries.join(", "))

@@ -114,6 +114,11 @@ impl<'a> Value<'a> {
         self.item.get_ref()
     }
 
+    /// What it may be, as far as that is described.
+    pub(super) fn shape(&self) -> Option<Shape> {
+        self.shape
+    }
+
     /// Whether this is a string rather than something with more in it.
     pub(crate) fn is_text(&self) -> bool {
         self.item.get_ref().is_str()

@@ -11,7 +11,10 @@ use lb_core::{
 };
 
 use crate::config::{
-    diagnostics::Diagnostics, loader::Loader, reader::Value, secret::read_key as read_secret,
+    diagnostics::Diagnostics,
+    loader::Loader,
+    reader::Value,
+    secret::{MAKE_16, read_key as read_secret},
 };
 
 /// Reads options that are given. What cannot be read is reported, and stays what it is
@@ -26,7 +29,7 @@ pub(super) fn read_options<'a>(
         // The secret is the only one that is somewhere else.
         match option {
             StrategyOption::Secret => {
-                options.secret = read_secret(&value, loader, out).map(Secret::new);
+                options.secret = read_secret(&value, MAKE_16, loader, out).map(Secret::new);
             }
             option => {
                 let _ = set(&mut options, option, value);

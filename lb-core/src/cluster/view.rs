@@ -188,7 +188,7 @@ impl<'a> View<'a> {
     #[inline]
     #[must_use]
     pub fn was_tried(self, slot: Slot, cx: &PickCx<'_>) -> bool {
-        !cx.is_first() && cx.tried().contains(self.incarnation(slot))
+        !cx.is_untried() && cx.tried().contains(self.incarnation(slot))
     }
 
     /// The stable number of a backend's seat, as [`Lease::seat`](super::Lease::seat) has

@@ -83,7 +83,7 @@ impl Strategy for IpHash {
         let slot = |value| {
             let slot = values
                 .owner(value % VALUES as usize)
-                .and_then(|position| others.takes_all(position));
+                .and_then(|position| others.open_slot(position));
             slot.and_then(|slot| u16::try_from(slot.index()).ok()).unwrap_or(NOT_DIRECT)
         };
         let slots = Box::new(std::array::from_fn(slot));
@@ -93,7 +93,7 @@ impl Strategy for IpHash {
 
 impl Picker for Direct {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
-        if let Some([a, b, c, _]) = cx.first_key()
+        if let Some([a, b, c, _]) = cx.untried_key()
             && let Some(slot) = self.slots.get(first_hash([*a, *b, *c]))
             && *slot != NOT_DIRECT
         {
@@ -175,8 +175,8 @@ fn hashed_three(hash: u32, octets: [u8; 3]) -> u32 {
     (sum % u64::from(VALUES)) as u32
 }
 
-/// On from the start, or as many values further: without any division, which is what picks
-/// would wait for.
+/// The first hash of an address, or that and [`VALUES`], but below 256 more: who looks it up
+/// has the first values behind the last once more, and nobody waits for a division.
 #[inline]
 fn first_hash([a, b, c]: [u8; 3]) -> usize {
     let sum = usize::from(FIRST[a as usize] + SECOND[b as usize]);

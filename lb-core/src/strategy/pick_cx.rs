@@ -121,14 +121,14 @@ impl<'a> PickCx<'a> {
 
     /// Whether nothing is to be left out.
     #[inline]
-    pub(crate) fn is_first(&self) -> bool {
+    pub(crate) fn is_untried(&self) -> bool {
         self.tried.is_none()
     }
 
     /// Its key, where it has one and nothing is to be left out.
     #[inline]
-    pub(super) fn first_key(&self) -> Option<&'a [u8]> {
-        if self.is_first() { self.key } else { None }
+    pub(super) fn untried_key(&self) -> Option<&'a [u8]> {
+        if self.is_untried() { self.key } else { None }
     }
 
     /// The same pick once more, with other random bits and more to leave out.
@@ -136,6 +136,7 @@ impl<'a> PickCx<'a> {
     where
         'a: 'b,
     {
+        debug_assert!(!tried.is_empty(), "it is picked for again because of one of them");
         PickCx { entropy: sample::mix(self.entropy ^ attempt), tried: Some(tried), ..*self }
     }
 }

@@ -107,7 +107,7 @@ impl Strategy for RoundRobin {
 
 impl Picker for Turns {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
-        if !cx.is_first() {
+        if !cx.is_untried() {
             return self.another(view, cx);
         }
         let slot = match &self.counter {

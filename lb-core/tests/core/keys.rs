@@ -511,3 +511,35 @@ proptest! {
         }
     }
 }
+
+/// Who has been somewhere is walked; who has not may be answered in one look.
+#[test]
+fn a_key_that_has_been_nowhere_goes_where_a_walk_would_begin() {
+    // Incarnations are numbered within a cluster: this number is nobody's in a smaller one.
+    let elsewhere = cluster(StrategyKind::First, equal(100));
+    let mut tried = Tried::default();
+    let stranger = elsewhere.snapshot();
+    tried.add(stranger.view().incarnation(stranger.find("b99").unwrap()));
+    let bytes: Vec<u8> = (0..4_000_u64).flat_map(|n| mix(n).to_le_bytes()).collect();
+    let mut compared = 0;
+    for kind in kinds() {
+        for membership in [equal(1), equal(7), weighted(&[3, 1, 5, 2])] {
+            let cluster = bounded(kind, None, membership);
+            let mut handle = cluster.handle();
+            for (length, start) in (0..70).flat_map(|l| (0..40).map(move |s| (l, s * 97))) {
+                let cx =
+                    PickCx::new(Tick::ZERO, mix(start as u64)).keyed(&bytes[start..start + length]);
+                let mut pick = |cx: &PickCx<'_>| {
+                    let lease = handle.acquire(cx).unwrap();
+                    (lease.reason(), lease.backend().name().to_owned())
+                };
+                let (walked, at_once) = (pick(&cx.avoiding(&tried)), pick(&cx));
+                if walked.0 == Reason::Key {
+                    assert_eq!(walked, at_once, "{kind}, {length} octets");
+                    compared += 1;
+                }
+            }
+        }
+    }
+    println!("{compared} picks alike");
+}

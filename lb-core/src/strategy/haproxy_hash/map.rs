@@ -71,7 +71,8 @@ impl Table for Map {
 
     #[inline]
     fn next(&self, walk: &mut Walk) -> Option<usize> {
-        // HAProxy makes another map without those that are down; ours is hashed again.
+        // HAProxy makes another map without those that are down; ours is hashed again, each time
+        // from the key's own hash, so that no attempt waits for the last.
         let hash = match walk.attempt {
             0 => walk.hash,
             MISSES.. => return None,

@@ -47,6 +47,13 @@ impl Ring {
     pub(super) fn new(hashing: Hashing, points: Arc<Points>) -> Self {
         Self { hashing, points }
     }
+
+    /// Whether the point behind is nearer to a place than the one ahead, or as near.
+    #[inline]
+    fn is_last_nearer(&self, place: u32, last: usize, next: usize) -> bool {
+        let behind = place.wrapping_sub(self.points.place(last));
+        behind <= self.points.place(next).wrapping_sub(place)
+    }
 }
 
 /// Between which points a key is, but for those that it has met.
@@ -88,9 +95,7 @@ impl Table for Ring {
             Some(Met::Next) => walk.next = self.points.after(walk.next),
             None => {}
         }
-        let behind = walk.place.wrapping_sub(self.points.place(walk.last));
-        let ahead = self.points.place(walk.next).wrapping_sub(walk.place);
-        let is_last = behind <= ahead;
+        let is_last = self.is_last_nearer(walk.place, walk.last, walk.next);
         walk.met = Some(if is_last { Met::Last } else { Met::Next });
         Some(self.points.owner(if is_last { walk.last } else { walk.next }))
     }
@@ -100,8 +105,7 @@ impl Table for Ring {
         let place = self.hashing.of_key(key).filter(|_| !self.points.is_empty())?;
         let next = self.points.at_or_after(place);
         let last = self.points.before(next);
-        let behind = place.wrapping_sub(self.points.place(last));
-        let ahead = self.points.place(next).wrapping_sub(place);
-        Some(self.points.owner(if behind <= ahead { last } else { next }))
+        let is_last = self.is_last_nearer(place, last, next);
+        Some(self.points.owner(if is_last { last } else { next }))
     }
 }

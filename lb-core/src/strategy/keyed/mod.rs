@@ -6,8 +6,9 @@
 //!
 //! A [`ByKey`] is compiled for each table, and twice: what most picks are, a key's own
 //! backend that takes anybody, is one look-up and one [`Place`] in a function that calls
-//! nothing and so saves no registers. All else that could happen is in another, which
-//! begins anew; that a key is hashed twice there costs less than to hand over what was found.
+//! little and so saves few registers. All else that could happen is in another, which
+//! begins anew; that a key is hashed twice then, where there is no bound, costs less than to
+//! hand over what was found.
 
 mod bound;
 mod cache;
@@ -107,7 +108,7 @@ impl<T: Table> ByKey<T> {
     }
 
     /// The slot of a position, if it takes any request that has been nowhere.
-    pub(super) fn takes_all(&self, position: usize) -> Option<Slot> {
+    pub(super) fn open_slot(&self, position: usize) -> Option<Slot> {
         let place = self.places.get(position)?;
         (self.shares.is_none() && place.takes_all()).then(|| place.slot())
     }
@@ -210,7 +211,7 @@ impl<T: Table> ByKey<T> {
 impl<T: Table> Picker for ByKey<T> {
     fn pick(&self, view: View<'_>, cx: &PickCx<'_>) -> Option<Choice> {
         if self.shares.is_none()
-            && let Some(key) = cx.first_key()
+            && let Some(key) = cx.untried_key()
             && let Some(position) = self.table.home(key)
             && let Some(place) = self.places.get(position)
             && place.takes_all()

@@ -1,4 +1,4 @@
-//! What the strategies of our own by key are told, and keep between builds.
+//! What the strategies that end in rendezvous hashing are told, and keep between builds.
 
 use super::{Bound, ByKey, Cache, Hosts, Marks, Table};
 use crate::{
@@ -35,18 +35,18 @@ impl<T> Default for Recipe<T> {
 }
 
 impl<T: Table + 'static> Recipe<T> {
-    /// Picks among these hosts by the table that `table` makes of their marks, if there is
+    /// Picks among these hosts by the table that `make` makes of their marks, if there is
     /// none yet.
     pub(in crate::strategy) fn picker(
         &mut self,
         hosts: &Hosts,
         view: View<'_>,
         cx: &BuildCx,
-        table: impl FnOnce(&Marks, Secret) -> T,
+        make: impl FnOnce(&Marks, Secret) -> T,
     ) -> Box<dyn Picker> {
         let secret = self.secret.unwrap_or(cx.secret);
         let marks = Marks::new(&hosts.list, secret);
-        let build = || table(&marks, secret);
+        let build = || make(&marks, secret);
         let table = self.tables.table(cx.group(), &hosts.list, secret, build);
         Box::new(ByKey::ours(table, &hosts.slots, marks, view).bounded(self.bound, view))
     }

@@ -29,7 +29,7 @@ pub(super) fn winners(size: usize, marks: &[u64], weights: &[u32]) -> Box<[u32]>
     let window = (3 << 51) / total;
     let mut floor = Floor::new(size);
     let mut now = 0;
-    while floor.left * lots.len() > size {
+    while floor.left > size / lots.len() {
         now += window;
         for (position, lots) in (0..).zip(&mut lots) {
             lots.visit(position, now, &mut floor, marks);
@@ -73,6 +73,12 @@ impl Lots {
         }
     }
 
+    /// The rank at which he visits this place, of so many, given by what steps are undone.
+    fn rank_of(&self, place: usize, to_next: u64, places: Divisor, count: usize) -> u64 {
+        let way = if place < self.start { place + count } else { place } - self.start;
+        places.remainder(way as u64 * to_next).expect("a table has places")
+    }
+
     /// When he visits the next place.
     fn time(&self) -> u64 {
         self.time_of(self.rank)
@@ -104,24 +110,6 @@ impl Lots {
                 }
             }
         }
-    }
-}
-
-/// How many steps it is from a start to a place of so many.
-struct Steps {
-    start: usize,
-    /// So many steps lead to the next place.
-    to_next: u64,
-}
-
-impl Steps {
-    fn of(lots: &Lots, size: usize) -> Self {
-        Self { start: lots.start, to_next: inverse(lots.step as u64, size as u64) }
-    }
-
-    fn to(&self, place: usize, size: Divisor, count: usize) -> u64 {
-        let way = if place < self.start { place + count } else { place } - self.start;
-        size.remainder(way as u64 * self.to_next).unwrap_or(0)
     }
 }
 
@@ -187,16 +175,18 @@ impl Floor {
     /// Awards what is left to whoever would come first.
     fn raffle(&mut self, lots: &[Lots], marks: &[u64]) {
         let count = self.firsts.len();
-        let size = Divisor::new(count as u64);
-        let all: Vec<Steps> = lots.iter().map(|lots| Steps::of(lots, count)).collect();
+        let places = Divisor::new(count as u64);
+        let to_next = |lots: &Lots| inverse(lots.step as u64, count as u64);
+        let undone: Vec<u64> = lots.iter().map(to_next).collect();
         for place in 0..count {
             if self.is_awarded(place) {
                 continue;
             }
-            let bid = |(position, (lots, steps)): (u32, (&Lots, &Steps))| {
-                (lots.time_of(steps.to(place, size, count)), marks[position as usize], position)
+            let bid = |(position, (lots, to_next)): (u32, (&Lots, &u64))| {
+                let rank = lots.rank_of(place, *to_next, places, count);
+                (lots.time_of(rank), marks[position as usize], position)
             };
-            let first = (0..).zip(lots.iter().zip(&all)).map(bid).min();
+            let first = (0..).zip(lots.iter().zip(&undone)).map(bid).min();
             self.firsts[place].position = first.map_or(NOBODY, |(.., position)| position);
         }
     }
@@ -322,5 +312,32 @@ mod tests {
             );
             assert!(deviation < 1.6 * expected);
         }
+    }
+
+    #[test]
+    fn steps_lead_back_from_any_place_in_the_largest_table() {
+        const LARGEST: usize = 67_108_859;
+        for mark in (0..200).map(sample::mix) {
+            let mut lots = Lots::new(mark, 1, LARGEST);
+            let to_next = inverse(lots.step as u64, LARGEST as u64);
+            let places = Divisor::new(LARGEST as u64);
+            for rank in [0, 1, 2, mark % LARGEST as u64, LARGEST as u64 - 1] {
+                let at = (lots.start as u64 + rank * lots.step as u64) % LARGEST as u64;
+                let at = usize::try_from(at).unwrap();
+                assert_eq!(lots.rank_of(at, to_next, places, LARGEST), rank);
+            }
+            lots.rank = LARGEST as u64 - 1;
+            lots.time();
+        }
+        for (number, prime) in [(1, 2), (1, 4_099), (4_098, 4_099), (2, 67_108_859)] {
+            assert_eq!(number * inverse(number, prime) % prime, 1);
+        }
+    }
+
+    #[test]
+    fn of_two_with_one_mark_the_first_wins_visited_or_raffled() {
+        // All times tie.
+        let marks = [9, 9, 9, 4];
+        assert_eq!(winners(4_099, &marks, &[2; 4]), one_by_one(4_099, &marks, &[2; 4]));
     }
 }

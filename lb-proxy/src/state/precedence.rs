@@ -7,7 +7,7 @@
 //! the subject at all says nothing either: a container that is away for an hour comes
 //! back drained as it was, and only after [`KEPT`] is its override given up.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
 
@@ -63,6 +63,11 @@ impl Dropped {
                 (&self.of.basis, format!("it does not go with the file: {why}"))
             }
         };
+        // The word for whoever is removed is his address in the file, which is no removal.
+        let after = match self.of.field {
+            Field::Removed => Value::Null,
+            _ => says.clone(),
+        };
         NewChange {
             at: now,
             author: "lb".to_owned(),
@@ -71,7 +76,7 @@ impl Dropped {
             subject: self.of.subject.clone(),
             field: self.of.field,
             before: Setting::Override(self.of.value.clone()),
-            after: Setting::Configured(says.clone()),
+            after: Setting::Configured(after),
             basis: says.clone(),
             undoes: None,
         }
@@ -112,9 +117,14 @@ pub(crate) fn expire(
 ) -> Settled {
     let mut settled = Settled { kept: Vec::new(), dropped: Vec::new() };
     let is_patient = now.since(started) < PATIENCE;
+    let overrides: Vec<Override> = overrides.into_iter().collect();
+    // Also where that is not heeded, as with `--ignore-state`: nobody else could bring him.
+    let added = overrides.iter().filter(|of| of.field == Field::Added).map(|of| &of.subject);
+    let is_added = |of: &&Subject| is_there(&Subject::of_cluster(of.cluster()));
+    let added: BTreeSet<Subject> = added.filter(is_added).cloned().collect();
     for mut of in overrides {
         let away = now.since(of.seen);
-        if is_there(&of.subject) {
+        if added.contains(&of.subject) || is_there(&of.subject) {
             of.seen = now;
             settled.kept.push(of);
         } else if away < KEPT || is_patient {
@@ -261,6 +271,17 @@ mod tests {
             let read: Value = serde_json::from_str(&value.to_string()).unwrap();
             prop_assert!(is_same(&value, &read), "{} {}", value, read);
         }
+    }
+
+    #[test]
+    fn who_was_added_is_there_as_long_as_his_cluster_is_whether_that_is_heeded_or_not() {
+        let added = || over("x1", Field::Added, json!({ "address": "x:1" }), Value::Null);
+        let overrides = || [added(), over("x1", Field::Weight, json!(3), Value::Null)];
+        let (now, started) = (UnixMillis::new(30 * HOUR), UnixMillis::new(0));
+        let settled = expire(overrides(), now, started, |one| *one == Subject::of_cluster("web"));
+        assert!(settled.dropped.is_empty() && settled.kept.iter().all(|of| of.seen == now));
+        let settled = expire(overrides(), now, started, |_| false);
+        assert_eq!(settled.dropped.len(), 2);
     }
 
     #[test]

@@ -53,7 +53,8 @@ impl Dropped {
     pub(crate) fn to_change(&self, now: UnixMillis) -> NewChange {
         let (says, why) = match &self.cause {
             DropCause::FileChanged(says) => {
-                (says, format!("the file says {says} now, and said {} then", self.of.basis))
+                let (now, then) = (words(says), words(&self.of.basis));
+                (says, format!("the file says {now} now, and said {then} then"))
             }
             DropCause::Gone(span) => {
                 let hours = span.as_secs() / 3600;
@@ -81,6 +82,10 @@ impl Dropped {
             undoes: None,
         }
     }
+}
+
+fn words(value: &Value) -> String {
+    if value.is_null() { "nothing".to_owned() } else { value.to_string() }
 }
 
 /// Drops the overrides of those fields whose value in the file has changed.
@@ -302,6 +307,10 @@ mod tests {
         let settled = settle([of.clone()], file);
         let why = settled.dropped[0].to_change(UnixMillis::new(7)).why;
         assert_eq!(why.as_deref(), Some("the file says 5 now, and said 1 then"));
+        let new = over("w1", Field::Weight, json!(3), Value::Null);
+        let settled = settle([new], file);
+        let why = settled.dropped[0].to_change(UnixMillis::new(7)).why;
+        assert_eq!(why.as_deref(), Some("the file says 5 now, and said nothing then"));
         let now = UnixMillis::new(30 * HOUR);
         let settled = expire([of], now, UnixMillis::new(0), |_| false);
         let why = settled.dropped[0].to_change(now).why;

@@ -507,6 +507,7 @@ fn a_refusal_says_why_and_what_helps() {
         (Refused::Invalid { field: "weight".into(), detail: "0".into() }, 422),
         (Refused::BadConfig { detail: "line 3".into(), mistakes: Default::default() }, 422),
         (Refused::NotRecorded { detail: "disk full".into() }, 507),
+        (Refused::Stopping, 503),
         (Refused::Busy, 503),
     ];
     for (why, status) in refused {

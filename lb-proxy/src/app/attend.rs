@@ -45,6 +45,10 @@ impl App {
             let (name, Some(backend)) = (edit.subject.cluster(), edit.subject.backend()) else {
                 continue;
             };
+            // Whoever is drained to be gone is, in whatever state he would be else.
+            if self.farm.is_leaving(name, backend) {
+                continue;
+            }
             let state = match &edit.after {
                 Setting::Override(value) => read_state(value),
                 Setting::Configured(_) => None,
@@ -83,11 +87,15 @@ impl App {
         self.desk.drains().follow((cluster, backend), version, has_bound, around, then);
     }
 
-    /// Follows the drains that were asked for before the start.
+    /// Follows the drains that were asked for and that nobody follows: from before the start,
+    /// or of a cluster that is back.
     pub(super) fn resume_drains(&self) {
         for one in self.ledger.overrides.values().filter(|one| one.field == Field::State) {
-            if let Some(backend) = one.subject.backend() {
-                self.resume_drain(one.subject.cluster(), backend);
+            let (name, Some(backend)) = (one.subject.cluster(), one.subject.backend()) else {
+                continue;
+            };
+            if !self.desk.drains().is_followed(name, backend) {
+                self.resume_drain(name, backend);
             }
         }
     }
@@ -101,23 +109,25 @@ impl App {
         }
     }
 
-    /// Follows no drain any more of whom nothing is set, or whose cluster is gone.
+    /// Follows no drain any more of whom nothing is set, or whose cluster is gone, and those
+    /// of a cluster that is back.
     pub(super) fn forget_drains(&self, dropped: &[Dropped]) {
-        let seen = self.farm.seen();
         for Dropped { of, .. } in dropped {
             let (name, Some(backend)) = (of.subject.cluster(), of.subject.backend()) else {
                 continue;
             };
-            // It may be drained to be gone.
-            let leaves = seen.iter().any(|seen| {
-                let mut leaving = seen.passing.leaving.iter();
-                seen.cluster.name() == name && leaving.any(|(one, _)| one.name() == backend)
-            });
-            if of.field == Field::State && !leaves {
+            let is_about_it = of.field == Field::State || of.field.is_presence();
+            if is_about_it && !self.farm.is_leaving(name, backend) {
                 self.desk.drains().forget(name, backend);
             }
         }
-        self.desk.drains().keep(|name| self.farm.cluster(name).is_some());
+        self.look_who_is_bound();
+        self.resume_drains();
+    }
+
+    /// A drain of bound clients goes by whether there can be any.
+    pub(super) fn look_who_is_bound(&self) {
+        self.desk.drains().keep(|name| Some(self.farm.cluster(name)?.1));
     }
 
     /// Does what follows from what happened in the clusters.
@@ -137,6 +147,12 @@ impl App {
         });
         let is_news = if joined { passing.joining.contains(&backend) } else { leaves };
         if !is_news {
+            let of = (Subject::of_backend(&cluster, &backend), Field::State);
+            let is_set = self.ledger.overrides.contains_key(&of);
+            if !joined && !is_set && !self.farm.is_leaving(&cluster, &backend) {
+                // A source or the file has it come back meanwhile.
+                self.desk.drains().forget(&cluster, &backend);
+            }
             return;
         }
         let (news, why) = if joined {

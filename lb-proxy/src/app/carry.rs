@@ -41,14 +41,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) type Answer = oneshot::Sender<Result<Done, Refused>>;
 
-/// What only has to be done.
-#[derive(Debug)]
-pub(super) struct Ready {
-    ask: Ask,
-    plan: Plan,
-    written: Vec<Written>,
-}
-
 /// Something that will be true at all workers.
 type Soon = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -60,8 +52,8 @@ struct Progress {
 }
 
 impl App {
-    /// Understands and writes down. Nothing that runs is changed.
-    pub(super) async fn make_ready(&self, ask: Ask) -> Result<Ready, Refused> {
+    /// Understands what is wanted. Nothing is written down or changed.
+    pub(super) async fn understand(&self, ask: &Ask) -> Result<Plan, Refused> {
         let undone: Vec<u64> = ask
             .wishes
             .iter()
@@ -77,17 +69,25 @@ impl App {
             overrides: &self.ledger.overrides,
             undone: &undone,
         };
-        let plan = plan(&ask.wishes, ask.force, &sight)?;
-        let written = match ask.dry_run {
-            true => Vec::new(),
-            false => self.ledger.record(&plan.edits, &ask.author, ask.why.as_deref()).await?,
-        };
-        Ok(Ready { ask, plan, written })
+        plan(&ask.wishes, ask.force, &sight)
+    }
+
+    /// Writes it down, unless it is only to be told.
+    pub(super) async fn write_down(&self, ask: &Ask, plan: &Plan) -> Result<Vec<Written>, Refused> {
+        match ask.dry_run {
+            true => Ok(Vec::new()),
+            false => self.ledger.record(&plan.edits, &ask.author, ask.why.as_deref()).await,
+        }
     }
 
     /// Does what was written down, and has the answer sent when it is true everywhere.
-    pub(super) async fn carry_out(&mut self, ready: Ready, answer: Answer) {
-        let Ready { ask, plan, written } = ready;
+    pub(super) async fn carry_out(
+        &mut self,
+        ask: Ask,
+        plan: Plan,
+        written: Vec<Written>,
+        answer: Answer,
+    ) {
         if ask.dry_run {
             let changes = plan.edits.iter().map(|edit| would_be(&ask, edit)).collect();
             let done = Done { changes, impact: plan.impact, ..Done::default() };
@@ -104,6 +104,7 @@ impl App {
             return;
         }
         self.join_at_once(&plan);
+        self.look_who_is_bound();
         self.follow_drains(&plan, &progress.versions);
         self.publish();
         for one in &written {
@@ -112,7 +113,7 @@ impl App {
         let changes = written.iter().map(|one| ChangeRecord::from(&one.change)).collect();
         let impact = plan.impact;
         let soon = progress.soon;
-        self.control.spawn(async move {
+        self.answer_soon(async move {
             let effective = are_all(soon).await;
             let _ = answer.send(Ok(Done { changes, impact, effective, saving: None }));
         });
@@ -120,7 +121,7 @@ impl App {
 
     /// Answers for a reload, when every worker goes by it.
     pub(super) fn answer_reload(
-        &self,
+        &mut self,
         reloaded: Result<String, Refused>,
         changes: Vec<ChangeRecord>,
         saving: Option<Saving>,
@@ -138,12 +139,23 @@ impl App {
             Some(Box::pin(seen.cluster.effective(version)) as Soon)
         });
         let soon: Vec<Soon> = soon.collect();
-        self.control.spawn(async move {
+        self.answer_soon(async move {
             let effective = are_all(soon).await;
             let impact = Impact { says, ..Impact::default() };
             let saving = saving.map(Box::new);
             let _ = answer.send(Ok(Done { changes, impact, effective, saving }));
         });
+    }
+
+    fn answer_soon(&mut self, answering: impl Future<Output = ()> + Send + 'static) {
+        while self.answering.try_join_next().is_some() {}
+        self.answering.spawn_on(answering, self.control.handle());
+    }
+
+    /// Waits a moment for those whose wish was done and who were not told.
+    pub(super) async fn end_answers(&mut self, patience: Duration) {
+        let answers = async { while self.answering.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(patience, answers).await;
     }
 
     fn tell_all(&mut self, ask: &Ask, plan: &Plan, progress: &mut Progress) -> anyhow::Result<()> {
@@ -154,7 +166,6 @@ impl App {
                 decided: Some(Decided::of(name, self.ledger.overrides.values())),
                 joins: in_cluster(&plan.joins, name),
                 leaves: leaves(plan, name),
-                left: stay(plan, name),
                 ..News::default()
             };
             let version = self.farm.tell(name, news, cause(ask, plan, name))?;
@@ -191,10 +202,8 @@ impl App {
         self.ledger.overrides = before;
         let cause = Cause::new(CauseKind::Person, "taken back, as it could not be done");
         for name in progress.versions.keys() {
-            let leaves = leaves(plan, name).into_iter();
             let news = News {
                 decided: Some(Decided::of(name, self.ledger.overrides.values())),
-                left: leaves.map(|(backend, _)| Arc::clone(backend.shared_name())).collect(),
                 joined: in_cluster(&plan.joins, name),
                 ..News::default()
             };
@@ -277,12 +286,4 @@ fn leaves(plan: &Plan, name: &str) -> Vec<(Backend, AdminState)> {
     let leaves = plan.leaves.iter().filter(|(cluster, ..)| **cluster == *name);
     let until = |limit: &Duration| AdminState::Draining { until: Some(now() + *limit) };
     leaves.map(|(_, backend, limit)| (backend.clone(), until(limit))).collect()
-}
-
-/// Those that are not drained before they are gone any more: it was decided anew.
-fn stay(plan: &Plan, name: &str) -> Vec<Arc<str>> {
-    let presence =
-        plan.edits.iter().filter(|edit| edit.subject.cluster() == name && edit.field.is_presence());
-    let backends = presence.filter_map(|edit| edit.subject.backend());
-    backends.filter(|backend| !plan.removes_later(name, backend)).map(Arc::from).collect()
 }

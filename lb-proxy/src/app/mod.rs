@@ -29,7 +29,7 @@ use lb_proxy::{
     Service,
     config::{self, Config, Instead},
 };
-use tokio::{runtime::Runtime, sync::mpsc};
+use tokio::{runtime::Runtime, sync::mpsc, task::JoinSet};
 
 use self::{
     carry::with_settings,
@@ -77,6 +77,8 @@ pub(crate) struct App {
     /// Told to `happened` by whoever follows something in a cluster.
     happening: mpsc::UnboundedSender<Happened>,
     happened: mpsc::UnboundedReceiver<Happened>,
+    /// Whoever waits until every worker goes by what he has set.
+    answering: JoinSet<()>,
     control: Runtime,
 }
 
@@ -162,6 +164,7 @@ impl App {
             inbox,
             happening,
             happened,
+            answering: JoinSet::new(),
             control,
         };
         app.control.block_on(app.tell_dropped(dropped));

@@ -1,7 +1,7 @@
 //! What a file would say with what people have set in it, or in the place of it; read
 //! again, so that whatever is written can be served. Nothing is written here.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use lb_proxy::config::{
     Alteration, Altered, Config, Instead, Loader as _, Machine, Setting, Spot, Written,
@@ -27,34 +27,37 @@ pub(super) fn rewritten(
     overrides: &[Override],
     reread: &Reread,
 ) -> Result<Draft, Refused> {
-    // What a flag says holds whatever is written, which is found out by reading again.
-    let mut hidden: Vec<usize> = Vec::new();
+    // Which are not written, and why: that is found out by reading again.
+    let mut left_out = LeftOut::new();
     loop {
         let name = &texts[0].0;
         let main = read(name)?;
         let mut written = Written::read(name, &main, &Machine);
         check_unchanged(texts, &written)?;
-        let write = |(index, of): (usize, &Override)| {
-            let outcome = match hidden.contains(&index) {
-                true => Err("a flag or a variable of `lb run` says something else".to_owned()),
-                false => write_one(&mut written, of),
-            };
-            SavedItem { of: of.clone(), outcome: outcome.map(|()| NOWHERE) }
-        };
-        let mut items: Vec<SavedItem> = overrides.iter().enumerate().map(write).collect();
+        let mut items = write(&mut written, overrides, &left_out);
         let files = written.altered();
         if files.is_empty() {
             let saving = Saving { items, ..Saving::default() };
             return Ok(Draft { saving, read: None, is_replaced: false });
         }
-        let read = reread(&instead(&files)).map_err(|mistakes| Refused::BadConfig {
-            detail: "with this in it the file could not be used; nothing was written".to_owned(),
-            mistakes,
-        })?;
+        let read = match reread(&instead(&files)) {
+            Ok(read) => read,
+            Err(mistakes) => {
+                let found = misfit((name, &main), overrides, &left_out, reread);
+                let (misfits, why) = found.ok_or_else(|| Refused::BadConfig {
+                    detail: "the file could not be used any more; nothing was written".to_owned(),
+                    mistakes,
+                })?;
+                left_out.extend(misfits.into_iter().map(|index| (index, why.clone())));
+                continue;
+            }
+        };
         let not_said =
             items.iter().position(|item| item.outcome.is_ok() && !is_said(&read.config, &item.of));
         if let Some(index) = not_said {
-            hidden.push(index);
+            // It holds whatever is written.
+            let why = "a flag or a variable of `lb run` says something else";
+            left_out.insert(index, why.to_owned());
             continue;
         }
         let old = Written::read(name, &main, &Machine);
@@ -69,6 +72,62 @@ pub(super) fn rewritten(
         let saving = Saving { items, files, diffs, difference: None };
         return Ok(Draft { saving, read: Some(read), is_replaced: false });
     }
+}
+
+/// Those that are not written, by position, and why.
+type LeftOut = BTreeMap<usize, String>;
+
+fn write(written: &mut Written<'_>, overrides: &[Override], left_out: &LeftOut) -> Vec<SavedItem> {
+    let one = |(index, of): (usize, &Override)| {
+        let outcome = match left_out.get(&index) {
+            Some(why) => Err(why.clone()),
+            None => write_one(written, of),
+        };
+        SavedItem { of: of.clone(), outcome: outcome.map(|()| NOWHERE) }
+    };
+    overrides.iter().enumerate().map(one).collect()
+}
+
+/// The first of what belongs together with which the file could not be used any more, and
+/// why; `None` where that is so without any of it. What is laid over a file goes by other
+/// rules than what stands in it: `tcp = true` takes the place of a `path`, and contradicts
+/// one that stands beside it.
+fn misfit(
+    (name, main): (&str, &str),
+    overrides: &[Override],
+    left_out: &LeftOut,
+    reread: &Reread,
+) -> Option<(Vec<usize>, String)> {
+    let mut parts: Vec<Vec<usize>> = Vec::new();
+    for index in (0..overrides.len()).filter(|index| !left_out.contains_key(index)) {
+        let is_beside =
+            |part: &&mut Vec<usize>| belong_together(&overrides[part[0]], &overrides[index]);
+        match parts.iter_mut().find(is_beside) {
+            Some(part) => part.push(index),
+            None => parts.push(vec![index]),
+        }
+    }
+    let mistakes_in = |count: usize| {
+        let later = parts[count..].iter().flatten().map(|index| (*index, String::new()));
+        let left_out: LeftOut = left_out.clone().into_iter().chain(later).collect();
+        let mut written = Written::read(name, main, &Machine);
+        write(&mut written, overrides, &left_out);
+        reread(&instead(&written.altered())).err()
+    };
+    // With all of them it could not be used.
+    let counts: Vec<usize> = (0..=parts.len()).collect();
+    let first = counts.partition_point(|count| mistakes_in(*count).is_none());
+    let mistakes = mistakes_in(first)?;
+    let part = parts.swap_remove(first.checked_sub(1)?);
+    let mut errors = mistakes.found.iter().filter(|one| one["severity"] == "error");
+    let why = errors.find_map(|one| one["message"].as_str()).unwrap_or("it has a mistake");
+    Some((part, format!("the file could not be used with it: {why}")))
+}
+
+/// Whether one may be right only with the other: all of a backend, and all of one table.
+fn belong_together(one: &Override, other: &Override) -> bool {
+    let table = |of: &Override| of.field.key().map(|(table, _)| table);
+    one.subject == other.subject && table(one) == table(other)
 }
 
 /// Stands for a place that is only known when all is written.

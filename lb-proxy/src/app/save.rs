@@ -217,7 +217,8 @@ impl App {
                 subject: of.subject.clone(),
                 field: of.field,
                 before: Setting::Override(of.value.clone()),
-                after: Setting::Configured(says.clone()),
+                // The file may say it in other words.
+                after: Setting::Configured(of.value.clone()),
                 basis: says,
                 undoes: None,
             })

@@ -1,6 +1,6 @@
 //! Serving until a signal ends it, and what other signals do meanwhile.
 
-use std::{future::pending, pin::pin, sync::Arc};
+use std::{future::pending, pin::pin, sync::Arc, time::Duration};
 
 use lb_proxy::{
     Running,
@@ -13,6 +13,9 @@ use super::{
     told::Happened,
 };
 use crate::control::{self, Asked, Author, Event, EventKind, Mistakes, Refused, Texts};
+
+/// How long an end waits for a disk and for workers, to say what has become of a change.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How serving ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +112,7 @@ impl App {
             // Whoever still waits is told that nobody is there any more.
             self.inbox.close();
             while self.inbox.try_recv().is_ok() {}
+            self.end_answers(GRACE).await;
             self.drain(&mut taken, limited).await
         });
         self.running.stop_now();
@@ -156,11 +160,29 @@ impl App {
             self.answer_reload(reloaded, Vec::new(), None, answer);
             return next;
         }
-        match self.meanwhile(self.make_ready(ask), taken, &mut next).await {
-            Ok(Ok(ready)) => self.carry_out(ready, answer).await,
-            // He may have gone away.
-            Ok(Err(refused)) => drop(answer.send(Err(refused))),
+        let plan = match self.meanwhile(self.understand(&ask), taken, &mut next).await {
+            Ok(Ok(plan)) => plan,
+            // He may have gone away, here and below.
+            Ok(Err(refused)) => {
+                let _ = answer.send(Err(refused));
+                return next;
+            }
             Err(ends) => return Some(ends),
+        };
+        let written = {
+            let mut writing = pin!(self.write_down(&ask, &plan));
+            match self.meanwhile(writing.as_mut(), taken, &mut next).await {
+                Ok(written) => written,
+                Err(ends) => {
+                    next = Some(ends);
+                    let ended = tokio::time::timeout(GRACE, writing).await;
+                    ended.unwrap_or(Err(Refused::Stopping))
+                }
+            }
+        };
+        match written {
+            Ok(written) => self.carry_out(ask, plan, written, answer).await,
+            Err(refused) => drop(answer.send(Err(refused))),
         }
         next
     }

@@ -106,7 +106,8 @@ pub(super) fn change_event(change: &ChangeRecord) -> Event {
         cluster: Some(change.cluster.clone()),
         backend: change.backend.clone(),
         field: Some(change.field.clone()),
-        from: Some(words(&change.before)),
+        // What was saved is as it was.
+        from: (!change.is_given_over()).then(|| words(&change.before)),
         to: Some(words(&change.after)),
         why,
         author: Some(change.whom()),

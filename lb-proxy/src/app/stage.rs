@@ -44,7 +44,7 @@ pub(super) struct News {
     pub(super) joined: Vec<Arc<str>>,
     /// Whoever is drained before he is gone.
     pub(super) leaves: Vec<(Backend, AdminState)>,
-    /// Who is gone now, or stays after all.
+    /// Who is gone now.
     pub(super) left: Vec<Arc<str>>,
     /// What else is said at the same time.
     pub(super) besides: Vec<Change>,
@@ -125,12 +125,25 @@ impl Halves {
         passing.leaving.extend(news.leaves);
         passing.joining.retain(|name| !news.joined.contains(name));
         passing.leaving.retain(|(one, _)| !news.left.contains(one.shared_name()));
+        self.keep_who_is_wanted();
         let set = self.set();
         self.passing.joining.retain(|name| set.iter().any(|one| one.shared_name() == name));
         let mut changes = vec![Change::Membership(set.clone())];
         changes.extend(self.lay(&set));
         changes.extend(news.besides);
         changes
+    }
+
+    /// Whoever is there anyway does not leave: the removal was taken back, the file has him
+    /// now, or another one has his name.
+    fn keep_who_is_wanted(&mut self) {
+        if self.passing.leaving.is_empty() {
+            return;
+        }
+        let nobody = Passing { leaving: Vec::new(), ..self.passing.clone() };
+        let wanted = self.decided.patch(&self.reported, &self.listed, &nobody);
+        let is_wanted = |one: &Backend| wanted.iter().any(|other| other.name() == one.name());
+        self.passing.leaving.retain(|(one, _)| !is_wanted(one));
     }
 
     /// What is decided of those in the set, where that is another than before; what was

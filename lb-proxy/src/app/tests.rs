@@ -24,7 +24,7 @@ use super::*;
 use crate::{
     control::{
         Ask, Author, BackendPatch, Done, Door, Memory, NewBackend, Page, Refused, Remembered,
-        WantedState, Wish,
+        SettingTable, WantedState, Wish,
     },
     state::{Change, ChangeId, Dropped, NewChange, Override, Store, Subject},
 };
@@ -42,7 +42,7 @@ struct Served {
 }
 
 /// Signals that nobody else takes; each balancer of this process ends by one of its own.
-const ENDS: [Signal; 11] = [
+const ENDS: [Signal; 15] = [
     Signal::URG,
     Signal::WINCH,
     Signal::IO,
@@ -54,6 +54,10 @@ const ENDS: [Signal; 11] = [
     Signal::XCPU,
     Signal::XFSZ,
     Signal::PIPE,
+    Signal::ALARM,
+    Signal::TSTP,
+    Signal::USR2,
+    Signal::TRAP,
 ];
 static NEXT_END: AtomicUsize = AtomicUsize::new(0);
 
@@ -144,8 +148,9 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
         kill_process(getpid(), self.end).unwrap();
-        let ended = self.thread.take().unwrap().join();
+        let ended = thread.join();
         assert!(std::thread::panicking() || ended.is_ok());
     }
 }
@@ -458,6 +463,119 @@ fn a_drain_of_bound_clients_ends_with_its_limit_and_a_person_goes_before_the_fil
     // As the file says again: but then nobody would be left.
     let refused = served.ask(vec![undo(&enabled)]).unwrap_err();
     assert!(matches!(refused, Refused::WouldEmpty { .. }), "{refused:?}");
+}
+
+#[test]
+fn what_leaves_or_is_drained_follows_a_reload() {
+    let two = backends(&["d1", "d2"]);
+    let extra = backends(&["x1"]).remove(0);
+    let sticky = "sticky = { cookie = \"LB\" }\n";
+    let served = Served::start(&file(&two, sticky), &Remembered::in_mind().unwrap());
+    served.ask(vec![add(&extra)]).unwrap();
+    // Clients may be bound to it, so it is there until its limit.
+    served.ask(vec![remove("x1", Some(PATIENCE))]).unwrap();
+    served.ask(vec![state("d1", WantedState::Disabled)]).unwrap();
+    assert_eq!(served.desk.overview().clusters[0].leaving.len(), 1);
+    let reload = |text: String| {
+        *served.file.lock().unwrap() = text;
+        served.ask(vec![Wish::Reload]).unwrap()
+    };
+
+    // The file has it by now.
+    let mut all = two;
+    all.push(extra);
+    reload(file(&all, sticky));
+    assert_eq!(served.desk.overview().clusters[0].leaving, []);
+    assert_eq!((&*served.standings()[2].0, served.standings()[2].1), ("x1", Standing::In));
+
+    // Its cluster is gone, and is back.
+    reload(file(&all, sticky).replace("web", "other"));
+    assert_eq!(served.desk.drain("web", "d1"), None);
+    let mut events = served.listen();
+    reload(file(&all, sticky));
+    served.wait_for(&mut events, |event| event.kind == EventKind::Drained);
+    assert!(served.desk.drain("web", "d1").unwrap().is_finished);
+}
+
+#[test]
+fn a_drain_of_bound_clients_is_over_when_clients_are_not_bound_any_more() {
+    let two = backends(&["d1", "d2"]);
+    let sticky = "sticky = { cookie = \"LB\" }\n";
+    let served = Served::start(&file(&two, sticky), &Remembered::in_mind().unwrap());
+    served.ask(vec![drain("d1")]).unwrap();
+    assert!(served.desk.drain("web", "d1").unwrap().admits_bound);
+    let mut events = served.listen();
+    let set = serde_json::Map::from_iter([("enabled".to_owned(), json!(false))]);
+    let (cluster, table) = ("web".to_owned(), SettingTable::Sticky);
+    served.ask(vec![Wish::Tune { cluster, table, set }]).unwrap();
+    served.wait_for(&mut events, |event| event.kind == EventKind::Drained);
+    let progress = served.desk.drain("web", "d1").unwrap();
+    assert!(progress.is_finished && !progress.admits_bound, "{progress:?}");
+}
+
+/// Remembers, but takes its time to write.
+#[derive(Debug)]
+struct Slow {
+    inner: Arc<dyn Memory>,
+    begun: std_mpsc::SyncSender<()>,
+    go_on: Mutex<std_mpsc::Receiver<()>>,
+}
+
+impl Memory for Slow {
+    fn record(&self, changes: Vec<NewChange>) -> Result<Vec<ChangeId>, String> {
+        self.begun.send(()).unwrap();
+        let _ = self.go_on.lock().unwrap().recv_timeout(PATIENCE);
+        self.inner.record(changes)
+    }
+
+    fn changes(&self, page: Page, limit: usize) -> Result<Vec<Change>, String> {
+        self.inner.changes(page, limit)
+    }
+
+    fn undoable(&self, change: ChangeId) -> Result<Change, Refused> {
+        self.inner.undoable(change)
+    }
+
+    fn overrides(&self) -> Result<Vec<Override>, String> {
+        self.inner.overrides()
+    }
+
+    fn expire(&self, there: &BTreeSet<Subject>) -> Result<Vec<Dropped>, String> {
+        self.inner.expire(there)
+    }
+}
+
+#[test]
+fn an_end_while_a_change_is_written_down_says_what_has_become_of_it() {
+    for is_in_time in [true, false] {
+        let two = backends(&["d1", "d2"]);
+        let (begun, has_begun) = std_mpsc::sync_channel(1);
+        let (go_on, goes_on) = std_mpsc::channel();
+        let inner = Remembered::in_mind().unwrap();
+        let slow = Slow { inner: Arc::clone(&inner), begun, go_on: Mutex::new(goes_on) };
+        let memory: Arc<dyn Memory> = Arc::new(slow);
+        let mut served = Served::start(&file(&two, ""), &memory);
+        let (end, desk) = (served.end, served.desk.clone());
+        let ending = thread::spawn(move || {
+            has_begun.recv_timeout(PATIENCE).unwrap();
+            kill_process(getpid(), end).unwrap();
+            // Whoever is asked now is not served any more, so the signal was heard.
+            while is_in_time && desk.is_open() {
+                thread::yield_now();
+                let _ = go_on.send(());
+            }
+            (!is_in_time).then_some(go_on)
+        });
+        let answer = served.ask(vec![drain("d1")]);
+        let kept = ending.join().unwrap();
+        // Its disk is still slow then.
+        served.thread.take().unwrap().join().unwrap();
+        drop(kept);
+        match is_in_time {
+            true => assert_eq!(answer.unwrap().changes.len(), inner.overrides().unwrap().len()),
+            false => assert_eq!(answer.unwrap_err(), Refused::Stopping),
+        }
+    }
 }
 
 /// Clients that ask all the time, and how many answers were none.

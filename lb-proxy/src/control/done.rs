@@ -87,6 +87,11 @@ impl ChangeRecord {
         }
     }
 
+    /// Whether it has left the value as it was, and only given the field to the file.
+    pub(crate) fn is_given_over(&self) -> bool {
+        !self.is_override && self.before == self.after
+    }
+
     /// `anna (token ops)`.
     pub(crate) fn whom(&self) -> String {
         format!("{} ({})", self.author, self.door)

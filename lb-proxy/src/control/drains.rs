@@ -22,6 +22,10 @@ use super::event::{Event, EventKind, Events};
 /// How often requests are counted.
 const PAUSE: Duration = Duration::from_millis(25);
 
+/// How often is looked at a backend that can end in no such moment: it is not there, or
+/// clients that are bound to it may still come.
+const LONG_PAUSE: Duration = Duration::from_millis(250);
+
 /// A drain, as far as it has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct DrainProgress {
@@ -72,8 +76,9 @@ impl Drains {
         let mut drains = self.lock();
         let watch = runtime.spawn(async move {
             drained.effective(version).await;
-            while !is_over(&drained, &name.1, has_bound).await {
-                tokio::time::sleep(PAUSE).await;
+            let has_bound = || all.lock().get(&name).is_none_or(|drain| drain.has_bound);
+            while let Some(pause) = goes_on(&drained, &name.1, has_bound()).await {
+                tokio::time::sleep(pause).await;
             }
             if let Some(drain) = all.lock().get_mut(&name) {
                 drain.is_finished = true;
@@ -97,9 +102,19 @@ impl Drains {
         self.lock().remove(&(cluster.to_owned(), backend.to_owned()));
     }
 
-    /// Stops following in all clusters but these.
-    pub(crate) fn keep(&self, is_there: impl Fn(&str) -> bool) {
-        self.lock().retain(|(cluster, _), _| is_there(cluster));
+    /// Whether this one is followed, or was to its end.
+    pub(crate) fn is_followed(&self, cluster: &str, backend: &str) -> bool {
+        self.lock().contains_key(&(cluster.to_owned(), backend.to_owned()))
+    }
+
+    /// Takes in whether clients are bound in a cluster now; stops following where it is
+    /// gone (`None`).
+    pub(crate) fn keep(&self, has_bound: impl Fn(&str) -> Option<bool>) {
+        self.lock().retain(|(cluster, _), drain| {
+            let found = has_bound(cluster);
+            drain.has_bound = found.unwrap_or(drain.has_bound);
+            found.is_some()
+        });
     }
 
     /// How far a drain has come; `None` where nobody follows one.
@@ -127,20 +142,21 @@ impl Drains {
     }
 }
 
-/// Whether nobody is there, and nobody can come. One that is absent may come again.
-async fn is_over(cluster: &Cluster, backend: &str, has_bound: bool) -> bool {
+/// When to look again; `None`: nobody is there, and nobody can come. One that is absent may
+/// come again.
+async fn goes_on(cluster: &Cluster, backend: &str, has_bound: bool) -> Option<Duration> {
     let snapshot = cluster.snapshot();
     let view = snapshot.view();
-    let Some(slot) = snapshot.find(backend) else { return false };
+    let Some(slot) = snapshot.find(backend) else { return Some(LONG_PAUSE) };
     let is_closed = match view.standing(slot) {
         Standing::Drained | Standing::Disabled => true,
         Standing::Draining => !has_bound,
         _ => false,
     };
     if !is_closed {
-        return false;
+        return Some(LONG_PAUSE);
     }
     // The present snapshot may be a later one, which has closed it to bound clients too.
     cluster.effective(snapshot.version()).await;
-    view.held(slot) == 0
+    (view.held(slot) > 0).then_some(PAUSE)
 }

@@ -182,6 +182,7 @@ impl Planner<'_> {
         self.may_come(cluster, &backend, |_| false)?;
         let subject = Subject::of_backend(cluster, backend.name());
         self.about.insert((cluster.into(), backend.name().into()));
+        self.plan.leaves.retain(|(of, one, _)| **of != *cluster || one.name() != backend.name());
         // It was removed, and is wanted back as it was.
         let known = self.described(&subject);
         self.set(subject.clone(), Field::Removed, None);
@@ -223,6 +224,10 @@ impl Planner<'_> {
             return Err(Refused::NoSuchChange { change: number });
         };
         self.seen(change.subject.cluster())?;
+        if change.is_given_over() {
+            let detail = "the file says since then what was set: there is nothing to take back";
+            return Err(Refused::ChangedSince { change: number, detail: detail.to_owned() });
+        }
         let wanted = match &change.before {
             Setting::Override(value) => Some(value.clone()),
             Setting::Configured(_) => None,
@@ -265,6 +270,8 @@ impl Planner<'_> {
                     _ => one.max_in_flight().map_or(Value::Null, |most| most.get().into()),
                 })
             }
+            // What it is told by is the address that the file has, which is no removal.
+            Field::Removed => Value::Null,
             _ => basis.clone(),
         };
         // What the file says already need not be said again.

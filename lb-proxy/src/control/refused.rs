@@ -62,6 +62,8 @@ pub(crate) enum Refused {
         detail: String,
         mistakes: Mistakes,
     },
+    /// The balancer ends while the change is written down, and nobody knows whether it was.
+    Stopping,
     /// Nobody is there to do it: the balancer is stopping, or too much is asked of it.
     Busy,
 }
@@ -80,6 +82,7 @@ impl Refused {
             Self::Conflict { .. } => "Contradicts something else",
             Self::NotRecorded { .. } => "Could not be written down",
             Self::BadConfig { .. } => "The configuration cannot be served",
+            Self::Stopping => "Not known to be done",
             Self::Busy => "Busy",
         }
     }
@@ -105,6 +108,9 @@ impl Refused {
             | Self::Conflict { detail }
             | Self::NotRecorded { detail }
             | Self::BadConfig { detail, .. } => detail.clone(),
+            Self::Stopping => "the balancer is stopping, and its disk is slow: the change may be \
+                               written down, and holds from the next start on then"
+                .to_owned(),
             Self::Busy => "the balancer is stopping, or has too much to do".to_owned(),
         }
     }
@@ -120,6 +126,7 @@ impl Refused {
             Self::FileChanged { .. } => "`lb reload` takes the file up; then save again",
             Self::NotRecorded { .. } => "nothing was changed; see to the state file",
             Self::BadConfig { .. } => "what ran before still runs; `lb check` says more",
+            Self::Stopping => "`lb changes` tells after the next start",
             Self::Busy => "try again",
             Self::NoSuchChange { .. } => "`lb events` lists the changes",
             Self::Unfit(unfit) => return unfit.hint.clone(),

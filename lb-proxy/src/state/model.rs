@@ -293,6 +293,16 @@ pub(crate) struct Change {
     pub(crate) stands: ChangeId,
 }
 
+impl Change {
+    /// Whether it has left the value as it was, and only given the field to file and sources:
+    /// that is what saving does. There is nothing in it to take back.
+    pub(crate) fn is_given_over(&self) -> bool {
+        self.before.is_override()
+            && !self.after.is_override()
+            && self.before.value() == self.after.value()
+    }
+}
+
 /// A field that a person has set, and that differs from what the file says, or would
 /// if the file changed no more than now.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,7 +7,7 @@
 //! the subject at all says nothing either: a container that is away for an hour comes
 //! back drained as it was, and only after [`KEPT`] is its override given up.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
 
@@ -53,7 +53,8 @@ impl Dropped {
     pub(crate) fn to_change(&self, now: UnixMillis) -> NewChange {
         let (says, why) = match &self.cause {
             DropCause::FileChanged(says) => {
-                (says, format!("the file says {says} now, and said {} then", self.of.basis))
+                let (now, then) = (words(says), words(&self.of.basis));
+                (says, format!("the file says {now} now, and said {then} then"))
             }
             DropCause::Gone(span) => {
                 let hours = span.as_secs() / 3600;
@@ -63,6 +64,11 @@ impl Dropped {
                 (&self.of.basis, format!("it does not go with the file: {why}"))
             }
         };
+        // The word for whoever is removed is his address in the file, which is no removal.
+        let after = match self.of.field {
+            Field::Removed => Value::Null,
+            _ => says.clone(),
+        };
         NewChange {
             at: now,
             author: "lb".to_owned(),
@@ -71,11 +77,15 @@ impl Dropped {
             subject: self.of.subject.clone(),
             field: self.of.field,
             before: Setting::Override(self.of.value.clone()),
-            after: Setting::Configured(says.clone()),
+            after: Setting::Configured(after),
             basis: says.clone(),
             undoes: None,
         }
     }
+}
+
+fn words(value: &Value) -> String {
+    if value.is_null() { "nothing".to_owned() } else { value.to_string() }
 }
 
 /// Drops the overrides of those fields whose value in the file has changed.
@@ -112,9 +122,14 @@ pub(crate) fn expire(
 ) -> Settled {
     let mut settled = Settled { kept: Vec::new(), dropped: Vec::new() };
     let is_patient = now.since(started) < PATIENCE;
+    let overrides: Vec<Override> = overrides.into_iter().collect();
+    // Also where that is not heeded, as with `--ignore-state`: nobody else could bring him.
+    let added = overrides.iter().filter(|of| of.field == Field::Added).map(|of| &of.subject);
+    let is_added = |of: &&Subject| is_there(&Subject::of_cluster(of.cluster()));
+    let added: BTreeSet<Subject> = added.filter(is_added).cloned().collect();
     for mut of in overrides {
         let away = now.since(of.seen);
-        if is_there(&of.subject) {
+        if added.contains(&of.subject) || is_there(&of.subject) {
             of.seen = now;
             settled.kept.push(of);
         } else if away < KEPT || is_patient {
@@ -264,6 +279,17 @@ mod tests {
     }
 
     #[test]
+    fn who_was_added_is_there_as_long_as_his_cluster_is_whether_that_is_heeded_or_not() {
+        let added = || over("x1", Field::Added, json!({ "address": "x:1" }), Value::Null);
+        let overrides = || [added(), over("x1", Field::Weight, json!(3), Value::Null)];
+        let (now, started) = (UnixMillis::new(30 * HOUR), UnixMillis::new(0));
+        let settled = expire(overrides(), now, started, |one| *one == Subject::of_cluster("web"));
+        assert!(settled.dropped.is_empty() && settled.kept.iter().all(|of| of.seen == now));
+        let settled = expire(overrides(), now, started, |_| false);
+        assert_eq!(settled.dropped.len(), 2);
+    }
+
+    #[test]
     fn a_number_is_the_same_however_it_is_written_and_another_is_not() {
         assert!(is_same(&json!(1), &json!(1.0)));
         assert!(is_same(&json!({"a": [1.25], "b": 2}), &json!({"b": 2.0, "a": [1.25]})));
@@ -281,6 +307,10 @@ mod tests {
         let settled = settle([of.clone()], file);
         let why = settled.dropped[0].to_change(UnixMillis::new(7)).why;
         assert_eq!(why.as_deref(), Some("the file says 5 now, and said 1 then"));
+        let new = over("w1", Field::Weight, json!(3), Value::Null);
+        let settled = settle([new], file);
+        let why = settled.dropped[0].to_change(UnixMillis::new(7)).why;
+        assert_eq!(why.as_deref(), Some("the file says 5 now, and said nothing then"));
         let now = UnixMillis::new(30 * HOUR);
         let settled = expire([of], now, UnixMillis::new(0), |_| false);
         let why = settled.dropped[0].to_change(now).why;

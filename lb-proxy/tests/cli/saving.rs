@@ -424,3 +424,49 @@ fn the_configuration_that_runs_is_shown_with_what_was_set() {
     let of_file = live.done(&["config", "show", "--config", &file]);
     assert!(!of_file.contains("# set:") && of_file.contains("cluster.web.strategy"), "{of_file}");
 }
+
+#[test]
+fn one_that_the_file_cannot_have_keeps_no_other_from_it() {
+    let farm =
+        FARM.replace("strategy =", "health = { path = \"/h\", interval = \"1h\" }\nstrategy =");
+    let live = Live::start(&farm);
+    live.done(&["set-weight", "web/s2", "4"]);
+    // Laid over the file it takes the place of the path, which in the file it contradicts.
+    live.done(&["set-health", "web", "tcp=true", "fall=5"]);
+    live.done(&["set-strategy", "web", "p2c"]);
+    let saved = live.say(&["config", "save"]);
+    assert_eq!(saved.code, Some(1), "{saved:?}");
+    assert_eq!(
+        saved.stdout,
+        "saved web/s2: weight 4: lb.toml:16\nsaved web: strategy p2c: lb.toml:12\n"
+    );
+    let why = "stays set beside the file: the file could not be used with it: \
+               `cluster.web.health.path` has no use with `tcp = true`";
+    for key in ["tcp", "fall"] {
+        let told = format!("warning: web: health.{key} {why}\n");
+        assert!(saved.stderr.contains(&told), "{}", saved.stderr);
+    }
+    assert!(live.done(&["status"]).contains("set: health.tcp is true"));
+}
+
+#[test]
+fn what_was_saved_is_passed_over_by_an_undo_without_a_number() {
+    let live = Live::start(FARM);
+    live.done(&["set-weight", "web/s1", "7"]);
+    live.done(&["set-weight", "web/s2", "4", "--save"]);
+    live.done(&["remove", "web/s2", "--save"]);
+    let changes = live.done(&["changes"]);
+    assert!(changes.contains("removed 127.0.0.1:2"), "{changes}");
+    for number in ["3", "5"] {
+        let refused = live.say(&["undo", number]);
+        assert_eq!(refused.code, Some(5), "{refused:?}");
+        assert!(refused.stderr.contains("the file says since then"), "{refused:?}");
+    }
+    let events = live.done(&["events"]);
+    assert!(events.lines().any(|line| line.contains("web/s2  weight 4  why: saved into")));
+    assert!(!events.contains("lb undo 3"), "{events}");
+    let undone = live.done(&["undo"]);
+    assert!(undone.starts_with("web/s1 unknown: weight 3"), "{undone}");
+    let none = live.say(&["undo"]);
+    assert_eq!(none.code, Some(4), "{none:?}");
+}

@@ -44,6 +44,13 @@ pub(crate) struct Change {
     pub(crate) undoes: Option<u64>,
 }
 
+impl Change {
+    /// Whether it has left the value as it was, and only given the field to the file.
+    pub(crate) fn is_given_over(&self) -> bool {
+        !self.is_override && self.before == self.after
+    }
+}
+
 impl From<ChangeRecord> for Change {
     fn from(record: ChangeRecord) -> Self {
         Self {

@@ -246,6 +246,7 @@ impl From<Refused> for Problem {
             Refused::FileChanged { .. } => (StatusCode::CONFLICT, "file-changed"),
             Refused::NotRecorded { .. } => (StatusCode::INSUFFICIENT_STORAGE, "not-recorded"),
             Refused::BadConfig { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "bad-config"),
+            Refused::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         };
         let mut problem = Self::new(status, kind, refused.title()).detail(refused.detail());

@@ -42,6 +42,12 @@ impl Farm {
         Ok(member.stage.tell(&member.cluster, news, cause)?)
     }
 
+    /// Whether it is drained before it is gone.
+    pub(in crate::app) fn is_leaving(&self, name: &str, backend: &str) -> bool {
+        let passing = self.members.get(name).map(|member| member.stage.passing());
+        passing.is_some_and(|one| one.leaving.iter().any(|(one, _)| one.name() == backend))
+    }
+
     /// The cluster of this name, and whether clients are bound to its backends.
     pub(in crate::app) fn cluster(&self, name: &str) -> Option<(&Cluster, bool)> {
         let member = self.members.get(name)?;

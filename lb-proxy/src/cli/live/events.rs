@@ -110,7 +110,8 @@ fn line(event: &Event, is_json: bool) -> String {
     if let Some(author) = author {
         text += &format!("  by {author}");
     }
-    if let Some(change) = change {
+    // Without a value before, it is as it was: there is nothing to undo.
+    if let Some(change) = change.filter(|_| from.is_some()) {
         text += &format!("  undo: lb undo {change}");
     }
     text.trim_end().to_owned() + "\n"

@@ -57,15 +57,15 @@ pub(in crate::cli) fn undo(args: &UndoArgs) -> Exit {
 }
 
 /// The newest one that is one's own and was not undone. An undo is none: to undo twice is
-/// to go back further.
+/// to go back further. What came to be the file's word is not undone either.
 async fn last_of_mine(client: &Client) -> Result<u64, Failure> {
     let me: WhoAmI = client.get("/api/v1/whoami").await?.read()?;
     let mut newest = Newest::of(client);
-    let (mut undone, mut seen) = (HashSet::new(), 0);
+    let (mut newer, mut seen) = (Newer::default(), 0);
     // Mostly it is among the last; the further back, the more at once.
     while let Some(change) = newest.next(20 + seen).await? {
         seen += 1;
-        if let Some(id) = standing_of(&me, &change, &mut undone) {
+        if let Some(id) = standing_of(&me, &change, &mut newer) {
             return Ok(id);
         }
     }
@@ -73,11 +73,27 @@ async fn last_of_mine(client: &Client) -> Result<u64, Failure> {
         .help("`lb changes` lists those of others: `lb undo NUMBER`"))
 }
 
+/// What is known of the changes that were looked at.
+#[derive(Default)]
+struct Newer {
+    undone: HashSet<u64>,
+    /// The fields that were given back to the file since: by being saved, or by an edit of it.
+    given_over: HashSet<(String, String)>,
+}
+
 /// The number of a change that is `me`'s and stands. Has to see all that are newer before.
-fn standing_of(me: &WhoAmI, change: &Change, undone: &mut HashSet<u64>) -> Option<u64> {
-    undone.extend(change.undoes);
-    let is_undo = change.undoes.is_some();
-    (is_mine(me, change) && !is_undo && !undone.contains(&change.id)).then_some(change.id)
+fn standing_of(me: &WhoAmI, change: &Change, newer: &mut Newer) -> Option<u64> {
+    if newer.undone.contains(&change.id) {
+        return None;
+    }
+    let field = (change.subject.clone(), change.field.clone());
+    if change.undoes.is_none() && (change.is_given_over() || change.door == "itself") {
+        newer.given_over.insert(field);
+        return None;
+    }
+    newer.undone.extend(change.undoes);
+    let is_last = change.undoes.is_none() && !newer.given_over.contains(&field);
+    (is_last && is_mine(me, change)).then_some(change.id)
 }
 
 /// By a token or in a browser with it, that is the same person; by the socket it is
@@ -110,8 +126,28 @@ mod tests {
     fn last_standing(changes: &[Change], name: &str, door: &str) -> Option<u64> {
         let me = json!({ "name": name, "role": "admin", "door": door });
         let me: WhoAmI = serde_json::from_value(me).unwrap();
-        let mut undone = HashSet::new();
-        changes.iter().rev().find_map(|change| standing_of(&me, change, &mut undone))
+        let mut newer = Newer::default();
+        changes.iter().rev().find_map(|change| standing_of(&me, change, &mut newer))
+    }
+
+    #[test]
+    fn what_was_saved_or_dropped_is_passed_over_with_all_that_led_to_it() {
+        let own = "socket, uid 7";
+        let of = |id, field: &str| Change { field: field.to_owned(), ..change(id, own, None) };
+        let saved = |id, field: &str| {
+            let (before, is_override) = (json!(2), false);
+            Change { before, is_override, ..of(id, field) }
+        };
+        let dropped = Change { door: "itself".to_owned(), ..of(5, "state") };
+        let mut changes = vec![of(1, "max_in_flight"), of(2, "weight"), of(3, "state")];
+        changes.extend([saved(4, "weight"), dropped]);
+        assert_eq!(last_standing(&changes, "ann", own), Some(1));
+        // Set anew, it is undone; so it is where the drop was taken back.
+        changes.push(of(6, "weight"));
+        assert_eq!(last_standing(&changes, "ann", own), Some(6));
+        changes.push(Change { undoes: Some(6), ..of(7, "weight") });
+        changes.push(Change { undoes: Some(5), ..of(8, "state") });
+        assert_eq!(last_standing(&changes, "ann", own), Some(3));
     }
 
     #[test]

@@ -98,6 +98,7 @@ pub(super) fn difference(field: &str, before: &Value, after: &Value) -> String {
     let (old, new) = (Said(before), Said(after));
     match (field, before, after) {
         // It was saved: the file says it from then on.
+        ("removed", ..) if before == after => format!("removed {new}, by the file"),
         _ if before == after => format!("{field}: {new}, by the file"),
         ("added", Value::Null, _) => format!("added {new}"),
         ("added", _, Value::Null) => format!("added no more: {old}"),

@@ -82,6 +82,21 @@ fn names_that_are_not_there_are_refused_with_the_nearest() {
 }
 
 #[test]
+fn who_is_removed_and_added_at_once_does_not_leave() {
+    let (cluster, limit) = ("web".to_owned(), Some(Duration::from_secs(9)));
+    let remove = Wish::Remove { cluster: cluster.clone(), backend: "w1".to_owned(), drain: limit };
+    let backend = NewBackend {
+        address: "127.0.0.1:1".to_owned(),
+        name: Some("w1".to_owned()),
+        ..NewBackend::default()
+    };
+    let plan = planned(std::slice::from_ref(&remove), false, &no_overrides()).unwrap();
+    assert!(plan.removes_later("web", "w1"));
+    let plan = planned(&[remove, Wish::Add { cluster, backend }], false, &no_overrides()).unwrap();
+    assert!(!plan.removes_later("web", "w1") && plan.impact.usable_left == 2);
+}
+
+#[test]
 fn what_is_true_already_makes_no_change() {
     let weight = BackendPatch { weight: Some(None), ..BackendPatch::default() };
     let same = BackendPatch { weight: Some(Some(3)), ..BackendPatch::default() };

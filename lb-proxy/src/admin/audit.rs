@@ -196,7 +196,7 @@ pub(super) async fn write_down(
     next: Next,
 ) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let is_dry = request.uri().query().is_some_and(|query| query.contains("dry_run=true"));
+    let is_dry = request.uri().query().is_some_and(only_asks);
     let peer = request.extensions().get::<Peer>().copied();
     let made = Made::default();
     request.extensions_mut().insert(made.clone());
@@ -231,6 +231,12 @@ pub(super) async fn write_down(
         });
     }
     response
+}
+
+/// Whether a query says that nothing is to be done, and does not only have the words in a
+/// text. Written in another way, it is written down as well.
+fn only_asks(query: &str) -> bool {
+    query.split('&').any(|pair| pair == "dry_run=true")
 }
 
 /// What sort of entry it is; `None` where nothing was changed or refused.
@@ -332,6 +338,15 @@ mod tests {
         assert_eq!(of(Method::POST, "/api/v1/changes", false), Some("change"));
         assert_eq!(of(Method::POST, "/api/v1/config/reload", false), Some("reload"));
         assert_eq!(of(Method::GET, "/login", false), Some("login"));
+        for (query, asks) in [
+            ("dry_run=true", true),
+            ("why=x&dry_run=true", true),
+            ("why=dry_run=true", false),
+            ("why=a dry_run=true", false),
+            ("dry_run=false", false),
+        ] {
+            assert_eq!(only_asks(query), asks, "{query}");
+        }
         let refused = kind(&Method::GET, "/api/v1/status", StatusCode::UNAUTHORIZED, false);
         assert_eq!(refused, Some("refused"));
     }

@@ -1,17 +1,13 @@
 //! Serving until a signal ends it, and what other signals do meanwhile.
 
-use std::{future::pending, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use lb_proxy::{
     Running,
     config::{Config, Instead},
 };
 
-use super::{
-    App, Signals,
-    signals::{ServiceSignals, Taken},
-    told::Happened,
-};
+use super::{App, Signals, signals::Taken, told::Happened};
 use crate::control::{self, Asked, Author, Event, EventKind, Mistakes, Refused, Texts};
 
 /// How long an end waits for a disk and for workers, to say what has become of a change.
@@ -311,28 +307,9 @@ fn refuse_upgrade() {
 
 impl Taken {
     async fn wish(&mut self, running: &Running) -> Interrupting {
-        let service = async {
-            match &mut self.service {
-                Some(service) => service.wish().await,
-                None => pending().await,
-            }
-        };
         tokio::select! {
-            _ = self.terminate.recv() => Interrupting::Drain { limited: true },
-            _ = self.interrupt.recv() => Interrupting::Drain { limited: true },
-            _ = self.quit.recv() => Interrupting::Drain { limited: false },
-            wish = service => wish,
+            wish = self.next() => wish,
             () = running.ended() => Interrupting::Died,
-        }
-    }
-}
-
-impl ServiceSignals {
-    async fn wish(&mut self) -> Interrupting {
-        tokio::select! {
-            _ = self.reload.recv() => Interrupting::Reload,
-            _ = self.reopen.recv() => Interrupting::Reopen,
-            _ = self.upgrade.recv() => Interrupting::Upgrade,
         }
     }
 }

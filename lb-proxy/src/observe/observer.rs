@@ -22,7 +22,7 @@ impl Observer {
         self.0.meters.read()
     }
 
-    /// The last requests, newest first: all errors, as long as there is room for them, and
+    /// The last requests, newest first: errors, up to 500 a second of each worker, and
     /// some of the others.
     #[must_use]
     pub fn requests(&self) -> Vec<Arc<KeptRequest>> {

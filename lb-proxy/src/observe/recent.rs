@@ -1,10 +1,11 @@
 //! The last requests, kept to be asked about: where each went, and why.
 //!
-//! All errors are kept, and of the others as many as nobody has to pay for: up to
-//! [`BURST`] at once and [`PER_SECOND`] in the long run, in each worker. Errors and others
-//! have rings of their own, so that neither drives the other out, of [`KEPT`] each. A
-//! request that is kept is copied once, when it has ended; one that is not costs a
-//! comparison here. Paths and queries are cut off after [`LONGEST`] bytes, so that a worker
+//! To keep a request is to copy it once, when it has ended: a dozen allocations. So no
+//! more are kept than nobody has to pay for, in each worker: of errors a ring full at once,
+//! and [`ERRORS`] a second in the long run, as a worker all of whose backends fail has other
+//! things to do; of the others up to [`BURST`] at once, and [`OTHERS`]. One that is not kept
+//! costs a comparison here. Errors and others have rings of their own, so that neither
+//! drives the other out, of [`KEPT`] each. Paths and queries are cut off after [`LONGEST`] bytes, so that a worker
 //! keeps some hundred kilobytes, and never more than 8 MiB.
 //!
 //! The hard decision is who waits: nobody. A worker keeps to itself what it has until its
@@ -25,11 +26,12 @@ use crate::{http::attempts::Attempt, runtime::clock::Clock};
 
 /// Requests in each of a worker's two rings.
 const KEPT: usize = 512;
-/// How many that are no errors are kept at once.
+/// Errors that are kept a second, in the long run.
+const ERRORS: u32 = 500;
+/// How many of the others are kept at once,
 const BURST: u32 = 256;
-/// And in the long run.
-const PER_SECOND: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(1_000 / PER_SECOND as u64);
+/// and a second in the long run.
+const OTHERS: u32 = 20;
 /// Bytes of a path, and of a query.
 const LONGEST: usize = 1_024;
 
@@ -115,8 +117,8 @@ impl RecentBoard {
         Recents {
             rings,
             pending: RefCell::default(),
-            left: Cell::new(BURST),
-            since: Cell::new(Tick::ZERO),
+            errors: Allowance::new(KEPT as u32, ERRORS),
+            others: Allowance::new(BURST, OTHERS),
         }
     }
 
@@ -156,33 +158,21 @@ pub(crate) struct Recents {
     rings: Arc<Mutex<Rings>>,
     /// Since the last tick.
     pending: RefCell<VecDeque<KeptRequest>>,
-    /// How many that are no errors may still be kept, as of `since`.
-    left: Cell<u32>,
-    since: Cell<Tick>,
+    errors: Allowance,
+    others: Allowance,
 }
 
 impl Recents {
     /// Keeps a request that has just ended, if it is one of those to be kept.
     pub(crate) fn consider(&self, record: &Record, clock: &Clock) {
-        if record.is_error() || self.has_room(clock.coarse()) {
+        let allowance = if record.is_error() { &self.errors } else { &self.others };
+        if allowance.take(clock.coarse()) {
             let mut pending = self.pending.borrow_mut();
-            if pending.len() == KEPT {
+            if pending.len() == 2 * KEPT {
                 pending.pop_front();
             }
             pending.push_back(KeptRequest::new(record, clock));
         }
-    }
-
-    fn has_room(&self, now: Tick) -> bool {
-        let passed = now.since(self.since.get()).as_millis() / PAUSE.as_millis();
-        let mut left = self.left.get();
-        if passed > 0 {
-            // Parts of a pause are given away, so that it is less rather than more.
-            self.since.set(now);
-            left = u32::try_from(passed).unwrap_or(BURST).saturating_add(left).min(BURST);
-        }
-        self.left.set(left.saturating_sub(1));
-        left > 0
     }
 
     /// Hands over what there is. Called with every tick.
@@ -197,6 +187,36 @@ impl Recents {
             Err(TryLockError::WouldBlock) => return,
         };
         self.pending.borrow_mut().drain(..).for_each(|request| rings.push(request));
+    }
+}
+
+/// How many may still be kept.
+#[derive(Debug)]
+struct Allowance {
+    most: u32,
+    /// One more after so long.
+    pause: Duration,
+    /// As of `since`.
+    left: Cell<u32>,
+    since: Cell<Tick>,
+}
+
+impl Allowance {
+    fn new(most: u32, per_second: u32) -> Self {
+        let pause = Duration::from_secs(1) / per_second;
+        Self { most, pause, left: Cell::new(most), since: Cell::new(Tick::ZERO) }
+    }
+
+    fn take(&self, now: Tick) -> bool {
+        let passed = now.since(self.since.get()).as_nanos() / self.pause.as_nanos();
+        let mut left = self.left.get();
+        if passed > 0 {
+            // Parts of a pause are given away, so that it is less rather than more.
+            self.since.set(now);
+            left = u32::try_from(passed).unwrap_or(self.most).saturating_add(left).min(self.most);
+        }
+        self.left.set(left.saturating_sub(1));
+        left > 0
     }
 }
 
@@ -294,11 +314,12 @@ mod tests {
     #[test]
     fn of_more_errors_than_there_is_room_for_the_last_are_kept() {
         let (board, clock) = (RecentBoard::default(), Clock::new());
-        let part = board.part();
+        let mut part = board.part();
+        part.errors = Allowance::new(u32::MAX, 1);
         for number in 0..2 * KEPT {
             part.consider(&record(500, &format!("/{number}")), &clock);
+            part.hand_over();
         }
-        drop(part);
         let kept = board.read();
         let last = format!("/{}", 2 * KEPT - 1);
         assert_eq!(kept.len(), KEPT);
@@ -307,15 +328,32 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_worker_keeps_so_many_a_second() {
-        let board = RecentBoard::default();
-        let part = board.part();
+    fn a_worker_keeps_so_many_at_once_and_so_many_a_second() {
         let start = Tick::from_millis(1_000_000);
-        let kept = |from: u64, millis: u64| {
-            (0..millis).filter(|at| part.has_room(start + Duration::from_millis(from + at))).count()
-        };
-        assert!((BURST as usize..=BURST as usize + 20).contains(&kept(0, 1_000)));
-        assert!((19..=20).contains(&kept(1_000, 1_000)));
+        for (most, per_second) in [(BURST, OTHERS), (KEPT as u32, ERRORS)] {
+            let allowance = Allowance::new(most, per_second);
+            // As many as nobody keeps: two in each millisecond.
+            let kept = |from: u64| {
+                let ticks = (0..2_000).map(|half| start + Duration::from_micros(from + half * 500));
+                ticks.filter(|now| allowance.take(*now)).count()
+            };
+            let (first, then) = (kept(0), kept(1_000_000));
+            let per_second = per_second as usize;
+            assert!((most as usize..=most as usize + per_second).contains(&first), "{first}");
+            assert!((per_second - 1..=per_second).contains(&then), "{then}");
+        }
+    }
+
+    #[test]
+    fn a_flood_of_errors_costs_no_more_than_a_ring_full() {
+        let (board, clock) = (RecentBoard::default(), Clock::new());
+        let part = board.part();
+        let start = crate::runtime::clock::now();
+        (0..20_000).for_each(|_| part.consider(&record(500, "/"), &clock));
+        let seconds = crate::runtime::clock::now().since(start).as_secs_f64();
+        let copied = part.pending.borrow().len();
+        let most = KEPT as f64 + (f64::from(ERRORS) * seconds).ceil() + 1.0;
+        assert!(copied >= KEPT && copied as f64 <= most, "{copied} in {seconds} s");
     }
 
     #[test]

@@ -147,9 +147,7 @@ impl Rows {
         if ends_ten {
             self.ended[1] = Some(now);
         }
-        for key in loads.keys().chain(readings.keys()) {
-            self.make_room_for(key, loads);
-        }
+        self.begin_new(&readings, loads);
         for (key, row) in &mut self.rows {
             let in_flight = loads.get(key).copied().unwrap_or(0);
             row.push(readings.remove(key), in_flight, ends_ten);
@@ -158,17 +156,24 @@ impl Rows {
         self.rows.retain(|key, row| loads.contains_key(key) || !row.is_quiet());
     }
 
-    fn make_room_for(&mut self, key: &Counted, loads: &Loads) {
-        if self.rows.contains_key(key) {
-            return;
+    /// Makes rows for those who have none. Those that are gone make room for them.
+    fn begin_new(&mut self, readings: &BTreeMap<Counted, Reading>, loads: &Loads) {
+        let all = loads.keys().chain(readings.keys());
+        let mut new: Vec<&Counted> = all.filter(|key| !self.rows.contains_key(*key)).collect();
+        // A cluster tells more than any of its backends.
+        new.sort_unstable_by_key(|key| (key.1.is_some(), *key));
+        new.dedup();
+        let mut gone = Vec::new();
+        // Not for each of them: there may be thousands who never get one.
+        if self.rows.len() + new.len() > MOST {
+            gone.extend(self.rows.keys().filter(|known| !loads.contains_key(*known)).cloned());
         }
-        if self.rows.len() >= MOST {
-            let gone = self.rows.keys().find(|known| !loads.contains_key(*known)).cloned();
-            match gone {
-                Some(gone) => drop(self.rows.remove(&gone)),
-                None => return,
+        for key in new {
+            if self.rows.len() >= MOST {
+                let Some(gone) = gone.pop() else { return };
+                self.rows.remove(&gone);
             }
+            self.rows.insert(key.clone(), Row::default());
         }
-        self.rows.insert(key.clone(), Row::default());
     }
 }

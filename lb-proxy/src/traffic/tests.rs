@@ -84,6 +84,18 @@ fn there_are_never_more_rows_than_that_and_those_that_are_gone_make_room() {
 }
 
 #[test]
+fn a_cluster_has_a_row_however_many_backends_another_one_has() {
+    let traffic = Traffic::default();
+    let names: Vec<String> = (0..2 * MOST).map(|number| format!("b{number}")).collect();
+    let mut all: Loads = names.iter().map(|name| (key(Some(name)), 0)).collect();
+    let last: Counted = ("zzz".into(), None);
+    all.insert(last.clone(), 0);
+    pass(&traffic, &[], &all);
+    assert!(traffic.rows().rows.contains_key(&last));
+    assert_eq!(traffic.rows().rows.len(), MOST);
+}
+
+#[test]
 fn whoever_is_not_known_has_no_rate() {
     assert_eq!(Traffic::default().rate("web", Some("a")), Rate::default());
 }

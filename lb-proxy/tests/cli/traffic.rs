@@ -163,6 +163,16 @@ fn an_error_is_kept_however_much_goes_well_after_it_and_says_who_was_tried() {
         let found = live.json(&[&["requests"], &filter[..]].concat());
         assert_eq!(found[0]["id"], json!(id), "{filter:?}");
     }
+    assert_eq!(live.json(&["requests", "--backend", "web/a", "--errors"]), json!([]));
+    for (filter, says) in [
+        (["--cluster", "wbe"], "no cluster `wbe`"),
+        (["--backend", "web/x"], "`x`"),
+        (["--backend", "y"], "no cluster has a backend `y`"),
+    ] {
+        let slip = live.say(&[&["requests"], &filter[..]].concat());
+        assert_eq!(slip.code, Some(4), "{filter:?} {slip:?}");
+        assert!(slip.stderr.contains(says), "{filter:?} {slip:?}");
+    }
     let table = live.done(&["requests", "--errors"]);
     assert!(table.contains("  503  ") && table.contains("GET test/a?secret=1"), "{table}");
 

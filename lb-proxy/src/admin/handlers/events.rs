@@ -31,7 +31,7 @@ pub(crate) struct Which {
 /// come. A stream has the `seq` of each event as `id`, so that `Last-Event-ID` goes on where
 /// it was cut off; an event `gap` says how many are not to be had any more. A stream ends after
 /// a quarter of an hour, or with the token or session that it was asked for by. At most 16
-/// are served at a time, four of them to one.
+/// are served at a time by addresses, and 16 over the socket, four of them to one.
 #[utoipa::path(get, path = "/api/v1/events", operation_id = "events", params(Which),
     responses(
         (status = OK, content((Vec<Event> = "application/json"), (String = "text/event-stream"))),

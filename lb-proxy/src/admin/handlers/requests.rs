@@ -1,5 +1,7 @@
 //! The last requests.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::{Path, Query, State},
@@ -9,9 +11,10 @@ use lb_proxy::KeptRequest;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::write::find_backend;
 use crate::admin::{
     access::{Caller, Role},
-    api::Api,
+    api::{Api, cluster},
     dto::KeptOne,
     problem::Problem,
 };
@@ -41,10 +44,14 @@ pub(crate) struct Which {
 const MOST: usize = 1_000;
 
 /// The last requests, newest first: where each went, and why. Each worker keeps the last
-/// 512 errors and 512 others; of the latter at most 20 a second when it is busy. Client
+/// 512 errors, up to 500 a second, and 512 others, up to 20 a second when it is busy. Client
 /// addresses and queries are for those who may change something.
 #[utoipa::path(get, path = "/api/v1/requests", operation_id = "list_requests", params(Which),
-    responses((status = OK, body = Vec<KeptOne>), (status = UNPROCESSABLE_ENTITY, body = Problem)))]
+    responses(
+        (status = OK, body = Vec<KeptOne>),
+        (status = NOT_FOUND, body = Problem),
+        (status = UNPROCESSABLE_ENTITY, body = Problem),
+    ))]
 pub(crate) async fn list(
     State(api): State<Api>,
     Query(which): Query<Which>,
@@ -53,6 +60,7 @@ pub(crate) async fn list(
     let status = which.status.as_deref().map(Statuses::read).transpose()?;
     let limit = which.limit.unwrap_or(100).clamp(1, MOST);
     let all = api.desk.traffic().requests();
+    which.check_names(&api, &all)?;
     let wanted = all.iter().filter(|one| {
         status.is_none_or(|status| status.has(one.status))
             && (one.is_error || !which.errors)
@@ -82,6 +90,37 @@ pub(crate) async fn show(
             )
     })?;
     Ok(Json(KeptOne::new(found, caller.role == Role::Admin)))
+}
+
+impl Which {
+    /// Whoever is asked for is there, or was: else it is a slip, and not that nobody came.
+    fn check_names(&self, api: &Api, all: &[Arc<KeptRequest>]) -> Result<(), Problem> {
+        let overview = api.desk.overview();
+        let name = self.cluster.as_deref();
+        let went_to =
+            |one: &KeptRequest| name.is_none_or(|name| one.cluster.as_deref() == Some(name));
+        if let Some(name) = name
+            && !all.iter().any(|one| went_to(one))
+        {
+            cluster(&overview, name)?;
+        }
+        let Some(backend) = self.backend.as_deref() else { return Ok(()) };
+        if all.iter().any(|one| went_to(one) && tried(one, backend)) {
+            return Ok(());
+        }
+        if let Some(name) = name {
+            // A cluster that is gone had others.
+            let is_there = overview.cluster(name).is_some();
+            return if is_there { find_backend(api, name, backend).map(drop) } else { Ok(()) };
+        }
+        let mut clusters = overview.clusters.iter();
+        if clusters.any(|one| one.cluster.snapshot().find(backend).is_some()) {
+            return Ok(());
+        }
+        Err(Problem::new(StatusCode::NOT_FOUND, "no-such-backend", "No such backend")
+            .detail(format!("no cluster has a backend `{backend}`"))
+            .hint("`lb status` lists all backends"))
+    }
 }
 
 fn tried(request: &KeptRequest, backend: &str) -> bool {

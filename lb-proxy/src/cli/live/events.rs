@@ -75,8 +75,7 @@ async fn go_on(client: &Client, mut seen: u64, connect: &Connect) -> Result<(), 
             }
             let Some(data) = text.strip_prefix("data: ") else { continue };
             if is_gap {
-                let missed = untrusted::raw(data);
-                print::diagnostic(&format!("warning: some events were missed: {missed}\n"));
+                print::diagnostic(&format!("warning: {}\n", gap(data)));
             } else if let Ok(event) = untrusted::read::<Event>(data) {
                 seen = event.seq;
                 tell(connect, &line(&event, connect.json))?;
@@ -84,6 +83,16 @@ async fn go_on(client: &Client, mut seen: u64, connect: &Connect) -> Result<(), 
         }
         // One that ends all streams at once is not to be asked without end.
         tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// What a gap says, in words.
+fn gap(data: &str) -> String {
+    let read = untrusted::read::<serde_json::Value>(data).ok();
+    match read.and_then(|read| read["missed"].as_u64()) {
+        Some(1) => "1 event was missed".to_owned(),
+        Some(missed) => format!("{missed} events were missed"),
+        None => "some events were missed".to_owned(),
     }
 }
 
@@ -120,4 +129,16 @@ fn line(event: &Event, is_json: bool) -> String {
 fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
     // It is all texts and numbers: that cannot fail.
     serde_json::to_string(value).unwrap_or_default() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_is_told_in_words() {
+        assert_eq!(gap("{\"missed\":1}"), "1 event was missed");
+        assert_eq!(gap("{\"missed\":12}"), "12 events were missed");
+        assert_eq!(gap("\u{1b}[2J"), "some events were missed");
+    }
 }

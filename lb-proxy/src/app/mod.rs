@@ -43,6 +43,7 @@ use crate::{
         ChangeRecord, Desk, Event, EventKind, Events, Inbox, Ledger, Overrides, Overview, in_file,
         now, unix_millis,
     },
+    notify::Notifier,
     state::{ChangeId, Dropped, settle},
 };
 
@@ -73,6 +74,8 @@ pub(crate) struct App {
     happening: mpsc::UnboundedSender<Happened>,
     happened: mpsc::UnboundedReceiver<Happened>,
     control: Runtime,
+    /// Whom it tells how it is.
+    notifier: Arc<Notifier>,
 }
 
 /// The access log that is open, and what was asked for.
@@ -156,6 +159,7 @@ impl App {
             happening,
             happened,
             control,
+            notifier: Arc::default(),
         };
         app.control.block_on(app.tell_dropped(dropped));
         app.resume_drains();
@@ -263,6 +267,17 @@ impl App {
     /// Where it listens; port 0 has become the port that was given.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.running.addresses()
+    }
+
+    /// Has it tell this supervisor what it does from now on.
+    pub(crate) fn tell(&mut self, notifier: Notifier) {
+        self.notifier = Arc::new(notifier);
+    }
+
+    /// What a supervisor shows of it.
+    pub(crate) fn state_line(&self) -> String {
+        let addresses: Vec<String> = self.addresses().iter().map(ToString::to_string).collect();
+        format!("serving on {}; configuration {}", addresses.join(", "), self.generation)
     }
 
     /// One line that says what runs.

@@ -28,6 +28,7 @@ use crate::{
     admin::{self, RunningConfig},
     app::{App, Ending, Reread, Signals, counted},
     control::{Ledger, Remembered},
+    notify::Notifier,
 };
 
 #[derive(Debug, Clone, Args)]
@@ -82,6 +83,10 @@ pub(super) struct RunArgs {
     /// That is kept, and holds again with the next start.
     #[arg(long)]
     ignore_state: bool,
+
+    /// Say on this file descriptor, by a line, that it can be used: for s6.
+    #[arg(long, value_name = "FD", value_parser = clap::value_parser!(i32).range(3..=1023))]
+    notification_fd: Option<i32>,
 }
 
 const AFTER_HELP: &str = "\
@@ -100,6 +105,7 @@ Environment:
   LB_STICKY, LB_STRATEGY, LB_WORKERS   the flags of these names
   LB_TO                                `--to`, several separated by spaces
   LB_LOG                               what to log to stderr (default: info)
+  NOTIFY_SOCKET, WATCHDOG_USEC         set by systemd, which is told how it goes
 ";
 
 /// Runs until a signal ends it.
@@ -319,13 +325,16 @@ fn serve(
     kept: &RunningConfig,
 ) -> anyhow::Result<Ending> {
     let signals = Signals::of_a_service()?;
+    let notifier = Notifier::new(args.notification_fd)?;
     let bound = admin::bind(config)?;
-    let app = App::start(config, origin, ledger(args)?)?;
+    let mut app = App::start(config, origin, ledger(args)?)?;
     kept.served();
     let line = bound.line(&config.admin);
     let admin = bound.serve(&config.admin, app.desk().clone(), kept.clone())?;
     let lines = [Some(app.start_line(config, origin)), line].into_iter().flatten();
     print::result(&lines.map(|line| format!("{line}\n")).collect::<String>())?;
+    notifier.ready(&app.state_line());
+    app.tell(notifier);
     let (args, reading) = (args.clone(), kept.clone());
     let again: Reread = Arc::new(move || reread(&args, &reading));
     Ok(app.serve(signals, &again, &|config| {

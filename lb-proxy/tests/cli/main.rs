@@ -4,6 +4,7 @@
 //! deadline. Every listener has port 0, and the start line says what it became.
 
 mod admin;
+mod agent;
 mod announce;
 mod check;
 mod client;
@@ -19,4 +20,5 @@ mod standstill;
 mod stderr;
 mod stop;
 mod strategies;
+mod supervised;
 mod tiers;

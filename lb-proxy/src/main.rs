@@ -2,10 +2,12 @@
 //! or in [`app`], which puts the parts together.
 
 mod admin;
+mod agent;
 mod app;
 mod cli;
 mod control;
 mod explain;
+mod notify;
 mod state;
 mod traffic;
 

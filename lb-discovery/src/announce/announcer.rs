@@ -122,7 +122,9 @@ impl Announcer {
         let datagram = self.datagram(state).map_err(io::Error::other)?;
         let mut failed = None;
         for told in &mut self.targets {
-            if let Err(error) = told.find(self.interval).await {
+            // A goodbye does not wait for a name: whom it concerns was told before.
+            let is_known = state == State::Down && !told.addresses.is_empty();
+            if !is_known && let Err(error) = told.find(self.interval).await {
                 failed = failed.or(Some(error));
             }
             for address in &told.addresses {
@@ -255,6 +257,17 @@ mod tests {
         // One was made to see whether the record fits.
         let (up, down) = (State::Up, State::Down);
         assert_eq!(heard, [(2, up), (3, down), (4, down), (5, down)]);
+    }
+
+    #[tokio::test]
+    async fn a_goodbye_goes_to_where_it_was_found_without_looking_again() {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let to = socket.local_addr().unwrap();
+        let mut announcer = announcer(to);
+        let target = Target { to: "no-such-host.invalid:1".into(), interface: None };
+        announcer.targets = vec![Told { target, addresses: vec![to], found: None }];
+        announcer.leave().await.unwrap();
+        assert!(socket.recv_from(&mut [0; 1_500]).await.is_ok());
     }
 
     #[tokio::test]

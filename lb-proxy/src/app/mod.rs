@@ -21,7 +21,7 @@ mod told;
 mod watchdog;
 mod write;
 
-use std::{fmt::Write as _, net::SocketAddr, num::NonZeroUsize, sync::Arc, thread, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, thread, time::Duration};
 
 use anyhow::Context as _;
 use lb_proxy::{
@@ -46,6 +46,7 @@ use crate::{
         ChangeRecord, Desk, Event, EventKind, Events, Inbox, Ledger, Mistakes, Overrides, Overview,
         Texts, in_file, now, take_unfit, unix_millis,
     },
+    notify::Notifier,
     state::{Dropped, settle},
 };
 
@@ -80,6 +81,8 @@ pub(crate) struct App {
     /// Whoever waits until every worker goes by what he has set.
     answering: JoinSet<()>,
     control: Runtime,
+    /// Whom it tells how it is.
+    notifier: Arc<Notifier>,
 }
 
 /// The access log that is open, and what was asked for.
@@ -166,6 +169,7 @@ impl App {
             happened,
             answering: JoinSet::new(),
             control,
+            notifier: Arc::default(),
         };
         app.control.block_on(app.tell_dropped(dropped));
         app.resume_drains();
@@ -300,23 +304,9 @@ impl App {
         self.running.addresses()
     }
 
-    /// One line that says what runs.
-    pub(crate) fn start_line(&self, config: &Config, origin: &str) -> String {
-        let mut line = format!("lb {} listens on", env!("CARGO_PKG_VERSION"));
-        // Writing to a string cannot fail.
-        for (index, address) in self.addresses().iter().enumerate() {
-            let _ = write!(line, "{}http://{address}", if index == 0 { " " } else { ", " });
-        }
-        let _ = write!(line, "; configured by {origin}; clusters");
-        for (index, (name, count)) in self.farm.counts().into_iter().enumerate() {
-            let found = config.clusters.iter().find(|cluster| *cluster.name == *name);
-            let strategy = found.map_or("", |cluster| cluster.strategy.kind.name());
-            let comma = if index == 0 { " " } else { ", " };
-            let _ = write!(line, "{comma}{name} ({strategy}, {})", counted(count, "backend"));
-        }
-        let workers = counted(self.running.workers().get(), "worker");
-        let _ = write!(line, "; {workers}; pid {}", std::process::id());
-        line
+    /// Has it tell this supervisor what it does from now on.
+    pub(crate) fn tell(&mut self, notifier: Notifier) {
+        self.notifier = Arc::new(notifier);
     }
 
     /// Stops at once.

@@ -73,6 +73,8 @@ impl App {
         applied: &Applied<'_>,
     ) -> Ending {
         let Signals { runtime, mut taken } = signals;
+        let notifier = Arc::clone(&self.notifier);
+        runtime.spawn(async move { notifier.live().await });
         let ending = runtime.block_on(async {
             let mut next = None;
             let limited = loop {
@@ -215,6 +217,19 @@ impl App {
         applied: &Applied<'_>,
         taken: &mut Taken,
     ) -> (Option<Interrupting>, Option<Result<String, Refused>>) {
+        self.notifier.reloading();
+        let done = self.try_reload(by, reread, applied, taken).await;
+        self.notifier.ready(&self.state_line());
+        done
+    }
+
+    async fn try_reload(
+        &mut self,
+        by: &Author,
+        reread: &Reread,
+        applied: &Applied<'_>,
+        taken: &mut Taken,
+    ) -> (Option<Interrupting>, Option<Result<String, Refused>>) {
         // What is being read may be older than what another signal is about.
         let mut next = None;
         let prepared = match self.meanwhile(self.prepare(reread), taken, &mut next).await {
@@ -276,6 +291,7 @@ impl App {
 
     async fn drain(&self, signals: &mut Taken, limited: bool) -> Ending {
         let limit = if limited { "for at most `timeout.shutdown`" } else { "without a limit" };
+        self.notifier.stopping("finishing requests that are in flight");
         tracing::info!("draining: no new connections, requests in flight go on {limit}");
         let drained = async {
             if limited {

@@ -2,19 +2,46 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     sync::Arc,
 };
 
 use lb_core::{Cause, cluster::CauseKind};
+use lb_proxy::config::Config;
 use serde_json::Value;
 
-use super::App;
+use super::{App, counted};
 use crate::{
     control::{Ask, ChangeRecord, Drift, Edit, Event, EventKind, Overview, Plan, said_by_file},
     state::{ChangeId, Subject},
 };
 
 impl App {
+    /// What a supervisor shows of it.
+    pub(crate) fn state_line(&self) -> String {
+        let addresses: Vec<String> = self.addresses().iter().map(ToString::to_string).collect();
+        format!("serving on {}; configuration {}", addresses.join(", "), self.generation)
+    }
+
+    /// One line that says what runs.
+    pub(crate) fn start_line(&self, config: &Config, origin: &str) -> String {
+        let mut line = format!("lb {} listens on", env!("CARGO_PKG_VERSION"));
+        // Writing to a string cannot fail.
+        for (index, address) in self.addresses().iter().enumerate() {
+            let _ = write!(line, "{}http://{address}", if index == 0 { " " } else { ", " });
+        }
+        let _ = write!(line, "; configured by {origin}; clusters");
+        for (index, (name, count)) in self.farm.counts().into_iter().enumerate() {
+            let found = config.clusters.iter().find(|cluster| *cluster.name == *name);
+            let strategy = found.map_or("", |cluster| cluster.strategy.kind.name());
+            let comma = if index == 0 { " " } else { ", " };
+            let _ = write!(line, "{comma}{name} ({strategy}, {})", counted(count, "backend"));
+        }
+        let workers = counted(self.running.workers().get(), "worker");
+        let _ = write!(line, "; {workers}; pid {}", std::process::id());
+        line
+    }
+
     /// Shows what runs now.
     pub(super) fn publish(&self) {
         self.desk.publish(self.overview());

@@ -36,7 +36,13 @@ goodbye, it waits for three intervals.
 ")]
 pub(super) struct AnnounceArgs {
     /// A balancer; of a name, all addresses are told. May be repeated.
-    #[arg(long, value_name = "HOST:PORT", required_unless_present = "multicast")]
+    #[arg(
+        long,
+        visible_alias = "join",
+        value_delimiter = ',',
+        value_name = "HOST:PORT",
+        required_unless_present = "multicast"
+    )]
     #[arg(value_parser = read_target)]
     to: Vec<Box<str>>,
 
@@ -55,16 +61,16 @@ pub(super) struct AnnounceArgs {
     /// Where the backend answers, on the address that the datagrams come from.
     #[arg(long, value_name = "PORT", required_unless_present = "address")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
-    port: Option<u16>,
+    pub(super) port: Option<u16>,
 
     /// Where the backend answers; another address than this machine's needs a key with
     /// `relay`.
     #[arg(long, value_name = "IP:PORT", conflicts_with = "port")]
-    address: Option<SocketAddr>,
+    pub(super) address: Option<SocketAddr>,
 
     /// What it is called (default: its address).
     #[arg(long, value_name = "NAME", value_parser = read_name)]
-    name: Option<Box<str>>,
+    pub(super) name: Option<Box<str>>,
 
     /// Its share.
     #[arg(long, value_name = "N", default_value = "1", value_parser = read_weight)]
@@ -84,7 +90,7 @@ pub(super) struct AnnounceArgs {
 
     /// At the end, take no new clients for so long before the goodbye.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    drain: Option<Duration>,
+    pub(super) drain: Option<Duration>,
 
     /// Which address of this machine to send from (default: the system chooses).
     #[arg(long, value_name = "IP")]
@@ -118,7 +124,7 @@ pub(super) fn announce(args: &AnnounceArgs) -> Exit {
     }
 }
 
-fn announcer(args: &AnnounceArgs) -> anyhow::Result<Announcer> {
+pub(super) fn announcer(args: &AnnounceArgs) -> anyhow::Result<Announcer> {
     let key = read_key(args.key_file.as_deref())?;
     let place = args.address.map(Place::Address).or_else(|| args.port.map(Place::Port));
     let record = Record {
@@ -168,7 +174,7 @@ async fn repeat(announcer: &mut Announcer, state: State, ends: &mut Ends, troubl
     }
 }
 
-fn start_line(announcer: &Announcer, args: &AnnounceArgs) -> String {
+pub(super) fn start_line(announcer: &Announcer, args: &AnnounceArgs) -> String {
     let groups = args.multicast.iter().map(ToString::to_string);
     let to: Vec<String> = args.to.iter().map(ToString::to_string).chain(groups).collect();
     let (key, interval) = (announcer.key_id(), args.interval);

@@ -24,6 +24,8 @@ pub(super) enum Exit {
     TimedOut,
     /// A signal came before it was over.
     Interrupted,
+    /// What an app that was run says.
+    OfApp(u8),
 }
 
 impl Exit {
@@ -55,6 +57,7 @@ impl From<Exit> for ExitCode {
             Exit::NotAuthorised => 6,
             Exit::TimedOut => 7,
             Exit::Interrupted => 130,
+            Exit::OfApp(code) => code,
         })
     }
 }

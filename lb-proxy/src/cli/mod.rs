@@ -3,6 +3,7 @@
 //! Results go to stdout, everything else to stderr. One file per command.
 
 mod admin_place;
+mod agent;
 mod announce;
 mod check;
 mod config;
@@ -52,6 +53,7 @@ Exit codes:
   6    not authorised
   7    timed out; what was begun goes on
   130  interrupted; of `lb run`, a second signal cut off the requests in flight
+  `lb agent` ends with the code of its app.
 
 Environment:
   LB_LOG     what to log to stderr, as a tracing filter: `warn`, `info,lb_proxy=debug`
@@ -62,7 +64,7 @@ Environment:
   LB_ADMIN   where `lb run` serves its API, and where the other commands look for it:
              `unix:PATH`, `http://HOST:PORT` or `off`
   LB_TOKEN, LB_TOKEN_FILE   the token for an API at an address; a socket needs none
-  LB_ANNOUNCE_KEY   the key of `lb announce`
+  LB_ANNOUNCE_KEY   the key of `lb agent` and `lb announce`
   An empty variable counts as unset.
 ";
 
@@ -133,6 +135,9 @@ enum Command {
     LogLevel(live::LogLevelArgs),
     /// Have the running lb read its configuration again.
     Reload(live::ReloadArgs),
+    /// Run an app, and announce it while it takes requests.
+    #[command(after_help = agent::AFTER_HELP)]
+    Agent(Box<agent::AgentArgs>),
     /// Tell balancers that a backend is here, until a signal ends it.
     Announce(Box<announce::AnnounceArgs>),
     /// Make a key for nodes that announce themselves.
@@ -160,7 +165,7 @@ pub(crate) fn main() -> ExitCode {
         print::diagnostic(SHORT_HELP);
         return Exit::Usage.into();
     };
-    let serves = matches!(command, Command::Run(_) | Command::Demo(_));
+    let serves = matches!(command, Command::Run(_) | Command::Demo(_) | Command::Agent(_));
     if serves && let Err(error) = queue::start() {
         print::diagnostic(&format!("error: cannot start a thread: {error}\n"));
         return Exit::Failed.into();
@@ -193,6 +198,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Audit(args) => live::audit(&args),
         Command::LogLevel(args) => live::log_level(&args),
         Command::Reload(args) => live::reload(&args),
+        Command::Agent(args) => agent::agent(&args),
         Command::Announce(args) => announce::announce(&args),
         Command::Key(args) => key::key(&args),
         Command::Completions(args) => shell::completions(&args, Cli::command()),

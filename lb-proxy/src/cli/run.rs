@@ -29,6 +29,7 @@ use crate::{
     admin::{self, Process, RunningConfig},
     app::{App, Ending, ReadConfig, Reread, Signals, counted},
     control::{Ledger, LogLevel, Mistakes, Remembered, Texts},
+    notify::Notifier,
 };
 
 #[derive(Debug, Clone, Args)]
@@ -83,6 +84,10 @@ pub(super) struct RunArgs {
     /// That is kept, and holds again with the next start.
     #[arg(long)]
     ignore_state: bool,
+
+    /// Say on this file descriptor, by a line, that it can be used: for s6.
+    #[arg(long, value_name = "FD", value_parser = clap::value_parser!(i32).range(3..=1023))]
+    notification_fd: Option<i32>,
 }
 
 const AFTER_HELP: &str = "\
@@ -101,6 +106,7 @@ Environment:
   LB_STICKY, LB_STRATEGY, LB_WORKERS   the flags of these names
   LB_TO                                `--to`, several separated by spaces
   LB_LOG                               what to log to stderr (default: info)
+  NOTIFY_SOCKET, WATCHDOG_USEC         set by systemd, which is told how it goes
 ";
 
 /// Runs until a signal ends it.
@@ -314,6 +320,7 @@ fn serve(
 ) -> anyhow::Result<Ending> {
     let ReadConfig { config, origin, texts } = read;
     let signals = Signals::of_a_service()?;
+    let notifier = Notifier::new(args.notification_fd)?;
     let bound = admin::bind(&config)?;
     let mut app = App::start(&config, &origin, ledger(args)?)?;
     app.is_written_in(texts);
@@ -323,6 +330,8 @@ fn serve(
     let admin = bound.serve(&config.admin, app.desk().clone(), kept.clone(), process)?;
     let lines = iter::once(app.start_line(&config, &origin)).chain(below);
     print::result(&lines.map(|line| format!("{line}\n")).collect::<String>())?;
+    notifier.ready(&app.state_line());
+    app.tell(notifier);
     let (args, reading) = (args.clone(), kept.clone());
     let again: Reread = Arc::new(move |instead| reread(&args, &reading, instead));
     Ok(app.serve(signals, &again, &|config| {

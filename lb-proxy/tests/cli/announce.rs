@@ -20,17 +20,17 @@ use crate::{
 };
 
 /// 32 bytes, each a seven, in base64.
-const KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+pub(crate) const KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 const OTHER_KEY: &str = "CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=";
 
 /// A balancer that listens for announcements.
-struct Balancer {
-    live: Live,
-    to: SocketAddr,
+pub(crate) struct Balancer {
+    pub(crate) live: Live,
+    pub(crate) to: SocketAddr,
 }
 
 impl Balancer {
-    fn start(more: &str) -> Self {
+    pub(crate) fn start(more: &str) -> Self {
         let to = free_address();
         let live = Live::start(&format!(
             r#"
@@ -54,7 +54,7 @@ impl Balancer {
     }
 
     /// The names of those who are there.
-    fn backends(&self) -> Vec<String> {
+    pub(crate) fn backends(&self) -> Vec<String> {
         let status = self.json(&["status"]);
         let backends = status["clusters"][0]["backends"].as_array().expect("backends");
         let name = |backend: &Value| backend["name"].as_str().expect("a name").to_owned();
@@ -69,13 +69,13 @@ impl Balancer {
         self.source()["refused"][reason].as_u64().unwrap_or(0)
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         let said = self.live.say(&[args, &["--json"]].concat());
         serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said:?}"))
     }
 
     /// The status of an answer to `GET /`.
-    fn get(&self) -> u16 {
+    pub(crate) fn get(&self) -> u16 {
         crate::client::get(self.live.lb.address(), "/").status
     }
 

@@ -4,6 +4,7 @@
 //! deadline. Every listener has port 0, and the start line says what it became.
 
 mod admin;
+mod agent;
 mod announce;
 mod check;
 mod client;
@@ -23,5 +24,6 @@ mod standstill;
 mod stderr;
 mod stop;
 mod strategies;
+mod supervised;
 mod tiers;
 mod traffic;

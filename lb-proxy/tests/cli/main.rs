@@ -10,6 +10,7 @@ mod client;
 mod config;
 mod demo;
 mod explain;
+mod gossip;
 mod live;
 mod live_places;
 mod process;

@@ -1,7 +1,12 @@
 //! What one cluster makes of what nodes offer: its backends, and what a person should
 //! know. Pure: the time is an argument.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use lb_core::{Backend, Membership, Tick};
 
@@ -83,8 +88,8 @@ impl View {
 
     /// Where the backends of those are that matter, by their node.
     pub(super) fn places(&self, table: &Table) -> BTreeMap<SocketAddr, SocketAddr> {
-        let offers = table.iter().filter_map(|entry| self.offer(entry)?.ok().flatten());
-        offers.map(|offer| (offer.node, offer.address)).collect()
+        let offers = table.iter().filter_map(|entry| self.offer(entry)?.ok());
+        offers.filter(|offer| !offer.is_last).map(|offer| (offer.node, offer.address)).collect()
     }
 
     /// Why what this entry offers to the cluster is not taken.
@@ -132,11 +137,16 @@ impl View {
 
     fn report(&self, sight: Sight<'_>) -> Report {
         let (mut distinct, mut warnings) = (Distinct::default(), Vec::new());
+        let mut known = BTreeSet::new();
         for entry in sight.table.iter() {
             let node = entry.version.node;
             match self.offer(entry) {
-                Some(Ok(Some(offer))) if !sight.watch.is_lost(node) => {
+                Some(Ok(offer)) => {
                     let name = Arc::clone(offer.backend.shared_name());
+                    known.insert(Arc::clone(&name));
+                    if offer.is_last || sight.watch.is_lost(node) {
+                        continue;
+                    }
                     if distinct.len() >= self.policy.grant.max_backends {
                         warnings.push(Warning::about(name, Refusal::Full.explain()));
                     } else if let Err(taken) = distinct.add(offer.backend) {
@@ -146,11 +156,11 @@ impl View {
                 Some(Err(refusal)) => {
                     warnings.push(Warning::about(node.to_string(), refusal.explain()));
                 }
-                Some(Ok(_)) | None => {}
+                None => {}
             }
         }
-        for backend in self.presumed.iter() {
-            // Whoever has spoken is known better.
+        // Whoever has spoken is known better, also one that has gone since.
+        for backend in self.presumed.iter().filter(|one| !known.contains(one.shared_name())) {
             let _ = distinct.add((**backend).clone());
         }
         warnings.extend(sight.warnings.iter().cloned());
@@ -159,21 +169,18 @@ impl View {
     }
 
     /// What an entry offers to this cluster; `None`: nothing.
-    fn offer(&self, entry: &Entry) -> Option<Result<Option<Offer>, Refusal>> {
+    fn offer(&self, entry: &Entry) -> Option<Result<Offer, Refusal>> {
         let Ok(record) = Record::parse(entry.record.as_ref()?.as_bytes()) else {
             return Some(Err(Refusal::Malformed));
         };
         if record.cluster != self.policy.cluster {
             return None;
         }
-        if record.state == State::Down {
-            return Some(Ok(None));
-        }
         let node = entry.version.node;
         let place = self.policy.grant.place(&record, node.ip().to_canonical());
         Some(place.map(|address| {
             let backend = describe(&record, address);
-            Some(Offer { node, address, backend })
+            Offer { node, address, backend, is_last: record.state == State::Down }
         }))
     }
 }
@@ -183,6 +190,8 @@ struct Offer {
     node: SocketAddr,
     address: SocketAddr,
     backend: Backend,
+    /// It says goodbye.
+    is_last: bool,
 }
 
 /// Those who come within this time of each other are one set,
@@ -193,3 +202,40 @@ const AT_MOST: Duration = Duration::from_millis(50);
 const LISTEN: Duration = Duration::from_millis(1_500);
 /// By then, all who are there were heard.
 const PRESUME: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gossip::body::Version;
+
+    #[test]
+    fn one_that_was_there_before_is_presumed_until_it_has_spoken_even_to_say_goodbye() {
+        let at = Tick::from_millis;
+        let policy = Policy { cluster: "c".into(), grant: Grant::default() };
+        let mut view = View::new(policy, at(0));
+        let presumed = ["10.0.0.1:80", "10.0.0.2:80"].map(Backend::new);
+        view.presume(&Membership::new(presumed).unwrap(), at(0));
+        let (mut table, watch) = (Table::default(), Watch::new(Duration::from_secs(1), at(0)));
+        let mut names = |table: &Table, now: u64| {
+            view.change(at(now - 20));
+            let sight = |now| {
+                let now = at(now);
+                Sight { table, watch: &watch, is_informed: true, warnings: &[], now }
+            };
+            // The end of presumption is a change as well.
+            let said = view.answer(sight(now)).or_else(|| view.answer(sight(now + 20)));
+            match said {
+                Some(Said::Report(report)) => {
+                    report.set.iter().map(|one| one.name().to_owned()).collect::<Vec<_>>()
+                }
+                said => panic!("{said:?}"),
+            }
+        };
+        assert_eq!(names(&table, 100), ["10.0.0.1:80", "10.0.0.2:80"]);
+        let version = Version { node: ([10, 0, 0, 1], 7946).into(), boot: 1, number: 1 };
+        let record = Some("cluster=c port=80 state=down".into());
+        assert!(table.learn(Entry { version, record }));
+        assert_eq!(names(&table, 200), ["10.0.0.2:80"]);
+        assert_eq!(names(&table, 10_000), [""; 0], "the other one had the time to speak");
+    }
+}

@@ -43,6 +43,12 @@ impl Distinct {
         Ok(())
     }
 
+    /// How many there are.
+    #[cfg(feature = "gossip")]
+    pub(crate) fn len(&self) -> usize {
+        self.backends.len()
+    }
+
     /// What stands at a position.
     pub(crate) fn at(&self, position: usize) -> &Backend {
         &self.backends[position]

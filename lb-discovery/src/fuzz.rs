@@ -37,6 +37,16 @@ pub fn announcement(input: &[u8]) {
     }
 }
 
+/// Any bytes are a letter of gossip that is written as it was read, or refused. They are
+/// what is under the seal, so that a fuzzer need not make one.
+#[cfg(feature = "gossip")]
+pub fn gossip_packet(input: &[u8]) {
+    if let Some((once, twice)) = crate::gossip::read_letter(input) {
+        assert_eq!(once, twice);
+    }
+    crate::gossip::open_and_hear(input);
+}
+
 /// Any content is one backend with a usable name and address, or explained in one
 /// line.
 pub fn node_file(input: &[u8]) {
@@ -96,6 +106,12 @@ mod tests {
     #[test]
     fn the_corpus_of_announcement_breaks_no_promise() {
         run_corpus("announcement", super::announcement);
+    }
+
+    #[cfg(feature = "gossip")]
+    #[test]
+    fn the_corpus_of_gossip_packet_breaks_no_promise() {
+        run_corpus("gossip_packet", super::gossip_packet);
     }
 
     #[test]

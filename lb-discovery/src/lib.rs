@@ -9,6 +9,7 @@
 //! * [`Env`]: addresses in a variable of the environment
 //! * [`File`]: a file, or a folder with one file per node, watched
 //! * [`announce::Announced`]: nodes that say themselves that they are there
+//! * [`gossip::Gossiped`]: nodes that tell each other who is there
 //!
 //! A cluster may have several. A [`Feed`] makes one stream of them:
 //!
@@ -60,6 +61,8 @@ pub mod file;
 mod fixed;
 #[cfg(all(feature = "file", any(test, feature = "fuzz")))]
 pub mod fuzz;
+#[cfg(feature = "gossip")]
+pub mod gossip;
 mod merge;
 #[cfg(any(feature = "announce", feature = "file"))]
 mod name;

@@ -11,7 +11,7 @@ use crate::source::Warning;
 
 /// What there was to complain about lately.
 #[derive(Debug, Default)]
-pub(super) struct Complaints(BTreeMap<Refusal, Complaint>);
+pub(crate) struct Complaints(BTreeMap<Refusal, Complaint>);
 
 #[derive(Debug)]
 struct Complaint {
@@ -21,10 +21,10 @@ struct Complaint {
 
 impl Complaints {
     /// For how long one stays after its last cause.
-    pub(super) const LAST: Duration = Duration::from_secs(300);
+    pub(crate) const LAST: Duration = Duration::from_secs(300);
 
     /// Notes one, and says whether it is new.
-    pub(super) fn add(&mut self, refusal: Refusal, from: IpAddr, now: Tick) -> bool {
+    pub(crate) fn add(&mut self, refusal: Refusal, from: IpAddr, now: Tick) -> bool {
         let mut is_new = false;
         let complaint = self.0.entry(refusal).or_insert_with(|| {
             is_new = true;
@@ -35,18 +35,18 @@ impl Complaints {
     }
 
     /// Forgets the old ones, and says whether there were any.
-    pub(super) fn expire(&mut self, now: Tick) -> bool {
+    pub(crate) fn expire(&mut self, now: Tick) -> bool {
         let before = self.0.len();
         self.0.retain(|_, complaint| complaint.last + Self::LAST > now);
         self.0.len() != before
     }
 
     /// When the next one is to be forgotten.
-    pub(super) fn ends_at(&self) -> Option<Tick> {
+    pub(crate) fn ends_at(&self) -> Option<Tick> {
         self.0.values().map(|complaint| complaint.last + Self::LAST).min()
     }
 
-    pub(super) fn warnings(&self) -> impl Iterator<Item = Warning> {
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = Warning> {
         self.0.iter().map(|(refusal, complaint)| {
             Warning::about(complaint.from.to_string(), refusal.explain())
         })

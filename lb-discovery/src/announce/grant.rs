@@ -40,7 +40,7 @@ impl Default for Grant {
 
 impl Grant {
     /// Where the backend of this record is, if that may be said from there.
-    pub(super) fn place(&self, record: &Record, from: IpAddr) -> Result<SocketAddr, Refusal> {
+    pub(crate) fn place(&self, record: &Record, from: IpAddr) -> Result<SocketAddr, Refusal> {
         let address = match record.place {
             Place::Address(address) => address,
             Place::Port(port) => SocketAddr::new(from, port),

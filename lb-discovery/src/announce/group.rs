@@ -29,7 +29,7 @@ pub enum Interface {
 }
 
 /// A socket for announcements. A group can be heard by several processes.
-pub(super) fn listen(bind: SocketAddr, is_shared: bool) -> io::Result<UdpSocket> {
+pub(crate) fn listen(bind: SocketAddr, is_shared: bool) -> io::Result<UdpSocket> {
     let socket = open(bind)?;
     if is_shared {
         socket.set_reuse_address(true)?;

@@ -32,7 +32,7 @@ impl Key {
     pub const LENGTH: usize = 32;
 
     /// The length of what [`Self::sign`] returns.
-    pub(super) const MAC: usize = 32;
+    pub(crate) const MAC: usize = 32;
 
     /// A key of these bytes, which should be random.
     #[must_use]
@@ -49,7 +49,7 @@ impl Key {
     }
 
     /// The HMAC-SHA256 of a text.
-    pub(super) fn sign(&self, text: &[u8]) -> [u8; Self::MAC] {
+    pub(crate) fn sign(&self, text: &[u8]) -> [u8; Self::MAC] {
         self.hmac(text).finalize().into_bytes().into()
     }
 
@@ -69,16 +69,16 @@ impl Key {
 }
 
 impl KeyId {
-    pub(super) const LENGTH: usize = 8;
+    pub(crate) const LENGTH: usize = 8;
 
     /// The one that stands before all others.
     pub(super) const MIN: Self = Self([0; Self::LENGTH]);
 
-    pub(super) fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
+    pub(crate) fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
         Self(bytes)
     }
 
-    pub(super) fn bytes(self) -> [u8; Self::LENGTH] {
+    pub(crate) fn bytes(self) -> [u8; Self::LENGTH] {
         self.0
     }
 }

@@ -16,7 +16,7 @@ use crate::supervise::bucket::Bucket;
 
 /// Who may still be heard.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     strangers: Bucket,
     /// Of addresses that have announced themselves with a key.
     known: BTreeMap<IpAddr, Bucket>,
@@ -30,7 +30,7 @@ impl Default for Limits {
 
 impl Limits {
     /// Whether one more datagram from there is looked at.
-    pub(super) fn admit(&mut self, from: IpAddr, now: Tick) -> bool {
+    pub(crate) fn admit(&mut self, from: IpAddr, now: Tick) -> bool {
         let bucket = self.known.get_mut(&from).unwrap_or(&mut self.strangers);
         let is_admitted = bucket.ready_at() <= now;
         if is_admitted {
@@ -40,12 +40,12 @@ impl Limits {
     }
 
     /// Somebody there has a key.
-    pub(super) fn know(&mut self, from: IpAddr) {
+    pub(crate) fn know(&mut self, from: IpAddr) {
         self.known.entry(from).or_insert_with(bucket);
     }
 
     /// Forgets all others.
-    pub(super) fn know_only(&mut self, present: &BTreeSet<IpAddr>) {
+    pub(crate) fn know_only(&mut self, present: &BTreeSet<IpAddr>) {
         self.known.retain(|from, _| present.contains(from));
     }
 }

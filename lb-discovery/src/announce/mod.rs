@@ -13,22 +13,22 @@
 
 mod announced;
 mod announcer;
-mod complaints;
+pub(crate) mod complaints;
 mod datagram;
 mod grant;
-mod group;
+pub(crate) mod group;
 mod inbox;
 mod key;
-mod limits;
+pub(crate) mod limits;
 mod receiver;
 mod record;
 mod refusal;
-mod sender;
+pub(crate) mod sender;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;
-mod window;
+pub(crate) mod window;
 
 pub use announced::Announced;
 pub use announcer::{Announcer, Target};

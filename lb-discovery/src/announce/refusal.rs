@@ -100,7 +100,7 @@ pub struct Refusals {
 
 impl Refusals {
     /// One more.
-    pub(super) fn count(&self, refusal: Refusal) {
+    pub(crate) fn count(&self, refusal: Refusal) {
         self.counts[refusal as usize].fetch_add(1, Ordering::Relaxed);
     }
 
@@ -117,7 +117,7 @@ impl Refusals {
     }
 
     /// Goes on from the numbers of another.
-    pub(super) fn resume(&self, earlier: &Self) {
+    pub(crate) fn resume(&self, earlier: &Self) {
         for (refusal, count) in earlier.iter() {
             self.counts[refusal as usize].store(count, Ordering::Relaxed);
         }
@@ -126,7 +126,7 @@ impl Refusals {
 
 /// Bytes that are no announcement, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Malformed(pub(super) &'static str);
+pub struct Malformed(pub(crate) &'static str);
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

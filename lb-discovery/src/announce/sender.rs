@@ -94,7 +94,7 @@ impl Life {
 }
 
 /// The backend of a record that is at this address.
-pub(super) fn describe(record: &Record, address: SocketAddr) -> Backend {
+pub(crate) fn describe(record: &Record, address: SocketAddr) -> Backend {
     let state = match record.state {
         State::Draining => AdminState::Draining { until: None },
         State::Up | State::Down => AdminState::Enabled,

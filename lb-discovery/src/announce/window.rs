@@ -6,7 +6,7 @@
 
 /// The newest number, and which of the 63 before it were heard.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Window {
+pub(crate) struct Window {
     newest: u64,
     /// Bit n: the number that is n before the newest.
     heard: u64,
@@ -14,7 +14,7 @@ pub(super) struct Window {
 
 /// What a number is to those heard before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(crate) enum Order {
     /// Newer than all.
     Newest,
     /// Not heard before, though a newer one was.
@@ -25,12 +25,12 @@ pub(super) enum Order {
 
 impl Window {
     /// The first number was heard.
-    pub(super) fn new(number: u64) -> Self {
+    pub(crate) fn new(number: u64) -> Self {
         Self { newest: number, heard: 1 }
     }
 
     /// What this number is; then it was heard.
-    pub(super) fn take(&mut self, number: u64) -> Order {
+    pub(crate) fn take(&mut self, number: u64) -> Order {
         if number > self.newest {
             let ahead = u32::try_from(number - self.newest).unwrap_or(u32::MAX);
             self.heard = self.heard.checked_shl(ahead).unwrap_or(0) | 1;

@@ -8,10 +8,12 @@
 
 mod announcing;
 mod benches;
+mod gossiping;
 mod suite;
 
 use announcing::Announcing;
 use benches::{ListFile, NodeFolder, Scripted, Typed, Variable};
+use gossiping::Gossiping;
 
 macro_rules! every_source {
     ($($name:ident: $bench:expr;)*) => {$(
@@ -63,4 +65,36 @@ every_source! {
     file_folder: NodeFolder::new();
     file_list: ListFile::new();
     scripted: Scripted::default();
+}
+
+/// Without the promise that is asked with two hundred backends: so many members in one
+/// process test the machine.
+mod gossiped {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_call_returns_the_first_set() {
+        suite::the_first_call_returns_the_first_set(&mut Gossiping::default()).await;
+    }
+
+    #[tokio::test]
+    async fn an_empty_set_is_an_answer() {
+        suite::an_empty_set_is_an_answer(&mut Gossiping::default()).await;
+    }
+
+    #[tokio::test]
+    async fn a_change_is_reported_and_then_nothing_until_the_next() {
+        let mut bench = Gossiping::default();
+        suite::a_change_is_reported_and_then_nothing_until_the_next(&mut bench).await;
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_dropped_loses_nothing() {
+        suite::a_call_that_is_dropped_loses_nothing(&mut Gossiping::default()).await;
+    }
+
+    #[tokio::test]
+    async fn an_error_never_shrinks_what_a_feed_knows() {
+        suite::an_error_never_shrinks_what_a_feed_knows(&mut Gossiping::default()).await;
+    }
 }

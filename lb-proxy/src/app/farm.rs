@@ -22,7 +22,7 @@ use lb_core::{
     cluster::{CauseKind, ChangeError},
     sticky::Ring,
 };
-use lb_discovery::{Feed, FeedStatus, announce::Inboxes};
+use lb_discovery::{Feed, FeedStatus, announce::Inboxes, gossip::Meshes};
 use lb_proxy::{
     ClusterSettings, ListenerSettings, Prober, Watched,
     config::{self, Config},
@@ -46,6 +46,7 @@ pub(super) struct Farm {
     control: Handle,
     told: Told,
     inboxes: Inboxes,
+    meshes: Meshes,
 }
 
 #[derive(Debug)]
@@ -103,8 +104,8 @@ impl Farm {
                 survive("the checks of all backends", probing.run()).await;
             }
         });
-        let inboxes = Inboxes::default();
-        Self { members: BTreeMap::new(), prober, control, told, inboxes }
+        let (inboxes, meshes) = (Inboxes::default(), Meshes::default());
+        Self { members: BTreeMap::new(), prober, control, told, inboxes, meshes }
     }
 
     /// How many backends each cluster has.
@@ -131,7 +132,7 @@ impl Farm {
             let news = match known.filter(|member| has_same_sources(&member.settings, settings)) {
                 Some(_) => None,
                 None => {
-                    let mut feed = feed(settings, origin, &own, &self.inboxes)?;
+                    let mut feed = feed(settings, origin, &own, &self.inboxes, &self.meshes)?;
                     feed.resume(&known.map_or_else(Vec::new, |member| member.sources.sources()));
                     Some(feed)
                 }

@@ -10,11 +10,13 @@ use lb_core::{Cause, Cluster, Membership, Weight, cluster::CauseKind, membership
 use lb_discovery::{
     Allow, Env, Feed, File, Fixed, Supervision, Update,
     announce::{Announced, Inboxes},
+    gossip::{Gossiped, Meshes},
 };
 use lb_proxy::config::{self, DiscoverFrom};
 
 use super::{
     announce::{groups, policy, prompt},
+    gossip,
     stage::{News, Stage},
     told::Told,
     watchdog::survive,
@@ -27,6 +29,7 @@ pub(super) fn feed(
     origin: &str,
     listeners: &[SocketAddr],
     inboxes: &Inboxes,
+    meshes: &Meshes,
 ) -> anyhow::Result<Feed> {
     let mut feed = Feed::new(RandomState::new().build_hasher().finish());
     let plain = Supervision::unconfirmed();
@@ -53,6 +56,11 @@ pub(super) fn feed(
                 let policy = policy(&settings.name, announce, &discover.allow);
                 let groups = groups(announce)?;
                 let source = Announced::new(inboxes, announce.bind, groups, policy);
+                feed.add(Box::new(source), allow, &prompt());
+            }
+            DiscoverFrom::Gossip(gossip) => {
+                let policy = gossip::policy(&settings.name, &discover.allow);
+                let source = Gossiped::new(meshes, gossip::settings(gossip), policy);
                 feed.add(Box::new(source), allow, &prompt());
             }
         }

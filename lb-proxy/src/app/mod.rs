@@ -11,6 +11,7 @@ mod attend;
 mod carry;
 mod farm;
 mod feed;
+mod gossip;
 mod rewrite;
 mod save;
 mod serve;

@@ -86,6 +86,39 @@ impl<'a> Parts<'a> {
         }
     }
 
+    /// The keys without grants of their own and the skew, for `gossip`; it refuses the
+    /// rest. `None`: a key is wrong.
+    pub(super) fn read_for_gossip(
+        self,
+        loader: &dyn Loader,
+        out: &Diagnostics,
+    ) -> Option<(Vec<AnnounceSecret>, Duration)> {
+        for value in [&self.multicast, &self.interface].into_iter().flatten() {
+            value.wrong("goes with `announce`", "gossip has no groups");
+        }
+        let max_skew = self.max_skew.clone();
+        let max_skew = max_skew.and_then(|value| value.duration(Duration::from_millis(1)));
+        let max_skew = max_skew.unwrap_or(MAX_SKEW);
+        let place = match (&self.key, &self.keys) {
+            (None, None) => return Some((Vec::new(), max_skew)),
+            (Some(one), _) | (None, Some(one)) => one.clone(),
+        };
+        let keys = self.keys(&place, loader, out)?;
+        if keys.is_empty() {
+            // What is wrong with each was said.
+            return None;
+        }
+        if keys.len() > 2 {
+            place.wrong("has more than two keys", "one that seals, and one it replaces");
+        }
+        if keys.iter().any(|key| *key != AnnounceKey::new(key.secret.0)) {
+            let label = "members pass on what others say, so all of them may say the same";
+            let error = place.error("says what a key permits", label);
+            out.push(error.help("write it into `allow`"));
+        }
+        Some((keys.into_iter().map(|key| key.secret).collect(), max_skew))
+    }
+
     pub(super) fn read(
         self,
         place: &Value<'a>,
@@ -96,7 +129,7 @@ impl<'a> Parts<'a> {
         let groups = self.multicast.clone().map(read_groups).unwrap_or_default();
         let interface = self.interface.and_then(Value::text).and_then(|text| read_interface(&text));
         let max_skew = self.max_skew.and_then(|value| value.duration(Duration::from_millis(1)));
-        let bind = read_address(&place.clone().text()?)?;
+        let bind = read_udp_address(&place.clone().text()?, "write it like `0.0.0.0:7950`")?;
         if let Some(multicast) = self.multicast
             && !bind.ip().is_unspecified()
         {
@@ -190,13 +223,12 @@ fn read_one(mut table: Table<'_>, loader: &dyn Loader, out: &Diagnostics) -> Opt
     Some(AnnounceKey { networks, max_weight, max_backends, relay, ..key })
 }
 
-fn read_address(text: &Text<'_>) -> Option<SocketAddr> {
+pub(super) fn read_udp_address(text: &Text<'_>, example: &str) -> Option<SocketAddr> {
     let wrong = |label: String, help: &str| {
         let error = text.error(format!("`{}` cannot be listened on", text.as_str()), label);
         text.report(error.help(help));
         None
     };
-    let example = "write it like `0.0.0.0:7950`";
     match Bind::parse(text.as_str()) {
         Ok(Bind::Socket(address)) if address.port() == 0 => {
             wrong("nobody would know the port".to_owned(), example)

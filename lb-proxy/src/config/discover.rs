@@ -8,6 +8,7 @@ use super::{
     announce::{Announce, Parts},
     diagnostic::Diagnostic,
     diagnostics::Diagnostics,
+    gossip::{self, Gossip},
     loader::{Loader, NotText},
     networks::read_networks,
     reader::{Table, Text, Value},
@@ -37,6 +38,8 @@ pub enum DiscoverFrom {
     },
     /// Nodes themselves.
     Announce(Announce),
+    /// Nodes, to each other.
+    Gossip(Gossip),
 }
 
 /// Which backends a source may tell of.
@@ -63,6 +66,7 @@ pub(super) fn read_discover(
 fn read_source(mut table: Table<'_>, loader: &dyn Loader, out: &Diagnostics) -> Option<Discover> {
     let (file, variable) = (table.take("file"), table.take("env"));
     let (announce, parts) = (table.take("announce"), Parts::take(&mut table));
+    let (gossip, gossip_parts) = (table.take("gossip"), gossip::Parts::take(&mut table));
     let port = table.take("port");
     let allow = table.take_table("allow").map(read_allow).unwrap_or_default();
     let (whole, path) = (table.span(), table.path().to_owned());
@@ -71,14 +75,22 @@ fn read_source(mut table: Table<'_>, loader: &dyn Loader, out: &Diagnostics) -> 
     if let (Some(port), None) = (&port, &variable) {
         port.wrong("goes with `env`", "files and nodes say their ports themselves");
     }
-    let parts = if announce.is_some() {
-        Some(parts)
-    } else {
-        parts.refuse();
-        None
+    let parts = match (&announce, &gossip) {
+        (None, None) => {
+            parts.refuse();
+            None
+        }
+        _ => Some(parts),
     };
-    let from = match (file, variable, announce.zip(parts)) {
-        (Some(file), None, None) => {
+    let gossip_parts = match gossip {
+        Some(_) => Some(gossip_parts),
+        None => {
+            gossip_parts.refuse();
+            None
+        }
+    };
+    let from = match (file, variable, announce, gossip.zip(gossip_parts), parts) {
+        (Some(file), None, None, None, _) => {
             let text = file.text()?;
             let path = out.beside(&text.span(), text.as_str());
             if let Err(error) = loader.find(&path) {
@@ -92,25 +104,28 @@ fn read_source(mut table: Table<'_>, loader: &dyn Loader, out: &Diagnostics) -> 
             }
             DiscoverFrom::File(path)
         }
-        (None, Some(variable), None) => {
+        (None, Some(variable), None, None, _) => {
             let variable = variable.text()?;
             let port = port.and_then(|port| u16::try_from(port.integer()?).ok());
             warn_of_variable(&variable, port, loader);
             DiscoverFrom::Env { variable: variable.as_str().into(), port }
         }
-        (None, None, Some((place, parts))) => {
+        (None, None, Some(place), None, Some(parts)) => {
             DiscoverFrom::Announce(parts.read(&place, loader, out)?)
         }
+        (None, None, None, Some((place, own)), Some(parts)) => {
+            DiscoverFrom::Gossip(own.read(&place, parts, loader, out)?)
+        }
         // A source of another kind was reported as an unknown key.
-        (None, None, None) if !is_complete => return None,
-        (one, two, three) => {
-            let is_none = one.is_none() && two.is_none() && three.is_none();
+        (None, None, None, None, _) if !is_complete => return None,
+        (one, two, three, four, _) => {
+            let is_none = one.is_none() && two.is_none() && three.is_none() && four.is_none();
             let label = if is_none { "it names none" } else { "it names several" };
             out.push(
                 Diagnostic::error(format!("`{path}` must name one source"))
                     .at(whole, label)
                     .key(path)
-                    .help("write `{ file = \"nodes/\" }`, `{ env = \"BACKENDS\" }` or `{ announce = \"0.0.0.0:7950\", key = … }`, in a list for several"),
+                    .help("write `{ file = \"nodes/\" }`, `{ env = \"BACKENDS\" }`, `{ announce = \"0.0.0.0:7950\", key = … }` or `{ gossip = \"0.0.0.0:7946\", key = … }`, in a list for several"),
             );
             return None;
         }

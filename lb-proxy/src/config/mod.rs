@@ -22,6 +22,7 @@ mod discover;
 mod effective;
 mod expand;
 mod files;
+mod gossip;
 mod groups;
 mod health;
 mod keys;
@@ -66,6 +67,7 @@ pub use self::{
     diagnostic::{Diagnostic, Severity},
     diagnostics::{Diagnostics, Position},
     discover::{Allow, Discover, DiscoverFrom},
+    gossip::{Gossip, GossipProfile},
     listener::Listener,
     loader::{Instead, Loader, Machine, NotText, Pretended, read_text},
     log::{Log, level_problem},
@@ -82,6 +84,7 @@ use self::{
     effective::correct_defaults,
     expand::{Hole, expand_document},
     files::{File, read_files},
+    gossip::refuse_two_minds,
     keys::TOP,
     listener::read_listeners,
     log::read_log,
@@ -233,6 +236,7 @@ impl Config {
             warn_unused(&names, &raw_routes, out);
         }
         warn_shared_cookies(&clusters, &names, out);
+        refuse_two_minds(&clusters, &names, out);
         let log = read_log(file.take_table("log"), loader, out);
         file.finish();
         Self { workers, listeners, routes, clusters, admin, log }

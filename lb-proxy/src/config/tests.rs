@@ -145,7 +145,7 @@ fn a_file_with_every_key_is_read_without_a_word() {
     let intervals = [api, web].map(|cluster| cluster.health.as_ref().map(|one| one.interval));
     assert_eq!(intervals, [Some(Duration::from_secs(5)); 2]);
     assert!(short.health.is_none(), "a part of a check checks nobody");
-    assert_eq!(web.discover.len(), 4);
+    assert_eq!(web.discover.len(), 6);
     assert_eq!(config.log.access.as_ref().map(|log| log.sample), Some(12.5));
 }
 

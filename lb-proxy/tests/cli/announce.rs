@@ -87,7 +87,7 @@ impl Balancer {
 
 /// An address that was free a moment ago: nobody can be told a port that the system
 /// chooses for the balancer. No other test gets the same one.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
         let free = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");

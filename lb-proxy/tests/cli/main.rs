@@ -11,6 +11,7 @@ mod client;
 mod config;
 mod demo;
 mod explain;
+mod gossip;
 mod guard;
 mod killed;
 mod live;

@@ -135,7 +135,7 @@ pub(super) static BACKEND: Section = Section {
 
 pub(super) static DISCOVER: Section = Section {
     stands_for: Some("file"),
-    later: &["docker", "serf", "gossip", "scan", "dns", "etcd", "consul", "kubernetes", "http"],
+    later: &["docker", "serf", "scan", "dns", "etcd", "consul", "kubernetes", "http"],
     ..Section::new(
         "discover",
         "Who tells of backends.",
@@ -144,23 +144,44 @@ pub(super) static DISCOVER: Section = Section {
             Key::new("env", Shape::Text, "a variable with addresses"),
             Key::new("port", Shape::Integer(1, 65_535), "with `env`: of addresses without one"),
             Key::new("announce", Shape::Text, "a UDP address where nodes announce themselves"),
-            Key::new("key", KEY, "with `announce`: the key of all nodes, 32 bytes in base64")
-                .secret(),
+            Key::new("gossip", Shape::Text, "a UDP address, to be a member among nodes"),
+            Key::new(
+                "join",
+                TEXT_OR_TEXTS,
+                "with `gossip`: members, `host:port`, to ask for the others",
+            ),
+            Key::new(
+                "key",
+                KEY,
+                "with `announce` or `gossip`: the key of all nodes, 32 bytes in base64",
+            )
+            .secret(),
             Key::new(
                 "keys",
                 Shape::AnyOf(&[
                     Shape::Table(&ANNOUNCE_KEY),
                     Shape::List(&Shape::Table(&ANNOUNCE_KEY)),
                 ]),
-                "with `announce`: several keys, and what each may announce",
+                "with `announce`: several keys, and what each may announce; with `gossip`: one that seals, and one it replaces",
             ),
             Key::new("multicast", TEXT_OR_TEXTS, "with `announce`: groups that are heard there"),
             Key::new("interface", Shape::Text, "with `multicast`: on which interface"),
             Key::new(
                 "max_skew",
                 Shape::Duration,
-                "with `announce`: how far the clock of a node may be from ours; 30s unless set",
+                "with `announce` or `gossip`: how far the clock of a node may be from ours; 30s unless set",
             ),
+            Key::new(
+                "advertise",
+                Shape::Text,
+                "with `gossip`: where others reach us, if that is another address",
+            ),
+            Key::new(
+                "profile",
+                Shape::Words(&["lan", "fast", "faster"]),
+                "with `gossip`: how fast deaths are noticed; \"fast\" unless set",
+            ),
+            Key::new("insecure", Shape::Boolean, "with `gossip`: whoever can send is believed"),
             Key::new("allow", Shape::Table(&ALLOW), "which backends are taken"),
         ],
     )
